@@ -1,0 +1,77 @@
+"""What every verb starts from: the global options, and the project and store that they name."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mcgitops.project.model import Project
+    from mcgitops.store.store import Store
+
+
+@dataclass
+class App:
+    """The global options; loads the project and opens stores when first asked."""
+
+    files: tuple[str, ...] = ()
+    directory: str = ""
+    debug: bool = False
+    environ: dict[str, str] = field(default_factory=lambda: dict(os.environ))
+
+    @cached_property
+    def folder(self) -> Path:
+        """The project folder, absolute."""
+        return Path(self.directory or ".").resolve()
+
+    @cached_property
+    def project(self) -> Project:
+        """The project, loaded through `docker compose config` and validated (`ProjectError`)."""
+        from mcgitops.facts.compose import load_project
+
+        return load_project(self.folder, self.files)
+
+    @cached_property
+    def local_store(self) -> Store:
+        """The folder store beside the project: cache and default store."""
+        from mcgitops.store.store import open_store
+
+        return open_store(str(self.project.folder / ".mcgitops" / "store"))
+
+    @property
+    def store_url(self) -> str:
+        """The project's store: `MCGITOPS_STORE`, else the file's, else the local one."""
+        return self.environ.get("MCGITOPS_STORE") or self.project.spec.store
+
+    @cached_property
+    def store(self) -> Store:
+        """The project's store; the same object as `local_store` where that is the one."""
+        from mcgitops.errors import UsageError
+        from mcgitops.project.spec import check_store_url
+        from mcgitops.store.store import open_store
+
+        try:
+            check_store_url(self.store_url)
+        except ValueError as error:
+            raise UsageError(f"MCGITOPS_STORE: {error}") from None
+        url = self.store_url
+        if "://" not in url:
+            path = (self.project.folder / url).resolve()
+            if path == self.project.folder / ".mcgitops" / "store":
+                return self.local_store
+            url = str(path)
+        return open_store(url)
+
+    @property
+    def in_ci(self) -> bool:
+        """Whether this runs in CI: plain lines and log groups instead of a live view."""
+        return bool(self.environ.get("CI") or self.environ.get("GITHUB_ACTIONS"))
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether standard error is a terminal that can show a live view."""
+        return sys.stderr.isatty() and not self.in_ci and self.environ.get("TERM") != "dumb"

@@ -1,0 +1,137 @@
+"""The program's entry: global options, the list of verbs, and how errors end.
+
+Verbs are imported only when they are called, so that `--version` and `--help` stay fast and no verb
+pays for what another one needs.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any
+
+import click
+
+from mcgitops import __version__
+
+VERBS: dict[str, tuple[str, str]] = {
+    # verb: (module in mcgitops.cli, one line of help; held equal to the verb's own by a test)
+    "init": ("init", "Propose the x-mcgitops keys and write a workflow, or scaffold a project."),
+    "check": ("check", "Check the compose file and its x-mcgitops keys; starts nothing."),
+    "schema": ("schema", "Print the JSON Schema of the file, for editors."),
+    "plan": ("plan", "Show the exact commands that the verbs would execute, and why."),
+    "train": ("train", "Build and run the stages whose inputs changed; publish their runs."),
+    "push": ("push", "Copy this commit's runs and their artifacts to the project's store."),
+    "pull": ("pull", "Bring runs and their artifacts from the project's store."),
+    "runs": ("runs", "List the runs that the store has."),
+    "show": ("show", "Show one run or release in full."),
+    "metrics": ("metrics", "Show metrics, or compare two revisions."),
+    "report": ("report", "Compare the model with the base's and judge the gates."),
+    "ci": ("ci", "Do what the CI event asks for: train, report, release, deploy."),
+    "release": ("release", "Pin images, artifacts and configuration under a tag, immutably."),
+    "deploy": ("deploy", "Take a release to the hosts of an environment."),
+    "status": ("status", "Say what runs where."),
+    "completion": ("completion", "Print the completion script for a shell."),
+    "step": ("step", "One step of a plan; used by exported plans."),
+}
+HIDDEN = {"step"}
+
+
+class Verbs(click.Group):
+    """A group that imports a verb's module when it is called, and not before."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The verbs in the order of their use."""
+        return [name for name in VERBS if name not in HIDDEN]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the verb."""
+        if cmd_name not in VERBS:
+            return None
+        module = importlib.import_module(f"mcgitops.cli.{VERBS[cmd_name][0]}")
+        command = module.command
+        assert isinstance(command, click.Command)  # noqa: S101
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Suggest the nearest verb where one is misspelt."""
+        if args and args[0] not in VERBS and not args[0].startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
+            hint = f" Did you mean {near[0]}?" if near else " See mcgitops --help."
+            raise click.UsageError(f"no such verb: {args[0]}.{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the verbs' lines from the table: help imports no verb."""
+        with formatter.section("Verbs"):
+            formatter.write_dl([(name, VERBS[name][1]) for name in self.list_commands(ctx)])
+
+
+@click.group(
+    cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.option(
+    "-f", "--file", "files", multiple=True, metavar="FILE",
+    help="Compose file; may be repeated. Default: as docker compose finds it.",
+)  # fmt: skip
+@click.option(
+    "-C", "--directory", default="", metavar="DIR", help="The project folder. Default: this one."
+)
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@click.version_option(__version__, message="mcgitops %(version)s")
+@click.pass_context
+def cli(ctx: click.Context, files: tuple[str, ...], directory: str, debug: bool) -> None:
+    """GitOps for models, out of your compose file.
+
+    Exit codes: 0 done, 1 failed, 2 wrong usage or file, 3 a gate failed, 4 training failed,
+    5 deployment failed and was rolled back, 6 deployment failed and a host needs attention.
+    """
+    from mcgitops.cli.app import App
+
+    ctx.obj = App(files=files, directory=directory, debug=debug)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the program and exit with one of the documented codes."""
+    sys.exit(run(argv))
+
+
+def run(argv: list[str] | None = None) -> int:
+    """Run the program; returns the exit code. Mistakes are sentences, never tracebacks."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments
+    try:
+        result: Any = cli.main(args=arguments, prog_name="mcgitops", standalone_mode=False)
+    except click.exceptions.Exit as exit_:
+        return exit_.exit_code
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except click.Abort:
+        return 130
+    except KeyboardInterrupt:
+        click.echo("Interrupted. Nothing half-done is left.", err=True)
+        return 130
+    except BrokenPipeError:  # the reader (such as head) went away
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except Exception as error:
+        from mcgitops.errors import McgitopsError
+
+        if debug:
+            raise
+        if isinstance(error, McgitopsError):
+            click.echo(str(error), err=True)
+            return error.exit_code
+        click.echo(
+            f"mcgitops failed unexpectedly: {type(error).__name__}: {error}\n"
+            "This is a bug. Run the same again with --debug, and report what it prints.",
+            err=True,
+        )
+        return 1
+    return result if isinstance(result, int) else 0

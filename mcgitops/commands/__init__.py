@@ -1,0 +1,1 @@
+"""The command generator: one noun a file; values in, a `Command` out. Pure."""

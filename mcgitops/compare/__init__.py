@@ -1,0 +1,1 @@
+"""Differences, directions and gates between two sets of runs. Pure."""

@@ -1,0 +1,1 @@
+"""Looks at the world and changes nothing: compose, git, files, the engine, hosts over SSH."""

@@ -1,0 +1,271 @@
+"""The `x-mcgitops` keys as typed models: the only definition of the file format.
+
+`mcgitops schema`, the file reference in docs/ and all validation come from here. Unknown keys are
+errors; the hint with the nearest name is made in `mcgitops.project.problems`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+Scalar = bool | int | float | str
+"""What a matrix value may be; it reaches the container as text, as Compose would write it."""
+
+
+class Spec(BaseModel):
+    """Base of all `x-mcgitops` models: immutable, no unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+
+class Gate(Spec):
+    """A bound on a metric. A gate that fails makes the report exit with 3."""
+
+    min: float | None = Field(None, description="The least value that passes.")
+    max: float | None = Field(None, description="The greatest value that passes.")
+    max_drop: float | None = Field(
+        None,
+        ge=0,
+        description="The largest worsening against the base that passes, in the metric's own unit. "
+        "Needs a direction (`goal`).",
+    )
+    max_drop_percent: float | None = Field(
+        None,
+        ge=0,
+        description="The largest worsening against the base that passes, in percent of the base. "
+        "Needs a direction (`goal`).",
+    )
+    level: Literal["fail", "warn"] = Field(
+        "fail", description="`fail` makes the exit code 3; `warn` only shows it."
+    )
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Gate:
+        if (self.min, self.max, self.max_drop, self.max_drop_percent) == (None,) * 4:
+            raise ValueError("names no bound. Give min, max, max_drop or max_drop_percent.")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min:g} is greater than max {self.max:g}.")
+        return self
+
+
+class MetricSpec(Spec):
+    """What is known of a metric: its direction, and its gate if it has one."""
+
+    goal: Literal["maximize", "minimize", "neutral"] | None = Field(
+        None,
+        description="Which direction is better. Without it the direction is taken from well-known "
+        "names (`accuracy`, `loss`, …); unknown names stay neutral and never gate a drop.",
+    )
+    gate: Gate | None = Field(None, description="The bound that a pull request must keep.")
+
+
+class BestBy(Spec):
+    """Select the run with the best value of a metric (optimistic, and the report says so)."""
+
+    best: str = Field(min_length=1, description="The metric that decides.")
+
+
+class StageSpec(Spec):
+    """`x-mcgitops` of a service: makes it a stage, a service that produces something."""
+
+    params: tuple[str, ...] = Field(
+        (), description="Parameter files (JSON, YAML, TOML): shown, compared, in the fingerprint."
+    )
+    metrics: tuple[str, ...] = Field(
+        (), description="Metric files that the stage writes (JSON, YAML, TOML, CSV, TSV)."
+    )
+    plots: tuple[str, ...] = Field(
+        (), description="Files with series that the stage writes (CSV, TSV, JSON)."
+    )
+    outputs: tuple[str, ...] = Field((), description="Artifacts that the stage writes.")
+    inputs: tuple[str, ...] | None = Field(
+        None,
+        description="What the stage reads from its bind mounts. Given, it narrows them to exactly "
+        "these paths: nothing else is mounted, so nothing else can change the result.",
+    )
+    matrix: dict[str, tuple[Scalar, ...]] = Field(
+        default_factory=dict,
+        description="Environment variables and their values: one run, and one row, for each "
+        "combination.",
+    )
+    replicates: dict[str, tuple[Scalar, ...]] = Field(
+        default_factory=dict,
+        description="Environment variables and their values: one run each, aggregated to a mean.",
+    )
+    select: dict[str, Scalar] | BestBy | None = Field(
+        None,
+        description="Which run goes on to downstream stages and into the folder: the variables' "
+        "values, or `{best: METRIC}`. Default: the first.",
+    )
+    timeout: Annotated[str, Field(pattern=r"^(\d+(h|m|s))+$")] | None = Field(
+        None, description="How long one run may take, such as `90m` or `1h30m`. Default: no limit."
+    )
+
+    @field_validator("params", "metrics", "plots", "outputs", "inputs")
+    @classmethod
+    def _paths_are_relative(cls, paths: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for path in paths or ():
+            if not path:
+                raise ValueError("holds an empty path. Remove it.")
+            if path.startswith(("/", "~")) or ".." in path.split("/"):
+                raise ValueError(f"{path} is outside the project folder. Write a path inside it.")
+        return paths
+
+    @field_validator("matrix", "replicates")
+    @classmethod
+    def _axes_have_values(
+        cls, axes: dict[str, tuple[Scalar, ...]]
+    ) -> dict[str, tuple[Scalar, ...]]:
+        for name, values in axes.items():
+            if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+                raise ValueError(f"{name!r} is not a variable's name. Use letters, digits and _.")
+            if not values:
+                raise ValueError(f"{name} has no values. List at least one.")
+            if len({str(value) for value in values}) != len(values):
+                raise ValueError(f"{name} names a value twice. Remove the repetition.")
+        return axes
+
+    @model_validator(mode="after")
+    def _axes_are_disjoint(self) -> StageSpec:
+        if both := sorted(self.matrix.keys() & self.replicates.keys()):
+            raise ValueError(f"{both[0]} is in matrix and in replicates. Keep it in one of them.")
+        return self
+
+    @property
+    def produced(self) -> tuple[str, ...]:
+        """All paths that the stage declares to write."""
+        return (*self.metrics, *self.plots, *self.outputs)
+
+
+class Trigger(Spec):
+    """When an environment is deployed: a push to a branch, or a tag. Shell patterns."""
+
+    branch: str | None = Field(None, min_length=1, description="A branch name or pattern.")
+    tag: str | None = Field(None, min_length=1, description="A tag name or pattern, such as `v*`.")
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Trigger:
+        if (self.branch is None) == (self.tag is None):
+            raise ValueError("takes exactly one of branch and tag.")
+        return self
+
+
+class Environment(Spec):
+    """Where releases go: hosts and a trigger."""
+
+    hosts: tuple[str, ...] = Field(
+        min_length=1,
+        description="`ssh://user@host[:port]`, or `local://` for the engine of this machine.",
+    )
+    trigger: Trigger | None = Field(
+        None, description="What deploys it. Without one: only `mcgitops deploy ENV` by hand."
+    )
+    services: tuple[str, ...] | None = Field(
+        None, description="Deploy only these services. Default: all that are not stages."
+    )
+    health_timeout: Annotated[str, Field(pattern=r"^(\d+(h|m|s))+$")] = Field(
+        "2m", description="How long a host may take to become healthy."
+    )
+    known_hosts: str | None = Field(
+        None,
+        description="A file with the hosts' pinned SSH keys, in the repository. Default: the "
+        "variable `MCGITOPS_KNOWN_HOSTS`, then `~/.ssh/known_hosts`.",
+    )
+    registry: str | None = Field(
+        None,
+        description="Ship images through this registry prefix, such as `ghcr.io/acme`. Default: "
+        "over SSH, without a registry.",
+    )
+
+    @field_validator("hosts")
+    @classmethod
+    def _hosts_are_urls(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for host in hosts:
+            parts = urlsplit(host)
+            if parts.scheme not in ("ssh", "local"):
+                bare = host.split("://")[-1]
+                raise ValueError(f'"{host}" is not a URL. Write ssh://{bare}.')
+            try:
+                port_is_fine = parts.port is None or parts.port > 0
+            except ValueError:
+                port_is_fine = False
+            if not port_is_fine:
+                raise ValueError(f'"{host}" has no valid port. Write ssh://user@host:22.')
+            if parts.scheme == "local":
+                if host not in ("local://", "local:///"):
+                    raise ValueError(f'"{host}" names a host, local:// takes none.')
+                continue
+            if not parts.hostname or parts.hostname.startswith("-"):
+                raise ValueError(f'"{host}" names no host. Write ssh://user@host.')
+            if (parts.username or "").startswith("-"):
+                raise ValueError(f'"{host}" has a user that starts with -. Write ssh://user@host.')
+            if parts.password is not None:
+                raise ValueError("holds a password. Use a key, and write ssh://user@host.")
+            if parts.path not in ("", "/") or parts.query or parts.fragment:
+                raise ValueError(f'"{host}" has a path. Write ssh://user@host[:port].')
+        if len(set(hosts)) != len(hosts):
+            raise ValueError("names a host twice. Remove the repetition.")
+        return hosts
+
+
+STORE_SCHEMES = ("file", "s3")
+
+
+class ProjectSpec(Spec):
+    """The top-level `x-mcgitops`: the store, what is known of metrics, the environments."""
+
+    store: str = Field(
+        ".mcgitops/store",
+        description="Where artifacts and run records live: a folder, `file:///…` or "
+        "`s3://bucket/prefix[?endpoint_url=…&region=…]`. `MCGITOPS_STORE` overrides it.",
+    )
+    metrics: dict[str, MetricSpec] = Field(
+        default_factory=dict,
+        description="By metric name (shell patterns allowed): direction and gate.",
+    )
+    environments: dict[str, Environment] = Field(
+        default_factory=dict, description="By name: where releases go."
+    )
+
+    @field_validator("store")
+    @classmethod
+    def _store_is_a_place(cls, store: str) -> str:
+        check_store_url(store)
+        return store
+
+    @field_validator("environments")
+    @classmethod
+    def _environment_names(cls, environments: dict[str, Environment]) -> dict[str, Environment]:
+        for name in environments:
+            if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,62}", name):
+                raise ValueError(
+                    f"{name!r} is not a name for an environment. Use a-z, 0-9, - and _, at most 63."
+                )
+        return environments
+
+
+def check_store_url(url: str) -> None:
+    """Raise `ValueError` where `url` can't name a store: the text says why and what to write."""
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        if not url.strip():
+            raise ValueError("is empty. Write a folder or s3://bucket/prefix.")
+        if re.match(r"^(s3|file):", url):
+            raise ValueError(f'"{url}" is not a URL. Write {url.split(":")[0]}://….')
+        return
+    if scheme not in STORE_SCHEMES:
+        raise ValueError(f'"{url}": {scheme}:// is not known. Write s3://… or file://….')
+    if scheme == "s3" and not urlsplit(url).netloc:
+        raise ValueError(f'"{url}" names no bucket. Write s3://bucket/prefix.')
+    if scheme == "file" and not rest.startswith("/"):
+        raise ValueError(f'"{url}" is not absolute. Write file:///folder, or the folder alone.')
+
+
+def seconds(duration: str) -> int:
+    """`1h30m` → 5400."""
+    units = {"h": 3600, "m": 60, "s": 1}
+    return sum(int(n) * units[u] for n, u in re.findall(r"(\d+)([hms])", duration))

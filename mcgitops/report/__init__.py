@@ -1,0 +1,1 @@
+"""One report object and its views: Markdown, terminal, JSON; text from `templates/`."""

@@ -1,0 +1,59 @@
+"""The one interface to where bytes live: a folder or a bucket.
+
+Keys are relative, `/`-separated, made of `[A-Za-z0-9._~%+=@-]` segments (see `layout`). Objects
+never change once written; a `put` of an existing key is harmless. A reader never sees half a
+value: folder writes go through a temporary file and a rename, S3 puts are atomic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+
+class Backend(Protocol):
+    """Bytes by key. Every method raises `StoreError` with a remedy where the service fails."""
+
+    @property
+    def url(self) -> str:
+        """Where this is, for people: never holds a credential."""
+        ...
+
+    def get(self, key: str, limit: int | None = None) -> bytes | None:
+        """The whole value, or None where there is none. Over `limit` bytes is an error."""
+        ...
+
+    def open(self, key: str) -> AbstractContextManager[BinaryIO] | None:
+        """The value as a stream, or None where there is none."""
+        ...
+
+    def put(self, key: str, value: bytes) -> None:
+        """Write or replace a small value, atomically."""
+        ...
+
+    def create(self, key: str, value: bytes) -> bool:
+        """Write a small value unless the key exists; False where it did.
+
+        Exact in a folder and where the service knows conditional writes; elsewhere a check before
+        the write (two writers within one instant can both succeed: harmless for records that are
+        determined by their key).
+        """
+        ...
+
+    def put_file(self, key: str, path: Path) -> None:
+        """Write a file's content, streamed (multipart where large)."""
+        ...
+
+    def missing(self, keys: Iterable[str]) -> set[str]:
+        """Those of `keys` that don't exist."""
+        ...
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """All keys below `prefix`, sorted. For `runs`, `gc` and repair only."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Remove a key; nothing happens where there is none."""
+        ...

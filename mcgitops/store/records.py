@@ -1,0 +1,161 @@
+"""The records that the store keeps, as typed models: runs, commits, attempts, releases.
+
+Records are JSON objects, written last and once. A reader accepts records of its own format number
+and refuses newer ones with a sentence; unknown keys of the same format are ignored, so that older
+programs can read what newer ones added.
+
+Non-finite numbers: JSON has none, so a metric that is NaN or infinite is stored as
+`{"float": "nan" | "inf" | "-inf"}`.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
+
+FORMAT = 1
+
+Scalar = bool | int | float | str | None
+
+
+def _encode(value: Scalar) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"float": repr(value)}
+    return value
+
+
+def _decode(value: Any) -> Any:
+    if isinstance(value, dict) and set(value) == {"float"}:
+        return float(value["float"])
+    return value
+
+
+Value = Annotated[Scalar, BeforeValidator(_decode), PlainSerializer(_encode)]
+"""A metric's or parameter's value as it was written by the training script."""
+
+
+class Record(BaseModel):
+    """Base of all records: immutable; unknown keys are ignored on reading."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=False)
+
+
+class FileRef(Record):
+    """A file whose content is an object of the store. `path` is relative to the project folder."""
+
+    path: str
+    digest: str  # sha256:<64 hex>
+    size: int
+    executable: bool = False
+
+
+class ImageRef(Record):
+    """The image that a run used. `digest` is the engine's image id; sizes are in bytes."""
+
+    reference: str
+    digest: str = ""
+    size: int | None = None
+    base: str = ""  # the resolved digest of a base image that isn't pinned, where known
+
+
+class Resources(Record):
+    """What a run cost. Seconds and bytes; None where it could not be measured."""
+
+    wall_seconds: float | None = None
+    cpu_seconds: float | None = None
+    peak_memory_bytes: int | None = None
+    peak_memory_sampled: bool = False  # sampled, rather than the kernel's high-water mark
+
+
+class RunRecord(Record):
+    """One execution of a stage for one combination. `runs/PROJECT/STAGE/FINGERPRINT`."""
+
+    format: Literal[1] = FORMAT
+    project: str
+    stage: str
+    fingerprint: str  # 64 hex
+    state: Literal["succeeded", "failed", "timed-out", "interrupted"]
+    matrix: dict[str, str] = {}
+    replicate: dict[str, str] = {}
+    exit_code: int | None = None
+    commit: str = ""  # "" outside git
+    dirty: bool = False
+    started: datetime
+    image: ImageRef
+    resources: Resources = Resources()
+    facts: dict[str, str] = {}  # fact's name → digest or short text: all that made the fingerprint
+    metrics: dict[str, dict[str, Value]] = {}  # file → flattened name → value
+    params: dict[str, dict[str, Value]] = {}
+    plots: tuple[FileRef, ...] = ()
+    outputs: tuple[FileRef, ...] = ()
+    metric_files: tuple[FileRef, ...] = ()
+    upstream: dict[str, str] = {}  # stage → fingerprint of the selected run
+    warnings: tuple[str, ...] = ()
+    log: FileRef | None = None
+    log_tail: tuple[str, ...] = ()
+    tool: str = ""  # mcgitops version
+
+    @property
+    def files(self) -> tuple[FileRef, ...]:
+        """Everything that comes back when the run is taken from the store."""
+        return (*self.outputs, *self.metric_files, *self.plots)
+
+
+class CommitRecord(Record):
+    """Which runs a commit has, for one stage. `commits/SHA/PROJECT/STAGE`."""
+
+    format: Literal[1] = FORMAT
+    project: str
+    stage: str
+    commit: str
+    tree: str = ""
+    head: str = ""  # of a pull request: the head that the merge commit was made from
+    runs: tuple[str, ...]  # fingerprints, in the order of the combinations
+    selected: str  # the fingerprint that downstream stages saw
+
+
+class ReleaseImage(Record):
+    """A deployed service's image, pinned: configuration digest and the layers' diff-ids."""
+
+    service: str
+    reference: str
+    config_digest: str
+    diff_ids: tuple[str, ...] = ()
+    repo_digest: str = ""  # name@sha256:…, where it went through a registry
+    size: int | None = None
+
+
+class ReleaseRecord(Record):
+    """What a tag pins. `releases/PROJECT/NAME`; written once, never changed."""
+
+    format: Literal[1] = FORMAT
+    project: str
+    name: str
+    commit: str
+    created: datetime
+    runs: dict[str, str] = {}  # stage → fingerprint of the selected run
+    artifacts: tuple[FileRef, ...] = ()
+    images: tuple[ReleaseImage, ...] = ()
+    compose: FileRef  # the resolved, uninterpolated compose file of the deployed services
+    files: tuple[FileRef, ...] = ()  # bind-mounted files and configs that the services read
+    tool: str = ""
+
+
+class DeploymentRecord(Record):
+    """One rollout of a release to an environment. `deployments/PROJECT/ENVIRONMENT/ID`."""
+
+    format: Literal[1] = FORMAT
+    project: str
+    environment: str
+    id: str
+    release: str
+    previous: dict[str, str] = {}  # host → release before
+    hosts: dict[str, str] = {}  # host → how it ended
+    state: Literal["succeeded", "rolled-back", "needs-attention"]
+    started: datetime
+    finished: datetime
+    by: str = ""
+    commit: str = ""
