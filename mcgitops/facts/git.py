@@ -1,0 +1,119 @@
+"""What git says of the project folder: revisions, branches, what is dirty. Changes nothing."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from mcgitops.errors import EngineError, UsageError
+from mcgitops.facts.program import output
+
+
+@dataclass(frozen=True)
+class Head:
+    """The checked-out state. All empty outside git, or before the first commit."""
+
+    commit: str = ""
+    tree: str = ""
+    branch: str = ""  # "" when detached
+    dirty: bool = False
+    parents: tuple[str, ...] = ()
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    """Git's output without the last newline, or None where it says no."""
+    done = output(("git", *arguments), folder, check=False)
+    return done.stdout.rstrip("\n") if done.code == 0 else None
+
+
+def head(folder: Path) -> Head:
+    """What is checked out in `folder`, in one git call where the tree is clean."""
+    status = _git(folder, "status", "--porcelain=v2", "--branch", "--untracked-files=no", "--", ".")
+    if status is None:
+        return Head()
+    commit = branch = ""
+    dirty = False
+    for line in status.splitlines():
+        if line.startswith("# branch.oid "):
+            commit = line.removeprefix("# branch.oid ")
+        elif line.startswith("# branch.head "):
+            branch = line.removeprefix("# branch.head ")
+        elif not line.startswith("#"):
+            dirty = True
+    if commit in ("", "(initial)"):
+        return Head()
+    shown = _git(folder, "rev-list", "--max-count=1", "--parents", commit) or commit
+    tree = _git(folder, "rev-parse", f"{commit}^{{tree}}") or ""
+    return Head(
+        commit, tree, "" if branch == "(detached)" else branch, dirty, tuple(shown.split()[1:])
+    )
+
+
+def resolve(folder: Path, revision: str) -> str:
+    """The commit that a revision names, 40 hex. Raises `UsageError` where there is none."""
+    if revision.startswith("-"):
+        raise UsageError(f"{revision!r} is not a revision.", "Name a branch, a tag or a commit.")
+    found = _git(folder, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+    if not found or not re.fullmatch(r"[0-9a-f]{40,64}", found):
+        raise UsageError(
+            f"git knows no revision {revision!r} here.",
+            "Check the name; in a shallow clone fetch it first: git fetch origin " + revision + ".",
+        )
+    return found
+
+
+def exists(folder: Path, revision: str) -> bool:
+    """Whether a revision names a commit that is here."""
+    return not revision.startswith("-") and bool(
+        _git(folder, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+    )
+
+
+def merge_base(folder: Path, a: str, b: str) -> str | None:
+    """The best common ancestor, or None (no common history, or a shallow clone)."""
+    return _git(folder, "merge-base", a, b) or None
+
+
+def first_parents(folder: Path, revision: str, limit: int = 100) -> list[str]:
+    """`revision` and its first-parent ancestors, newest first."""
+    shown = _git(folder, "rev-list", "--first-parent", f"--max-count={limit}", revision, "--")
+    return shown.split() if shown else []
+
+
+def default_branch(folder: Path) -> str | None:
+    """The name of the branch that work is merged into: the remote's HEAD, main or master."""
+    remote = _git(folder, "symbolic-ref", "--quiet", "--short", "refs/remotes/origin/HEAD")
+    if remote:
+        return remote
+    for name in ("origin/main", "origin/master", "main", "master"):
+        if exists(folder, name):
+            return name
+    return None
+
+
+def describe(folder: Path, revision: str) -> str:
+    """A name for people: the branch or tag that points there, else twelve digits."""
+    name = _git(folder, "name-rev", "--name-only", "--no-undefined", revision)
+    if name and not re.search(r"[~^]", name):
+        return name.removeprefix("remotes/").removeprefix("tags/")
+    return revision[:12]
+
+
+def root(folder: Path) -> Path | None:
+    """The top folder of the repository that holds `folder`, or None outside git."""
+    top = _git(folder, "rev-parse", "--show-toplevel")
+    return Path(top) if top else None
+
+
+def tag_commit(folder: Path, tag: str) -> str | None:
+    """The commit that a tag points to, or None where there is no such tag."""
+    return _git(folder, "rev-parse", "--verify", "--quiet", f"refs/tags/{tag}^{{commit}}") or None
+
+
+def changed_between(folder: Path, a: str, b: str) -> list[str]:
+    """Paths below `folder` that differ between two commits, relative to it."""
+    shown = _git(folder, "diff", "--name-only", "--relative", "-z", a, b, "--", ".")
+    if shown is None:
+        raise EngineError(f"git could not compare {a[:12]} and {b[:12]}.")
+    return [path for path in shown.split("\0") if path]

@@ -1,0 +1,358 @@
+"""From what Compose printed to a `Project`: typed, validated, every problem named at once.
+
+Pure: it is given the resolved text and the sources. Facts measured on Compose 2.40: nested `x-`
+keys survive only in the YAML output, `$$` comes back doubled, paths below `x-` are not rebased.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from mcgitops.errors import Problem, ProjectError
+from mcgitops.project.model import Mount, Project, Service, as_text, is_within, normalised
+from mcgitops.project.source import KEY, Sources
+from mcgitops.project.spec import BestBy, ProjectSpec, Spec, StageSpec
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_PATH_KEYS = ("params", "metrics", "plots", "outputs", "inputs")
+SpecT = TypeVar("SpecT", bound=Spec)
+
+
+def load(text: str, sources: Sources, folder: Path, files: tuple[Path, ...]) -> Project:
+    """Make the project of `docker compose config`'s YAML.
+
+    Raises `ProjectError` with all problems found.
+    """
+    document = unescape(yaml.load(text, Loader=_Loader)) or {}  # noqa: S506  (a safe loader)
+    problems: list[Problem] = []
+    problems.extend(_misplaced(document, sources))
+    spec = _spec(ProjectSpec, document.get(KEY), sources, (KEY,), "", problems)
+    services = {
+        name: _service(name, definition or {}, sources, folder, problems)
+        for name, definition in (document.get("services") or {}).items()
+    }
+    resolved = {k: v for k, v in document.items() if k != KEY}
+    project = Project(
+        name=str(document.get("name") or folder.name),
+        folder=folder,
+        files=files,
+        services=services,
+        spec=spec or ProjectSpec(),
+        resolved=resolved,
+        warnings=tuple(_octal_warnings(sources)),
+    )
+    problems.extend(_cross_checks(project, sources))
+    if problems:
+        raise ProjectError(sorted(problems, key=lambda p: (p.file, p.line or 0)))
+    return project
+
+
+def unescape(value: Any) -> Any:
+    """Undo Compose's doubling of `$` in all strings of a resolved document."""
+    if isinstance(value, str):
+        return value.replace("$$", "$")
+    if isinstance(value, Mapping):
+        return {key: unescape(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [unescape(item) for item in value]
+    return value
+
+
+def _service(
+    name: str,
+    definition: Mapping[str, Any],
+    sources: Sources,
+    folder: Path,
+    problems: list[Problem],
+) -> Service:
+    ours = definition.get(KEY)
+    stage: StageSpec | None = None
+    if KEY in definition:
+        keys = ("services", name, KEY)
+        stage = _spec(StageSpec, ours, sources, keys, name, problems)
+        if stage is not None and not stage.produced:
+            file, line = sources.place(*keys)
+            problems.append(
+                Problem(
+                    "names neither metrics nor outputs.",
+                    "Add what the stage writes, or remove the key.",
+                    file,
+                    line,
+                    name,
+                    KEY,
+                )  # fmt: skip
+            )
+        if stage is not None:
+            stage = _rebased(stage, name, sources, folder)
+    return Service(
+        name=name,
+        definition={k: v for k, v in definition.items() if k != KEY},
+        stage=stage,
+        depends_on={
+            dependency: str((detail or {}).get("condition", "service_started"))
+            for dependency, detail in (definition.get("depends_on") or {}).items()
+        },
+        mounts=tuple(
+            Mount(
+                str(volume.get("type", "")),
+                str(volume.get("source", "")),
+                str(volume.get("target", "")),
+                bool(volume.get("read_only", False)),
+            )
+            for volume in definition.get("volumes") or ()
+        ),
+    )
+
+
+def _rebased(stage: StageSpec, service: str, sources: Sources, folder: Path) -> StageSpec:
+    """Paths relative to the project folder, whichever file declared them."""
+    update: dict[str, tuple[str, ...]] = {}
+    for key in _PATH_KEYS:
+        paths: tuple[str, ...] | None = getattr(stage, key)
+        if paths is None:
+            continue
+        based = []
+        for path in paths:
+            home = sources.folder_of(service, key, path, folder)
+            based.append(normalised(os.path.relpath(home / path, folder)))
+        update[key] = tuple(dict.fromkeys(based))  # merged files repeat list items
+    return stage.model_copy(update=update)
+
+
+def _spec(
+    model: type[SpecT],
+    value: Any,
+    sources: Sources,
+    keys: tuple[str, ...],
+    service: str,
+    problems: list[Problem],
+) -> SpecT | None:
+    try:
+        return model.model_validate(value if value is not None else {})
+    except ValidationError as error:
+        problems.extend(
+            _problem(model, detail, sources, keys, service) for detail in error.errors()
+        )
+        return None
+
+
+def _problem(
+    model: type[Spec], detail: ErrorDetails, sources: Sources, keys: tuple[str, ...], service: str
+) -> Problem:
+    # a union's location holds the names of its branches; the file doesn't
+    location = tuple(
+        part
+        for part in detail["loc"]
+        if not (isinstance(part, str) and (part.startswith("dict[") or part == "BestBy"))
+    )
+    file, line = sources.place(*keys, *location)
+    dotted = ".".join((KEY, *(str(part) for part in location if isinstance(part, str))))
+    kind = detail["type"]
+    shown = _short(detail.get("input"))
+    if kind == "extra_forbidden":
+        near = difflib.get_close_matches(str(location[-1]), known_keys(model, location[:-1]), n=1)
+        hint = f"Did you mean {near[0]}?" if near else "Remove it: mcgitops schema lists the keys."
+        return Problem("no such key.", hint, file, line, service, dotted)
+    if kind == "missing":
+        missing = str(location[-1])
+        return Problem("is missing.", _missing_hint(missing), file, line, service, dotted)
+    if kind == "value_error":
+        text = str(detail["ctx"]["error"]) if "ctx" in detail else detail["msg"]
+        head, dot, tail = text.partition(". ")
+        return Problem(head + dot.strip(), tail, file, line, service, dotted)
+    if kind == "too_short" and location and location[-1] == "hosts":
+        return Problem("names no host.", _missing_hint("hosts"), file, line, service, dotted)
+    if kind in ("tuple_type", "dict_type", "model_type", "model_attributes_type"):
+        wanted = "a list" if kind == "tuple_type" else "a mapping of keys"
+        hint = f"Write {wanted}, such as [{shown}]." if wanted == "a list" else f"Write {wanted}."
+        return Problem(f"{shown} is not {wanted}.", hint, file, line, service, dotted)
+    if kind == "string_pattern_mismatch":
+        return Problem(
+            f"{shown} is not a duration.", "Write 90s, 15m or 1h30m.", file, line, service, dotted
+        )
+    if kind == "literal_error":
+        expected = (detail.get("ctx") or {}).get("expected", "")
+        return Problem(f"{shown} is not known.", f"Write {expected}.", file, line, service, dotted)
+    if kind in ("float_parsing", "float_type"):
+        return Problem(
+            f"{shown} is not a number.", "Write it as 0.005.", file, line, service, dotted
+        )
+    return Problem(f"{shown}: {detail['msg']}.", "", file, line, service, dotted)
+
+
+def _missing_hint(key: str) -> str:
+    return {"hosts": "Add hosts: [ssh://user@host]."}.get(key, f"Add {key}.")
+
+
+def _short(value: Any) -> str:
+    text = repr(value) if isinstance(value, str) else str(value)
+    return text if len(text) <= 60 else text[:57] + "…"
+
+
+def known_keys(model: type[Spec], location: tuple[str | int, ...]) -> list[str]:
+    """The keys that the model knows at a place within it."""
+    current: Any = model.model_json_schema()
+    definitions = current.get("$defs", {})
+
+    def deref(schema: Any) -> Any:
+        while isinstance(schema, dict) and "$ref" in schema:
+            schema = definitions[schema["$ref"].rsplit("/", 1)[1]]
+        return schema
+
+    current = deref(current)
+    for part in location:
+        if isinstance(part, int):
+            continue
+        options = [current, *current.get("anyOf", [])]
+        step = None
+        for option in map(deref, options):
+            step = (option.get("properties") or {}).get(part) or (
+                option.get("additionalProperties")
+                if isinstance(option.get("additionalProperties"), dict)
+                else None
+            )
+            if step:
+                break
+        if not step:
+            return []
+        current = deref(step)
+        for option in current.get("anyOf", []):
+            if "properties" in deref(option):
+                current = deref(option)
+    return sorted(current.get("properties", {}))
+
+
+def _misplaced(document: Mapping[str, Any], sources: Sources) -> list[Problem]:
+    """Our key where it has no effect: misspelt, or in an included file (Compose drops it there)."""
+    problems: list[Problem] = []
+
+    def near_miss(mapping: Mapping[str, Any], keys: tuple[str, ...], service: str) -> None:
+        for key in mapping:
+            if key == KEY or not str(key).startswith("x-"):
+                continue
+            if difflib.SequenceMatcher(None, str(key).lower(), KEY).ratio() > 0.8:
+                file, line = sources.place(*keys, str(key))
+                problems.append(
+                    Problem("no such key.", f"Did you mean {KEY}?", file, line, service, str(key))
+                )
+
+    near_miss(document, (), "")
+    for name, service in (document.get("services") or {}).items():
+        near_miss(service or {}, ("services", name), name)
+    for source in sources.files:
+        if source.role == "include" and source.has(KEY):
+            problems.append(
+                Problem(
+                    "has no effect in an included file.",
+                    f"Move it to {sources.files[0].shown}.",
+                    source.shown,
+                    source.line(KEY),
+                    "",
+                    KEY,
+                )  # fmt: skip
+            )
+    return problems
+
+
+def _octal_warnings(sources: Sources) -> list[str]:
+    return [
+        f"{source.shown}:{line}: {text} is read as octal ({int(text, 8)}). "
+        f'Write "{text}" if it is text.'
+        for source in sources.files
+        for line, text in source.octals()
+    ]
+
+
+def _cross_checks(project: Project, sources: Sources) -> list[Problem]:
+    """What needs more than one key to be seen."""
+    problems: list[Problem] = []
+    owners: dict[str, str] = {}
+    for service in project.services.values():
+        if service.stage is None:
+            continue
+        for key in ("metrics", "plots", "outputs"):
+            for path in getattr(service.stage, key):
+                where = (*sources.place("services", service.name, KEY, key), service.name, key)
+                if path.startswith("../") or path == "..":
+                    problems.append(
+                        Problem(
+                            f"{path} is outside the project folder.",
+                            "Write a path inside it.",
+                            *where,
+                        )  # fmt: skip
+                    )
+                elif path == "." or is_within(path, ".mcgitops"):
+                    problems.append(
+                        Problem(
+                            f"{path} can't be declared.",
+                            "Name a file or folder of the stage's own, such as out/model.joblib.",
+                            *where,
+                        )  # fmt: skip
+                    )
+                elif not _writable(project, service, path):
+                    top = path.split("/")[0]
+                    example = f"./{top}:/app/{top}" if "/" in path else "./out:/app/out"
+                    problems.append(
+                        Problem(
+                            f"{path} is in no folder that the service can write.",
+                            f"Add a volume such as {example}, or correct the path.",
+                            *where,
+                        )  # fmt: skip
+                    )
+                other = owners.setdefault(path, service.name)
+                if other != service.name:
+                    problems.append(
+                        Problem(
+                            f"{path} is declared by {other} too.",
+                            "Let each stage write its own files.",
+                            *where,
+                        )  # fmt: skip
+                    )
+        problems.extend(_check_select(service, sources))
+    return problems
+
+
+def _check_select(service: Service, sources: Sources) -> list[Problem]:
+    spec = service.spec
+    file, line = sources.place("services", service.name, KEY, "select")
+    if spec.select is None or isinstance(spec.select, BestBy):
+        return []
+    axes = {**spec.matrix, **spec.replicates}
+    for name, value in spec.select.items():
+        if name not in axes:
+            near = difflib.get_close_matches(name, axes, n=1)
+            hint = (
+                f"Did you mean {near[0]}?" if near else "Name a variable of matrix or replicates."
+            )
+            return [Problem(f"{name} is not varied.", hint, file, line, service.name, "select")]
+        values = [as_text(option) for option in axes[name]]
+        if as_text(value) not in values:
+            hint = f"Write one of {', '.join(values)}."
+            return [Problem(f"{name} is never {value}.", hint, file, line, service.name, "select")]
+    return []
+
+
+def _writable(project: Project, service: Service, path: str) -> bool:
+    return writable_mount(project, service, path) is not None
+
+
+def writable_mount(project: Project, service: Service, path: str) -> Mount | None:
+    """The writable bind mount that holds a path of the project folder; the deepest one wins."""
+    best: tuple[int, Mount] | None = None
+    for mount in service.mounts:
+        if mount.kind != "bind":
+            continue
+        source = project.relative(mount.source)
+        if source is not None and is_within(path, source):
+            depth = 0 if source == "." else len(source.split("/"))
+            if best is None or depth > best[0]:
+                best = (depth, mount)
+    return None if best is None or best[1].read_only else best[1]
