@@ -1,0 +1,1 @@
+"""One file format a module, each following `mcgitops.metrics.readers.Format`."""
