@@ -1,1 +1,1 @@
-"""Executes a plan: processes, containers watched through the engine's API, progress, resource use."""
+"""Executes a plan: processes, containers watched through the engine, progress, resource use."""

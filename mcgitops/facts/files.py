@@ -1,0 +1,144 @@
+"""Walks folders and hashes what is in them, through the index; all cores for what must be read."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat as stat_
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from mcgitops.errors import McgitopsError
+from mcgitops.facts.index import Index, Row, row
+from mcgitops.project.model import STATE_FOLDER
+from mcgitops.project.tree import Entry, Tree, link_digest
+
+Skip = Callable[[str, bool], bool]
+"""Given a path below the root and whether it is a folder: leave it out (with all below it)?"""
+
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file or link below a root, before it is hashed."""
+
+    path: str
+    stat: os.stat_result
+    link: str | None = None
+
+
+def walk(root: Path, skip: Skip) -> Iterator[Found]:
+    """Regular files and symbolic links below `root`; links are not followed, devices left out."""
+    pending = [("", os.fspath(root))]
+    while pending:
+        prefix, folder = pending.pop()
+        try:
+            entries = os.scandir(folder)
+        except PermissionError:
+            raise McgitopsError(
+                f"{folder} can't be read.", "Give yourself permission, or exclude it."
+            ) from None
+        with entries:
+            for entry in entries:
+                path = prefix + entry.name
+                if entry.is_symlink():
+                    if not skip(path, False):
+                        target = os.readlink(entry.path)
+                        yield Found(path, entry.stat(follow_symlinks=False), target)
+                elif entry.is_dir(follow_symlinks=False):
+                    if not skip(path, True):
+                        pending.append((path + "/", entry.path))
+                elif not skip(path, False):
+                    stat = entry.stat(follow_symlinks=False)
+                    if stat_.S_ISREG(stat.st_mode):
+                        yield Found(path, stat)
+
+
+def keep_all(path: str, is_folder: bool) -> bool:
+    """The `Skip` that leaves out only our own state and git's."""
+    name = path.rsplit("/", 1)[-1]
+    return is_folder and name in (STATE_FOLDER, ".git")
+
+
+def tree(root: Path, index: Index, skip: Skip = keep_all) -> Tree:
+    """The tree below `root`, a folder or a single file; an empty tree where there is nothing.
+
+    Raises `McgitopsError` for a file that can't be read or keeps changing while it is.
+    """
+    try:
+        stat = root.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return Tree()
+    if stat_.S_ISLNK(stat.st_mode):
+        stat = root.stat()
+    if stat_.S_ISREG(stat.st_mode):
+        parent, name = root.parent, root.name
+        return Tree.of(_hashed(parent, [Found(name, stat)], index, partial=True))
+    return Tree.of(_hashed(root, list(walk(root, skip)), index, partial=False))
+
+
+def _hashed(root: Path, found: list[Found], index: Index, *, partial: bool) -> list[Entry]:
+    known = index.load(os.fspath(root))
+    entries: list[Entry] = []
+    unread: list[Found] = []
+    for item in found:
+        if item.link is not None:
+            entries.append(Entry(item.path, link_digest(item.link), 0, False))
+            continue
+        row_ = known.get(item.path)
+        if row_ is not None and row_.fits(item.stat):
+            entries.append(_entry(item, row_.digest))
+        else:
+            unread.append(item)
+    if unread:
+        fresh = _hash_all(root, unread)
+        entries.extend(_entry(item, row_.digest) for item, row_ in fresh)
+        gone: set[str] = set() if partial else known.keys() - {item.path for item in found}
+        index.save(os.fspath(root), ((item.path, row_) for item, row_ in fresh), gone)
+    return entries
+
+
+def _entry(item: Found, digest: str) -> Entry:
+    executable = bool(item.stat.st_mode & stat_.S_IXUSR)
+    return Entry(item.path, digest, item.stat.st_size, executable)
+
+
+def _hash_all(root: Path, items: list[Found]) -> list[tuple[Found, Row]]:
+    batches = [items[i : i + _BATCH] for i in range(0, len(items), _BATCH)]
+
+    def batch(some: list[Found]) -> list[tuple[Found, Row]]:
+        return [hash_file(root, item) for item in some]
+
+    if len(batches) == 1 and len(items) < 4:
+        return batch(items)
+    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+        # large files first, so that one of them doesn't end alone
+        batches.sort(key=lambda some: -max(item.stat.st_size for item in some))
+        return [pair for done in pool.map(batch, batches) for pair in done]
+
+
+def hash_file(root: Path, item: Found) -> tuple[Found, Row]:
+    """Hash one file; one that changes meanwhile is read again, and at last refused."""
+    path = root / item.path
+    for _ in range(3):
+        try:
+            with path.open("rb", buffering=0) as stream:
+                before = os.fstat(stream.fileno())
+                seen = time.time_ns()
+                digest = hashlib.file_digest(stream, "sha256").hexdigest()
+                after = os.fstat(stream.fileno())
+        except PermissionError:
+            raise McgitopsError(
+                f"{path} can't be read.", "Give yourself permission, or exclude it."
+            ) from None
+        except FileNotFoundError:
+            raise McgitopsError(f"{path} went away while it was read.", "Try again.") from None
+        if (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns):
+            return Found(item.path, after), row(after, "sha256:" + digest, seen)
+    raise McgitopsError(
+        f"{path} keeps changing while it is read.", "Stop what writes it, or exclude it."
+    )

@@ -1,0 +1,108 @@
+"""The index of file digests: an unchanged file costs one `stat`, not a read.
+
+A row holds (path, inode, size, mtime_ns, ctime_ns) → digest, and when the digest was taken. A row
+is trusted only if the file was last changed clearly before that moment: a file that changed within
+the clock's granularity of being hashed is read again ("racy clean", as in git's index). The ctime
+catches a content change whose mtime was set back. The index is a cache: losing it costs time only.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+GRANULARITY_NS = 50_000_000
+"""Changes this close to the hashing may carry the same time stamp; ext4's tick is 4 to 10 ms."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS file (
+  root TEXT NOT NULL, path TEXT NOT NULL, inode INTEGER NOT NULL, size INTEGER NOT NULL,
+  mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL, seen_ns INTEGER NOT NULL,
+  digest TEXT NOT NULL, PRIMARY KEY (root, path)) WITHOUT ROWID
+"""
+
+
+class Row(NamedTuple):
+    """What the index knows of one file."""
+
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    seen_ns: int
+    digest: str
+
+    def fits(self, stat: os.stat_result) -> bool:
+        """Whether the digest is still that of the file with this `stat`."""
+        return (
+            self.size == stat.st_size
+            and self.mtime_ns == stat.st_mtime_ns
+            and self.ctime_ns == stat.st_ctime_ns
+            and self.inode == stat.st_ino
+            and max(stat.st_mtime_ns, stat.st_ctime_ns) + GRANULARITY_NS < self.seen_ns
+        )
+
+
+class Index:
+    """Digests by root folder and path below it, in one SQLite file; shared by processes."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def _connect(self) -> sqlite3.Connection:
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(self._file, timeout=30)
+        # a lost row costs one hash, so nothing waits for the disk
+        connection.execute("PRAGMA synchronous=OFF")
+        connection.execute(_SCHEMA)
+        return connection
+
+    def load(self, root: str) -> dict[str, Row]:
+        """All rows below a root. A damaged index is an empty one."""
+        if not self._file.exists():
+            return {}
+        try:
+            connection = self._connect()
+            try:
+                rows = connection.execute(
+                    "SELECT path, inode, size, mtime_ns, ctime_ns, seen_ns, digest FROM file "
+                    "WHERE root = ?",
+                    (root,),
+                )
+                return {row[0]: Row(*row[1:]) for row in rows}
+            finally:
+                connection.close()
+        except sqlite3.DatabaseError:
+            self._file.unlink(missing_ok=True)
+            return {}
+
+    def save(self, root: str, rows: Iterable[tuple[str, Row]], gone: Iterable[str] = ()) -> None:
+        """Add or replace rows, and forget paths that are gone. A busy index is left as it is."""
+        try:
+            connection = self._connect()
+            try:
+                with connection:
+                    connection.executemany(
+                        "INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                        ((root, path, *row) for path, row in rows),
+                    )
+                    connection.executemany(
+                        "DELETE FROM file WHERE root = ? AND path = ?",
+                        ((root, path) for path in gone),
+                    )
+            finally:
+                connection.close()
+        except sqlite3.OperationalError:
+            return
+        except sqlite3.DatabaseError:
+            self._file.unlink(missing_ok=True)
+
+
+def row(stat: os.stat_result, digest: str, seen_ns: int | None = None) -> Row:
+    """A row for a file that has just been hashed."""
+    seen = time.time_ns() if seen_ns is None else seen_ns
+    return Row(stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, seen, digest)

@@ -1,0 +1,115 @@
+"""A tree of files as a value: what was found below a folder, with one digest for all of it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+
+class Entry(NamedTuple):
+    """One file or symbolic link. `digest` is `sha256:…`, or `link:TARGET` for a link."""
+
+    path: str
+    digest: str
+    size: int
+    executable: bool
+
+
+@dataclass(frozen=True)
+class Tree:
+    """Entries sorted by path. Two trees are equal in content when their digests are."""
+
+    entries: tuple[Entry, ...] = ()
+
+    @cached_property
+    def manifest(self) -> str:
+        """One line an entry: digest, mode, size, path. Paths are escaped so that lines stay lines.
+
+        The text is stored as an object, so that a later look can say which file has changed.
+        """
+        return "".join(
+            f"{e.digest} {'x' if e.executable else '-'} {e.size} {_escaped(e.path)}\n"
+            for e in self.entries
+        )
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the manifest, as `sha256:<64 hex>`."""
+        data = self.manifest.encode("utf-8", "surrogateescape")
+        return "sha256:" + hashlib.sha256(data).hexdigest()
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(entry.size for entry in self.entries)
+
+    @staticmethod
+    def of(entries: Iterable[Entry]) -> Tree:
+        """Sort entries into a tree."""
+        return Tree(tuple(sorted(entries)))
+
+    @staticmethod
+    def parse(manifest: str) -> Tree:
+        """The tree that `manifest` was made of."""
+
+        def entries() -> Iterator[Entry]:
+            for line in manifest.split("\n"):
+                if line:
+                    # a link's target may hold spaces, but is escaped; so four fields always
+                    digest, mode, size, path = line.split(" ", 3)
+                    yield Entry(_unescaped(path), digest, int(size), mode == "x")
+
+        return Tree(tuple(entries()))
+
+
+@dataclass(frozen=True)
+class TreeChange:
+    """How a tree became another one: paths, sorted."""
+
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    changed: tuple[str, ...]
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """All paths that are not the same in both."""
+        return tuple(sorted((*self.added, *self.removed, *self.changed)))
+
+
+def difference(before: Tree, after: Tree) -> TreeChange:
+    """What was added, removed and changed."""
+    old = {entry.path: entry for entry in before.entries}
+    new = {entry.path: entry for entry in after.entries}
+    return TreeChange(
+        added=tuple(sorted(new.keys() - old.keys())),
+        removed=tuple(sorted(old.keys() - new.keys())),
+        changed=tuple(sorted(p for p in old.keys() & new.keys() if old[p] != new[p])),
+    )
+
+
+def link_digest(target: str) -> str:
+    """What stands for a symbolic link's content."""
+    return "link:" + _escaped(target).replace(" ", "\\x20")
+
+
+def _escaped(path: str) -> str:
+    if "\\" not in path and "\n" not in path and "\r" not in path:
+        return path
+    return path.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
+
+
+def _unescaped(path: str) -> str:
+    if "\\" not in path:
+        return path
+    out: list[str] = []
+    characters = iter(path)
+    for character in characters:
+        if character == "\\":
+            following = next(characters, "")
+            out.append({"n": "\n", "r": "\r"}.get(following, following))
+        else:
+            out.append(character)
+    return "".join(out)
