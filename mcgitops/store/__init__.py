@@ -1,1 +1,1 @@
-"""Content-addressed objects and immutable records, in a folder or a bucket, behind one interface."""
+"""Content-addressed objects and immutable records, in a folder or a bucket: one interface."""

@@ -1,16 +1,26 @@
 """The one interface to where bytes live: a folder or a bucket.
 
-Keys are relative, `/`-separated, made of `[A-Za-z0-9._~%+=@-]` segments (see `layout`). Objects
-never change once written; a `put` of an existing key is harmless. A reader never sees half a
-value: folder writes go through a temporary file and a rename, S3 puts are atomic.
+Keys are relative, `/`-separated and made by `layout`. Objects never change once written; a `put`
+of an existing key is harmless. A reader never sees half a value: folder writes go through a
+temporary file and a rename, S3 puts are atomic.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One key of a listing. `version` changes whenever the value does."""
+
+    key: str
+    size: int
+    version: str
 
 
 class Backend(Protocol):
@@ -19,6 +29,16 @@ class Backend(Protocol):
     @property
     def url(self) -> str:
         """Where this is, for people: never holds a credential."""
+        ...
+
+    @property
+    def path(self) -> Path | None:
+        """The folder, where it is one."""
+        ...
+
+    @property
+    def scratch(self) -> Path | None:
+        """A folder for temporary files from which `adopt` is a rename; None where there is none."""
         ...
 
     def get(self, key: str, limit: int | None = None) -> bytes | None:
@@ -42,16 +62,23 @@ class Backend(Protocol):
         """
         ...
 
-    def put_file(self, key: str, path: Path) -> None:
-        """Write a file's content, streamed (multipart where large)."""
+    def put_stream(self, key: str, stream: BinaryIO, size: int) -> None:
+        """Write what the stream gives, to its end; nothing is left where reading it raises.
+
+        `size` is what is expected, so that the parts of a large upload can be chosen.
+        """
+        ...
+
+    def adopt(self, key: str, path: Path) -> None:
+        """Take over a temporary file as the value: it is moved or, after the upload, removed."""
         ...
 
     def missing(self, keys: Iterable[str]) -> set[str]:
         """Those of `keys` that don't exist."""
         ...
 
-    def keys(self, prefix: str) -> Iterator[str]:
-        """All keys below `prefix`, sorted. For `runs`, `gc` and repair only."""
+    def entries(self, prefix: str) -> Iterator[Entry]:
+        """All keys below `prefix` (ends in `/`), sorted. For `runs`, `gc` and repair only."""
         ...
 
     def delete(self, key: str) -> None:

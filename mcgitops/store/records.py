@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import math
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
 
-FORMAT = 1
+FORMAT: Final = 1
 
 Scalar = bool | int | float | str | None
 

@@ -1,0 +1,222 @@
+"""A store in a folder: safe for several writers at once, and against being killed at any moment.
+
+Every value is first written whole to a file in `tmp/` (same file system), made durable, and then
+given its name by one atomic call. So a name never leads to half a value, and what a killed process
+leaves is a file in `tmp/`, which a later process removes once it is a day old.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from mcgitops.errors import StoreError
+from mcgitops.store.backend import Entry
+from mcgitops.store.layout import check_key
+
+STALE_SECONDS = 24 * 3600
+COPY_BYTES = 1024 * 1024
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
+
+
+class FolderBackend:
+    """Bytes by key in a folder, which is made on the first write."""
+
+    def __init__(self, folder: Path) -> None:
+        self._root = folder.absolute()
+        self._tmp_ready = False
+
+    @property
+    def url(self) -> str:
+        """The folder's path."""
+        return str(self._root)
+
+    @property
+    def path(self) -> Path | None:
+        """The folder."""
+        return self._root
+
+    @property
+    def scratch(self) -> Path | None:
+        """Temporary files, in the same file system."""
+        with self._explained("write to"):
+            return self._tmp()
+
+    def get(self, key: str, limit: int | None = None) -> bytes | None:
+        """The whole value, or None."""
+        with self._explained("read"):
+            try:
+                with self._file(key).open("rb") as stream:
+                    value = stream.read() if limit is None else stream.read(limit + 1)
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+        if limit is not None and len(value) > limit:
+            raise StoreError(f"{key} in {self.url} is larger than {limit} bytes.")
+        return value
+
+    def open(self, key: str) -> AbstractContextManager[BinaryIO] | None:
+        """The value as a stream, or None."""
+        with self._explained("read"):
+            try:
+                return self._file(key).open("rb")
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+
+    def put(self, key: str, value: bytes) -> None:
+        """Write or replace a value."""
+        with self._explained("write to"), self._temporary(0o666) as (temporary, stream):
+            stream.write(value)
+            _durable(stream)
+            target = self._prepared(key)
+            temporary.replace(target)
+            _durable_folder(target.parent)
+
+    def create(self, key: str, value: bytes) -> bool:
+        """Write a value unless the key exists."""
+        with self._explained("write to"):
+            target = self._file(key)
+            if target.exists():
+                return False
+            with self._temporary(0o444) as (temporary, stream):
+                stream.write(value)
+                _durable(stream)
+                target = self._prepared(key)
+                created = self._link(temporary, target)
+            _durable_folder(target.parent)
+            return created
+
+    def put_stream(self, key: str, stream: BinaryIO, size: int) -> None:
+        """Write what the stream gives."""
+        with self._explained("write to"), self._temporary(0o444) as (temporary, copy):
+            shutil.copyfileobj(stream, copy, COPY_BYTES)
+            _durable(copy)
+            temporary.replace(self._prepared(key))
+
+    def adopt(self, key: str, path: Path) -> None:
+        """Give a temporary file its name."""
+        with self._explained("write to"):
+            with path.open("rb") as stream:
+                _durable(stream)
+                os.fchmod(stream.fileno(), os.fstat(stream.fileno()).st_mode & 0o444)
+            path.replace(self._prepared(key))
+
+    def missing(self, keys: Iterable[str]) -> set[str]:
+        """Those of `keys` that don't exist."""
+        with self._explained("read"):
+            return {key for key in keys if not self._file(key).is_file()}
+
+    def entries(self, prefix: str) -> Iterator[Entry]:
+        """All keys below `prefix`, sorted."""
+        top = self._root / check_key(prefix.rstrip("/"))
+        with self._explained("list"):
+            found = []
+            for folder, _, names in os.walk(top):
+                relative = Path(folder).relative_to(self._root).as_posix()
+                for name in names:
+                    with suppress(FileNotFoundError):
+                        state = (Path(folder) / name).stat()
+                        version = f"{state.st_ino}-{state.st_mtime_ns}"
+                        found.append(Entry(f"{relative}/{name}", state.st_size, version))
+        yield from sorted(found, key=lambda entry: entry.key)
+
+    def delete(self, key: str) -> None:
+        """Remove a key."""
+        with self._explained("write to"):
+            self._file(key).unlink(missing_ok=True)
+
+    def _file(self, key: str) -> Path:
+        return self._root / check_key(key)
+
+    def _prepared(self, key: str) -> Path:
+        target = self._file(key)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return target
+
+    def _tmp(self) -> Path:
+        folder = self._root / "tmp"
+        if not self._tmp_ready:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._tmp_ready = True
+            _remove_stale(folder, time.time() - STALE_SECONDS)
+        return folder
+
+    @contextmanager
+    def _temporary(self, mode: int) -> Iterator[tuple[Path, BinaryIO]]:
+        """A new file in `tmp/`, gone at the end unless it was renamed. The umask applies."""
+        path = self._tmp() / f"{os.getpid()}-{secrets.token_hex(8)}"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        try:
+            with os.fdopen(os.open(path, flags, mode), "wb") as stream:
+                yield path, stream
+        finally:
+            path.unlink(missing_ok=True)
+
+    def _link(self, temporary: Path, target: Path) -> bool:
+        """Give the file its name unless the name is taken: exactly one of several callers wins."""
+        try:
+            os.link(temporary, target)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+        else:
+            return True
+        # A file system without hard links: look and rename under a lock instead.
+        with (self._root / "tmp" / "lock").open("wb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if target.exists():
+                return False
+            temporary.replace(target)
+            return True
+
+    @contextmanager
+    def _explained(self, action: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            hint = _HINTS.get(error.errno or 0, "")
+            reason = error.strerror or str(error)
+            raise StoreError(f"Could not {action} the store {self.url}: {reason}.", hint) from error
+
+
+_HINTS = {
+    errno.ENOSPC: "Free some space, then run the same again: what was stored stays.",
+    errno.EDQUOT: "Free some space, then run the same again: what was stored stays.",
+    errno.EACCES: "Give yourself the right to it, or name another folder in MCGITOPS_STORE.",
+    errno.EPERM: "Give yourself the right to it, or name another folder in MCGITOPS_STORE.",
+    errno.EROFS: "Name a folder that can be written in MCGITOPS_STORE.",
+    errno.ENOTDIR: "A part of the path is a file. Name another folder.",
+    errno.EEXIST: "A part of the path is a file. Name another folder.",
+}
+
+
+def _durable(stream: BinaryIO) -> None:
+    """The content is on the disk before the name is: a power cut leaves no empty object."""
+    if stream.writable():
+        stream.flush()
+    os.fsync(stream.fileno())
+
+
+def _durable_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove_stale(folder: Path, before: float) -> None:
+    """Remove what killed processes left. A file that is being written is newer than that."""
+    for path in folder.iterdir():
+        with suppress(OSError):
+            if path.name != "lock" and path.stat().st_mtime < before:
+                path.unlink()

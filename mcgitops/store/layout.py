@@ -1,0 +1,107 @@
+"""Where things are in a store: the keys, and how names become parts of keys. Pure.
+
+    objects/sha256/ab/<64 hex>                          artifacts by content
+    runs/<project>/<stage>/<fingerprint>.json           succeeded runs
+    attempts/<project>/<stage>/<fingerprint>/<id>.json  runs that failed
+    commits/<sha>/<project>/<stage>.json                which runs a commit has
+    releases/<project>/<name>.json
+    deployments/<project>/<environment>/<id>.json
+
+A name (of a project, a stage, a tag) may hold any character. As a segment of a key everything but
+`A-Z a-z 0-9 . _ -` is percent-encoded, `.` and `..` too, and a name whose encoding is longer than
+a file name may be is cut and ends in `~` and its digest (`~` itself is encoded elsewhere, so that
+the two kinds can't be mistaken for each other). Records hold their names themselves: no name is
+ever read back from a key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+from mcgitops.errors import StoreError
+
+LONGEST_SEGMENT = 200  # bytes; file systems allow 255, and ".json" and temporary names need room
+_PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
+_DIGEST = re.compile(r"sha256:([0-9a-f]{64})\Z")
+_KEY = re.compile(r"(?!\.{1,2}(/|\Z))[A-Za-z0-9._%~-]+(/(?!\.{1,2}(/|\Z))[A-Za-z0-9._%~-]+)*\Z")
+
+
+def segment(name: str) -> str:
+    """A name as one segment of a key. Different names give different segments."""
+    if not name:
+        raise StoreError("A record needs a name, and this one is empty.")
+    raw = name.encode("utf-8", "surrogatepass")
+    if name in (".", ".."):
+        return "%2E" * len(name)
+    encoded = "".join(chr(byte) if byte in _PLAIN else f"%{byte:02X}" for byte in raw)
+    if len(encoded) <= LONGEST_SEGMENT:
+        return encoded
+    digest = hashlib.sha256(raw).hexdigest()
+    return f"{encoded[: LONGEST_SEGMENT - 65]}~{digest}"
+
+
+def object_key(digest: str) -> str:
+    """The key of the object with this digest (`sha256:<64 hex>`)."""
+    hexadecimal = hex_of(digest)
+    return f"objects/sha256/{hexadecimal[:2]}/{hexadecimal}"
+
+
+def hex_of(digest: str) -> str:
+    """The 64 hexadecimal digits of `sha256:…`; anything else is refused."""
+    match = _DIGEST.match(digest)
+    if match is None:
+        raise StoreError(f"{digest[:100]!r} is not a digest. Expected sha256: and 64 hex digits.")
+    return match[1]
+
+
+def run_key(project: str, stage: str, fingerprint: str) -> str:
+    """The record of a succeeded run."""
+    return f"{runs_prefix(project, stage)}{segment(fingerprint)}.json"
+
+
+def runs_prefix(project: str, stage: str = "") -> str:
+    """All runs of a project, or of one of its stages."""
+    return f"runs/{segment(project)}/" + (f"{segment(stage)}/" if stage else "")
+
+
+def attempt_key(project: str, stage: str, fingerprint: str, id: str) -> str:  # noqa: A002
+    """The record of a run that failed."""
+    return f"{attempts_prefix(project, stage)}{segment(fingerprint)}/{segment(id)}.json"
+
+
+def attempts_prefix(project: str, stage: str = "") -> str:
+    """All failed runs of a project, or of one of its stages."""
+    return f"attempts/{segment(project)}/" + (f"{segment(stage)}/" if stage else "")
+
+
+def commit_key(sha: str, project: str, stage: str) -> str:
+    """The record of a commit's runs of one stage."""
+    return f"commits/{segment(sha)}/{segment(project)}/{segment(stage)}.json"
+
+
+def release_key(project: str, name: str) -> str:
+    """The record of a release."""
+    return f"{releases_prefix(project)}{segment(name)}.json"
+
+
+def releases_prefix(project: str) -> str:
+    """All releases of a project."""
+    return f"releases/{segment(project)}/"
+
+
+def deployment_key(project: str, environment: str, id: str) -> str:  # noqa: A002
+    """The record of one rollout."""
+    return f"{deployments_prefix(project, environment)}{segment(id)}.json"
+
+
+def deployments_prefix(project: str, environment: str = "") -> str:
+    """All rollouts of a project, or to one of its environments."""
+    return f"deployments/{segment(project)}/" + (f"{segment(environment)}/" if environment else "")
+
+
+def check_key(key: str) -> str:
+    """The key itself where it is a well-formed one: a backend never leaves its own place."""
+    if not _KEY.match(key):
+        raise StoreError(f"{key[:200]!r} is not a key of a store.")
+    return key

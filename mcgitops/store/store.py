@@ -1,0 +1,250 @@
+"""The store as the rest of the program sees it: typed records and verified objects.
+
+Nothing here knows whether it is a folder or a bucket, and nothing of a bucket's client is imported
+before a bucket is opened.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+from urllib.parse import unquote, urlsplit
+
+from pydantic import ValidationError
+
+from mcgitops.errors import StoreError, UsageError
+from mcgitops.store import layout
+from mcgitops.store.backend import Backend
+from mcgitops.store.folder import FolderBackend
+from mcgitops.store.objects import Objects
+from mcgitops.store.records import (
+    FORMAT,
+    CommitRecord,
+    DeploymentRecord,
+    Record,
+    ReleaseRecord,
+    RunRecord,
+)
+
+LARGEST_RECORD = 64 * 1024 * 1024
+AnyRecord = TypeVar("AnyRecord", bound=Record)
+
+
+def open_store(url: str, cache: Path | None = None) -> Store:
+    """Open a store: a folder's path, `file:///…` or `s3://bucket/prefix?…`. Contacts nothing yet.
+
+    `cache` is a folder that may keep copies of a bucket's records, so that listing them again
+    needn't fetch them again.
+    """
+    scheme, separator, _ = url.partition("://")
+    if not separator:
+        return Store(FolderBackend(Path(url).expanduser()))
+    if scheme == "file":
+        parts = urlsplit(url)
+        if parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
+            raise UsageError(f'"{url}" is not absolute.', "Write file:///folder.")
+        return Store(FolderBackend(Path(unquote(parts.path))))
+    if scheme == "s3":
+        from mcgitops.store.s3 import open_bucket
+
+        return Store(open_bucket(url), cache)
+    raise UsageError(f"{scheme}:// is not known as a store.", "Write a folder or s3://….")
+
+
+class Store:
+    """Records and objects. Writes are whole or not at all; what is read has been verified."""
+
+    def __init__(self, backend: Backend, cache: Path | None = None) -> None:
+        self.backend = backend
+        self.objects = Objects(backend)
+        self._cache = cache
+
+    @property
+    def url(self) -> str:
+        """Where it is, without credentials."""
+        return self.backend.url
+
+    @property
+    def path(self) -> Path | None:
+        """The folder, where it is one."""
+        return self.backend.path
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is a folder."""
+        return self.backend.path is not None
+
+    # runs
+
+    def run(self, project: str, stage: str, fingerprint: str) -> RunRecord | None:
+        """The succeeded run with this fingerprint."""
+        return self._read(layout.run_key(project, stage, fingerprint), RunRecord)
+
+    def publish(self, record: RunRecord) -> RunRecord:
+        """Publish a succeeded run, last of all that belongs to it; the first published wins.
+
+        Gives the record that is now in the store: this one, or the one that was there.
+        """
+        if record.state != "succeeded":
+            raise ValueError(f"a run that {record.state} is an attempt")
+        if self.is_local and (lost := self.missing(file.digest for file in record.files)):
+            raise StoreError(f"The run's object {min(lost)} is not in {self.url}.")
+        return self._create(key_of(record), record)
+
+    def attempt(self, record: RunRecord) -> None:
+        """Keep the record of a run that did not succeed."""
+        if record.state == "succeeded":
+            raise ValueError("a run that succeeded is published")
+        self.backend.create(key_of(record), _encoded(record))
+
+    def runs(self, project: str, stage: str = "") -> Iterator[RunRecord]:
+        """All succeeded runs, newest first."""
+        return self._newest_first(layout.runs_prefix(project, stage), RunRecord)
+
+    def attempts(self, project: str, stage: str = "") -> Iterator[RunRecord]:
+        """All runs that did not succeed, newest first."""
+        return self._newest_first(layout.attempts_prefix(project, stage), RunRecord)
+
+    # commits, releases, deployments
+
+    def commit(self, sha: str, project: str, stage: str) -> CommitRecord | None:
+        """Which runs a commit has, for one stage."""
+        return self._read(layout.commit_key(sha, project, stage), CommitRecord)
+
+    def publish_commit(self, record: CommitRecord) -> CommitRecord:
+        """Say which runs a commit has. The first one said stays; gives the one that is there."""
+        return self._create(key_of(record), record)
+
+    def release(self, project: str, name: str) -> ReleaseRecord | None:
+        """A release by its name."""
+        return self._read(layout.release_key(project, name), ReleaseRecord)
+
+    def releases(self, project: str) -> Iterator[ReleaseRecord]:
+        """All releases, newest first."""
+        records = self._all(layout.releases_prefix(project), ReleaseRecord)
+        return iter(sorted(records, key=lambda record: record.created, reverse=True))
+
+    def publish_release(self, record: ReleaseRecord) -> bool:
+        """Write a release. False where one of that name exists that pins something else."""
+        there = self._create(key_of(record), record)
+        aside = {"created", "tool"}
+        return there.model_dump(exclude=aside) == record.model_dump(exclude=aside)
+
+    def deployed(self, record: DeploymentRecord) -> None:
+        """Record a rollout."""
+        self.backend.create(key_of(record), _encoded(record))
+
+    def deployments(self, project: str, environment: str) -> Iterator[DeploymentRecord]:
+        """The rollouts to an environment, newest first."""
+        records = self._all(layout.deployments_prefix(project, environment), DeploymentRecord)
+        return iter(sorted(records, key=lambda record: record.started, reverse=True))
+
+    # objects
+
+    def put_file(self, path: Path) -> tuple[str, int]:
+        """Store a file; gives digest and size."""
+        return self.objects.put_file(path)
+
+    def put_stream(self, stream: BinaryIO) -> tuple[str, int]:
+        """Store what a stream gives; digest and size."""
+        return self.objects.put_stream(stream)
+
+    def put_bytes(self, value: bytes) -> tuple[str, int]:
+        """Store bytes; digest and size."""
+        return self.objects.put_bytes(value)
+
+    def read_bytes(self, digest: str, limit: int | None = None) -> bytes:
+        """A small object, verified. One larger than `limit` bytes is an error."""
+        return self.objects.read_bytes(digest, limit)
+
+    def open_object(self, digest: str) -> AbstractContextManager[BinaryIO]:
+        """An object as a stream. A damaged one raises when the end is read, so read it all."""
+        return self.objects.open(digest)
+
+    def fetch(self, digest: str, target: Path, *, executable: bool = False) -> None:
+        """Write an object to a file: verified, and whole or not at all."""
+        self.objects.fetch(digest, target, executable=executable)
+
+    def missing(self, digests: Iterable[str]) -> set[str]:
+        """Those that the store lacks."""
+        return self.objects.missing(digests)
+
+    def add(self, record: Record) -> bool:
+        """Write a record of any kind unless there is one; False where there was."""
+        return self.backend.create(key_of(record), _encoded(record))
+
+    # records as bytes
+
+    def _read(self, key: str, kind: type[AnyRecord]) -> AnyRecord | None:
+        value = self.backend.get(key, LARGEST_RECORD)
+        return None if value is None else self._decoded(key, value, kind)
+
+    def _create(self, key: str, record: AnyRecord) -> AnyRecord:
+        if self.backend.create(key, _encoded(record)):
+            return record
+        return self._read(key, type(record)) or record
+
+    def _all(self, prefix: str, kind: type[AnyRecord]) -> list[AnyRecord]:
+        found = []
+        for entry in self.backend.entries(prefix):
+            if entry.key.endswith(".json") and (record := self._read(entry.key, kind)) is not None:
+                found.append(record)
+        return found
+
+    def _newest_first(self, prefix: str, kind: type[RunRecord]) -> Iterator[RunRecord]:
+        return iter(sorted(self._all(prefix, kind), key=lambda run: run.started, reverse=True))
+
+    def _decoded(self, key: str, value: bytes, kind: type[AnyRecord]) -> AnyRecord:
+        place = f"{key} in {self.url}"
+        try:
+            loose = json.loads(value)
+        except ValueError:
+            loose = None
+        number = loose.get("format") if isinstance(loose, dict) else None
+        if isinstance(number, int) and number > FORMAT:
+            raise StoreError(
+                f"{place} was written by a newer mcgitops (format {number}, known: {FORMAT}).",
+                "Upgrade mcgitops.",
+            )
+        try:
+            record = kind.model_validate(loose)
+            same = key_of(record) == key
+        except (ValidationError, ValueError, StoreError):
+            same = False
+        if not same:
+            raise StoreError(
+                f"The record {place} is damaged.",
+                "Delete that key, then push it again from where it was made.",
+            )
+        return record
+
+
+def key_of(record: Record) -> str:
+    """The key at which a record is kept."""
+    if isinstance(record, RunRecord):
+        if record.state == "succeeded":
+            return layout.run_key(record.project, record.stage, record.fingerprint)
+        return layout.attempt_key(
+            record.project, record.stage, record.fingerprint, _attempt_id(record)
+        )
+    if isinstance(record, CommitRecord):
+        return layout.commit_key(record.commit, record.project, record.stage)
+    if isinstance(record, ReleaseRecord):
+        return layout.release_key(record.project, record.name)
+    if isinstance(record, DeploymentRecord):
+        return layout.deployment_key(record.project, record.environment, record.id)
+    raise TypeError(type(record).__name__)
+
+
+def _attempt_id(record: RunRecord) -> str:
+    """Sorts by time, and is the same for the same attempt: copying it twice is harmless."""
+    digest = hashlib.sha256(f"{record.started.isoformat()} {record.state}".encode()).hexdigest()
+    return f"{record.started:%Y%m%dT%H%M%S}-{digest[:12]}"
+
+
+def _encoded(record: Record) -> bytes:
+    return record.model_dump_json().encode() + b"\n"

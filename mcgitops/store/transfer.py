@@ -1,0 +1,147 @@
+"""Copying records and what they refer to from one store to another: `push` and `pull`.
+
+Objects go first, records last, so a record in a store never refers to something that isn't there.
+What the target has is not sent again: an interrupted copy goes on where it was, and a second copy
+moves nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import TypeVar
+
+from mcgitops.store.records import (
+    CommitRecord,
+    DeploymentRecord,
+    FileRef,
+    Record,
+    ReleaseRecord,
+    RunRecord,
+)
+from mcgitops.store.store import Store
+
+THREADS = 16
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a copy is. Bytes of objects that were not there before."""
+
+    bytes_done: int
+    bytes_total: int
+    objects_done: int
+    objects_total: int
+
+
+OnProgress = Callable[[Progress], None]
+
+
+@dataclass(frozen=True)
+class CopyResult:
+    """What a copy moved, and what was there already."""
+
+    records: int = 0
+    records_there: int = 0
+    objects: int = 0
+    objects_there: int = 0
+    bytes: int = 0
+
+
+def copy_runs(
+    source: Store,
+    target: Store,
+    records: Iterable[RunRecord],
+    *,
+    progress: OnProgress | None = None,
+) -> CopyResult:
+    """Copy runs with all their files."""
+    return copy_records(source, target, records, progress=progress)
+
+
+def copy_records(
+    source: Store,
+    target: Store,
+    records: Iterable[Record],
+    *,
+    progress: OnProgress | None = None,
+) -> CopyResult:
+    """Copy records of any kind with all the objects that they refer to."""
+    everything = list(records)
+    sizes = {file.digest: file.size for record in everything for file in references(record)}
+    missing = target.missing(sizes)
+    counter = _Counter(sum(sizes[digest] for digest in missing), len(missing), progress)
+
+    def copy(digest: str) -> None:
+        target.objects.copy_from(source.objects, digest, sizes[digest], counter.add)
+        counter.finish()
+
+    _each(copy, sorted(missing, key=lambda digest: -sizes[digest]))
+    created: list[bool] = []
+    # Runs before what points at them: commits and releases.
+    for kinds in ((RunRecord,), (CommitRecord,), (ReleaseRecord,), (DeploymentRecord,)):
+        chosen = [record for record in everything if isinstance(record, kinds)]
+        _each(lambda record: created.append(target.add(record)), chosen)
+    return CopyResult(
+        records=created.count(True),
+        records_there=created.count(False),
+        objects=len(missing),
+        objects_there=len(sizes) - len(missing),
+        bytes=sum(sizes[digest] for digest in missing),
+    )
+
+
+def references(record: Record) -> tuple[FileRef, ...]:
+    """All objects that a record refers to."""
+    if isinstance(record, RunRecord):
+        return (*record.files, record.log) if record.log else record.files
+    if isinstance(record, ReleaseRecord):
+        return (*record.artifacts, record.compose, *record.files)
+    return ()
+
+
+class _Counter:
+    """Counts over all threads and tells the callback, one call at a time."""
+
+    def __init__(self, total: int, objects: int, told: OnProgress | None) -> None:
+        self._lock = threading.Lock()
+        self._told = told
+        self._total = total
+        self._objects = objects
+        self._bytes = 0
+        self._finished = 0
+
+    def add(self, count: int) -> None:
+        """Some bytes more."""
+        with self._lock:
+            self._bytes += count
+            self._tell()
+
+    def finish(self) -> None:
+        """One object more."""
+        with self._lock:
+            self._finished += 1
+            self._tell()
+
+    def _tell(self) -> None:
+        if self._told is not None:
+            self._told(Progress(self._bytes, self._total, self._finished, self._objects))
+
+
+def _each(work: Callable[[Item], object], items: Sequence[Item]) -> None:
+    """Do the work for every item in a bounded number of threads; the first error ends it."""
+    if len(items) <= 1:
+        for item in items:
+            work(item)
+        return
+    with ThreadPoolExecutor(min(THREADS, len(items)), "mcgitops-copy") as pool:
+        futures: list[Future[object]] = [pool.submit(work, item) for item in items]
+        try:
+            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+            for future in done:
+                future.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
