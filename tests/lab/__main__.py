@@ -1,0 +1,52 @@
+"""`python -m tests.lab`: bring components up and take them down by hand.
+
+    engine       a Docker engine with compose and buildx: find, start or install it
+    base-image   the base image; prints its tag
+    host-image   the image of the SSH hosts; prints its tag
+    down         remove what the lab made: containers, networks, volumes, images
+"""  # the text is also the command's help
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from tests.lab import down, engine, images
+from tests.lab.program import LabError, say
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one verb of the lab; 2 where this machine can't have the component."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.lab",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for verb in ("engine", "base-image", "host-image"):
+        verbs.add_parser(verb)
+    removal = verbs.add_parser("down")
+    removal.add_argument("--images", action="store_true", help="the images as well")
+    removal.add_argument("--engine", action="store_true", help="and the dockerd the lab started")
+    options = parser.parse_args(argv)
+    try:
+        if options.verb == "engine":
+            found = engine.bring_up()
+            numbers = [engine.number(text) for text in (found.compose, found.buildx)]
+            say(f"engine {found.version}, compose {numbers[0]}, buildx {numbers[1]}")
+        elif options.verb == "base-image":
+            print(images.base_image())
+        elif options.verb == "host-image":
+            print(images.host_image())
+        else:
+            down.remove(with_images=options.images or options.engine)
+            if options.engine:
+                engine.stop()
+    except LabError as error:
+        say(str(error))
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,556 @@
+"""The fake GitHub: an HTTP server with the state of one repository.
+
+It does what GitHub does with comments, pull requests, statuses and deployments, token by token,
+and can be told to fail as GitHub fails. Everything that passes is held against GitHub's own
+description; leaving the `with` block raises where something didn't fit.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from tests.lab.github.description import Description, Operation, Violation, load_description
+
+MAX_BODY = 65_536  # characters of a comment; one more is a 422
+MAX_STATUS_DESCRIPTION = 140
+REFUSED = "Resource not accessible by integration"
+
+REPOSITORY = "/repos/{owner}/{repo}"
+ISSUE_COMMENTS = REPOSITORY + "/issues/{issue_number}/comments"
+ISSUE_COMMENT = REPOSITORY + "/issues/comments/{comment_id}"
+DEPLOYMENT_STATUSES = REPOSITORY + "/deployments/{deployment_id}/statuses"
+
+
+@dataclass(frozen=True)
+class Account:
+    """Who a token belongs to and what it may do."""
+
+    login: str
+    kind: str = "User"  # User | Bot
+    may_write: bool = True
+    may_read_user: bool = True
+
+
+@dataclass
+class Fault:
+    """Answer `times` matching requests with this instead of doing what they ask."""
+
+    method: str
+    path: str  # a regular expression that the path contains
+    status: int
+    message: str = "Server Error"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    times: int = 1
+    after: bool = False  # the request is carried out, only its answer is lost
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request that arrived."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    body: Any
+    login: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What goes back."""
+
+    status: int
+    body: Any = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Refusal(Exception):
+    """An answer of 4xx, raised from wherever it is noticed."""
+
+    def __init__(self, status: int, message: str, **more: Any) -> None:
+        super().__init__(message)
+        self.answer = Answer(
+            status, {"message": message, "documentation_url": "https://docs.github.com/rest", **more}
+        )
+
+
+ACCOUNTS = {
+    "actions-token": Account("github-actions[bot]", "Bot", may_read_user=False),
+    "fork-token": Account("github-actions[bot]", "Bot", may_write=False, may_read_user=False),
+    "someone-token": Account("someone"),
+    "app-token": Account("release-helper[bot]", "Bot", may_read_user=False),
+}
+
+
+class FakeGitHub:
+    """`with FakeGitHub() as github:` serves one repository at `github.url`."""
+
+    def __init__(
+        self,
+        repository: str = "octo/wine",
+        *,
+        default_branch: str = "main",
+        accounts: Mapping[str, Account] = ACCOUNTS,
+        git: Path | None = None,
+        description: Description | None = None,
+    ) -> None:
+        self.repository = repository
+        self.default_branch = default_branch
+        self.accounts = dict(accounts)
+        self.git = git  # a clone that answers the questions about commits
+        self.description = description or load_description()
+        self.comments: dict[int, dict[str, Any]] = {}
+        self.pulls: dict[int, dict[str, Any]] = {}
+        self.statuses: list[dict[str, Any]] = []
+        self.deployments: dict[int, dict[str, Any]] = {}
+        self.deployment_statuses: dict[int, list[dict[str, Any]]] = {}
+        self.locked: set[int] = set()
+        self.requests: list[Request] = []
+        self.violations: list[Violation] = []
+        self.faults: list[Fault] = []
+        self.before: Callable[[Request], None] = lambda request: None  # races are arranged here
+        self._lock = threading.RLock()
+        self._ids = 1000
+        fake = self
+
+        class Handler(_Handler):
+            github = fake
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+
+    @property
+    def url(self) -> str:
+        """What `GITHUB_API_URL` is set to."""
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+        if error is None:
+            self.check()
+
+    def check(self) -> None:
+        """Raise where a request or an answer didn't fit GitHub's description."""
+        if self.violations:
+            raise AssertionError("\n".join(str(violation) for violation in self.violations))
+
+    # What a test prepares and looks at
+
+    def add_pull(self, number: int, *, head_sha: str = "", head_repository: str = "") -> None:
+        """An open pull request."""
+        head_sha = head_sha or f"{number:040x}"
+        pull = self.description.sample("pull-request-simple")
+        url = f"{self.url}/repos/{self.repository}"
+        pull |= {"id": 9000 + number, "number": number, "state": "open", "url": f"{url}/pulls/{number}"}
+        pull["head"] |= {"sha": head_sha, "ref": "feature", "label": "octo:feature"}
+        pull["base"] |= {"ref": self.default_branch}
+        pull["head"]["repo"] |= {"full_name": head_repository or self.repository}
+        self.pulls[number] = pull
+
+    def add_comment(
+        self, number: int, body: str, *, login: str = "someone", kind: str = "User"
+    ) -> int:
+        """A comment that is there already; returns its id."""
+        with self._lock:
+            return int(self._new_comment(number, body, Account(login, kind))["id"])
+
+    def comments_of(self, number: int) -> list[dict[str, Any]]:
+        """The comments of a pull request, oldest first."""
+        suffix = f"/issues/{number}"
+        with self._lock:
+            return [
+                dict(comment)
+                for _, comment in sorted(self.comments.items())
+                if comment["issue_url"].endswith(suffix)
+            ]
+
+    def writes(self) -> list[Request]:
+        """The requests that wanted to change something."""
+        return [request for request in self.requests if request.method != "GET"]
+
+    # Serving
+
+    def serve(
+        self, method: str, target: str, headers: Mapping[str, str], raw: bytes
+    ) -> tuple[Answer, Operation | None]:
+        """Answer one request, and hold both against the description."""
+        parts = urlsplit(target)
+        body = json.loads(raw) if raw else None
+        login = ""
+        query = dict(parse_qsl(parts.query, keep_blank_values=True))
+        operation = self.description.find(method, parts.path)
+        if operation is None:
+            self._violate(method, parts.path, "request", "GitHub has no such operation")
+            return Answer(404, {"message": "Not Found"}), None
+        for problem in self.description.request(operation, query, body):
+            self._violate(method, parts.path, "request", problem)
+        if "user-agent" not in {name.lower() for name in headers}:
+            self._violate(method, parts.path, "request", "has no User-Agent")
+        try:
+            account = self._account(headers.get("Authorization", ""))
+            login = account.login if account else ""
+            request = Request(method, parts.path, query, body, login)
+            with self._lock:
+                self.requests.append(request)
+            self.before(request)
+            with self._lock:
+                answer = self._answer(request, operation, account)
+        except Refusal as refusal:
+            answer = refusal.answer
+        for problem in self.description.response(
+            operation, answer.status, "application/json; charset=utf-8", answer.body
+        ):
+            self._violate(method, parts.path, "response", f"{answer.status}: {problem}")
+        return answer, operation
+
+    def _answer(self, request: Request, operation: Operation, account: Account | None) -> Answer:
+        fault = self._fault(request)
+        if fault and not fault.after:
+            return Answer(fault.status, {"message": fault.message}, fault.headers)
+        handler = self._routes().get((operation.method, operation.template))
+        if handler is None:
+            raise Refusal(501, f"the fake doesn't do {operation.method} {operation.template}")
+        parameters = {name: unquote(value) for name, value in operation.parameters.items()}
+        if operation.template.startswith(REPOSITORY):
+            if f"{parameters['owner']}/{parameters['repo']}" != self.repository:
+                raise Refusal(404, "Not Found")
+        if request.method != "GET":
+            if account is None:
+                raise Refusal(401, "Requires authentication")
+            if not account.may_write:
+                raise Refusal(403, REFUSED)
+        answer = handler(request, parameters, account or Account("", may_write=False))
+        if fault:
+            return Answer(fault.status, {"message": fault.message}, fault.headers)
+        return answer
+
+    def _routes(self) -> dict[tuple[str, str], Callable[..., Answer]]:
+        return {
+            ("get", "/user"): self._get_user,
+            ("get", REPOSITORY): self._get_repository,
+            ("get", ISSUE_COMMENTS): self._list_comments,
+            ("post", ISSUE_COMMENTS): self._create_comment,
+            ("get", ISSUE_COMMENT): self._get_comment,
+            ("patch", ISSUE_COMMENT): self._edit_comment,
+            ("delete", ISSUE_COMMENT): self._delete_comment,
+            ("get", REPOSITORY + "/pulls"): self._list_pulls,
+            ("get", REPOSITORY + "/commits/{commit_sha}/pulls"): self._pulls_of_commit,
+            ("get", REPOSITORY + "/compare/{basehead}"): self._compare,
+            ("post", REPOSITORY + "/statuses/{sha}"): self._create_status,
+            ("get", REPOSITORY + "/deployments"): self._list_deployments,
+            ("post", REPOSITORY + "/deployments"): self._create_deployment,
+            ("get", DEPLOYMENT_STATUSES): self._list_deployment_statuses,
+            ("post", DEPLOYMENT_STATUSES): self._create_deployment_status,
+        }
+
+    # One method an operation
+
+    def _get_user(self, request: Request, parameters: dict[str, str], account: Account) -> Answer:
+        if not account.login:
+            raise Refusal(401, "Requires authentication")
+        if not account.may_read_user:
+            raise Refusal(403, REFUSED, status="403")
+        user = self.description.sample("public-user")
+        return Answer(200, user | {"login": account.login, "type": account.kind, "id": 7})
+
+    def _get_repository(
+        self, request: Request, parameters: dict[str, str], account: Account
+    ) -> Answer:
+        owner, name = self.repository.split("/")
+        made = self.description.sample("full-repository")
+        made |= {"name": name, "full_name": self.repository, "default_branch": self.default_branch}
+        return Answer(200, made | {"owner": self._user(Account(owner))})
+
+    def _list_comments(
+        self, request: Request, parameters: dict[str, str], account: Account
+    ) -> Answer:
+        return self._page(request, self.comments_of(self._issue(parameters)))
+
+    def _create_comment(
+        self, request: Request, parameters: dict[str, str], account: Account
+    ) -> Answer:
+        number = self._issue(parameters)
+        if number in self.locked:
+            raise Refusal(403, "Unable to create comment because issue is locked.")
+        self._check_body(request.body["body"])
+        return Answer(201, self._new_comment(number, request.body["body"], account))
+
+    def _get_comment(
+        self, request: Request, parameters: dict[str, str], account: Account
+    ) -> Answer:
+        return Answer(200, self._comment(parameters))
+
+    def _edit_comment(
+        self, request: Request, parameters: dict[str, str], account: Account
+    ) -> Answer:
+        comment = self._comment(parameters)
+        if comment["user"]["login"] != account.login:
+            raise Refusal(403, REFUSED)
+        self._check_body(request.body["body"])
+        comment |= {"body": request.body["body"], "updated_at": _now()}
+        return Answer(200, comment)
+
+    def _delete_comment(
+        self, request: Request, parameters: dict[str, str], account: Account
+    ) -> Answer:
+        comment = self._comment(parameters)
+        del self.comments[comment["id"]]
+        return Answer(204)
+
+    def _list_pulls(self, request: Request, parameters: dict[str, str], account: Account) -> Answer:
+        head = request.query.get("head", "")
+        owner, _, branch = head.partition(":")
+        found = [
+            pull
+            for pull in self.pulls.values()
+            if not head
+            or (
+                pull["head"]["ref"] == branch
+                and pull["head"]["repo"]["full_name"].startswith(f"{owner}/")
+            )
+        ]
+        return self._page(request, found)
+
+    def _pulls_of_commit(
+        self, request: Request, parameters: dict[str, str], account: Account
+    ) -> Answer:
+        sha = parameters["commit_sha"]
+        found = [pull for pull in self.pulls.values() if pull["head"]["sha"] == sha]
+        return self._page(request, found)
+
+    def _compare(self, request: Request, parameters: dict[str, str], account: Account) -> Answer:
+        base, _, head = parameters["basehead"].partition("...")
+        if self.git is None:
+            raise Refusal(404, "Not Found")
+        counts = self._git("rev-list", "--left-right", "--count", f"{base}...{head}").split()
+        behind, ahead = (int(count) for count in counts)
+        status = {(0, 0): "identical", (1, 0): "behind", (0, 1): "ahead", (1, 1): "diverged"}
+        made = self.description.sample("commit-comparison")
+        made |= {"status": status[bool(behind), bool(ahead)], "ahead_by": ahead}
+        made |= {"behind_by": behind, "total_commits": ahead}
+        made["merge_base_commit"] |= {"sha": self._git("merge-base", base, head)}
+        return Answer(200, made)
+
+    def _create_status(
+        self, request: Request, parameters: dict[str, str], account: Account
+    ) -> Answer:
+        if len(request.body.get("description") or "") > MAX_STATUS_DESCRIPTION:
+            raise Refusal(422, "Validation Failed: description is too long", errors=[])
+        status = self.description.sample("status") | {
+            "context": "default",
+            **request.body,
+            "id": self._id(),
+            "creator": self._user(account),
+        }
+        self.statuses.append(status | {"sha": parameters["sha"]})
+        return Answer(201, status)
+
+    def _list_deployments(
+        self, request: Request, parameters: dict[str, str], account: Account
+    ) -> Answer:
+        wanted = {
+            key: value for key, value in request.query.items() if key not in ("per_page", "page")
+        }
+        found = [
+            deployment
+            for deployment in reversed(self.deployments.values())
+            if all(deployment[key] == value for key, value in wanted.items())
+        ]
+        return self._page(request, found)
+
+    def _create_deployment(
+        self, request: Request, parameters: dict[str, str], account: Account
+    ) -> Answer:
+        if request.body.get("required_contexts") != []:
+            raise Refusal(409, "Conflict: Commit status checks failed for main.")
+        number = self._id()
+        made = self.description.sample("deployment") | {
+            "id": number,
+            "url": f"{self.url}/repos/{self.repository}/deployments/{number}",
+            "sha": request.body["ref"],
+            "ref": request.body["ref"],
+            "environment": request.body.get("environment", "production"),
+            "description": request.body.get("description"),
+            "creator": self._user(account),
+        }
+        made["statuses_url"] = made["url"] + "/statuses"
+        self.deployments[number] = made
+        self.deployment_statuses[number] = []
+        return Answer(201, made)
+
+    def _list_deployment_statuses(
+        self, request: Request, parameters: dict[str, str], account: Account
+    ) -> Answer:
+        return self._page(request, list(self._deployment(parameters)))
+
+    def _create_deployment_status(
+        self, request: Request, parameters: dict[str, str], account: Account
+    ) -> Answer:
+        statuses = self._deployment(parameters)
+        made = self.description.sample("deployment-status") | {
+            "id": self._id(),
+            "state": request.body["state"],
+            "description": request.body.get("description", ""),
+            "creator": self._user(account),
+        }
+        statuses.insert(0, made)
+        return Answer(201, made)
+
+    # Helpers
+
+    def _account(self, authorization: str) -> Account | None:
+        if not authorization:
+            return None
+        token = authorization.split(" ")[-1]
+        if token not in self.accounts:
+            raise Refusal(401, "Bad credentials")
+        return self.accounts[token]
+
+    def _fault(self, request: Request) -> Fault | None:
+        for fault in self.faults:
+            if fault.times and fault.method == request.method and re.search(fault.path, request.path):
+                fault.times -= 1
+                return fault
+        return None
+
+    def _issue(self, parameters: Mapping[str, str]) -> int:
+        number = int(parameters["issue_number"])
+        if number not in self.pulls:
+            raise Refusal(404, "Not Found")
+        return number
+
+    def _comment(self, parameters: Mapping[str, str]) -> dict[str, Any]:
+        comment = self.comments.get(int(parameters["comment_id"]))
+        if comment is None:
+            raise Refusal(404, "Not Found")
+        return comment
+
+    def _deployment(self, parameters: Mapping[str, str]) -> list[dict[str, Any]]:
+        number = int(parameters["deployment_id"])
+        if number not in self.deployment_statuses:
+            raise Refusal(404, "Not Found")
+        return self.deployment_statuses[number]
+
+    def _check_body(self, body: str) -> None:
+        if len(body) > MAX_BODY:
+            message = f"body is too long (maximum is {MAX_BODY} characters)"
+            raise Refusal(
+                422,
+                "Validation Failed",
+                errors=[
+                    {
+                        "resource": "IssueComment",
+                        "code": "unprocessable",
+                        "field": "data",
+                        "message": message,
+                    }
+                ],
+            )
+        if not body.strip():
+            raise Refusal(422, "Validation Failed", errors=[])
+
+    def _new_comment(self, number: int, body: str, account: Account) -> dict[str, Any]:
+        identifier = self._id()
+        url = f"{self.url}/repos/{self.repository}"
+        now = _now()
+        comment = self.description.sample("issue-comment") | {
+            "id": identifier,
+            "url": f"{url}/issues/comments/{identifier}",
+            "html_url": f"{self.url}/{self.repository}/pull/{number}#issuecomment-{identifier}",
+            "issue_url": f"{url}/issues/{number}",
+            "body": body,
+            "user": self._user(account),
+            "created_at": now,
+            "updated_at": now,
+            "author_association": "NONE",
+        }
+        self.comments[identifier] = comment
+        return comment
+
+    def _user(self, account: Account) -> dict[str, Any]:
+        made = self.description.sample("simple-user")
+        return made | {"login": account.login, "type": account.kind}
+
+    def _page(self, request: Request, items: list[Any]) -> Answer:
+        size = min(int(request.query.get("per_page", "30")), 100)
+        page = int(request.query.get("page", "1"))
+        headers = {}
+        if page * size < len(items):
+            link = f"{self.url}{request.path}?per_page={size}&page={{}}"
+            last = -(-len(items) // size)
+            headers["Link"] = f'<{link.format(page + 1)}>; rel="next", <{link.format(last)}>; rel="last"'
+        return Answer(200, items[(page - 1) * size : page * size], headers)
+
+    def _git(self, *arguments: str) -> str:
+        done = subprocess.run(
+            ["git", *arguments], cwd=self.git, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise Refusal(404, "Not Found")
+        return done.stdout.strip()
+
+    def _id(self) -> int:
+        self._ids += 1
+        return self._ids
+
+    def _violate(self, method: str, path: str, side: str, message: str) -> None:
+        with self._lock:
+            self.violations.append(Violation(method, path, side, message))
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Bytes in and out; all meaning is in `FakeGitHub.serve`."""
+
+    protocol_version = "HTTP/1.1"
+    github: FakeGitHub
+
+    def _serve(self) -> None:
+        length = int(self.headers.get("Content-Length") or 0)
+        raw = self.rfile.read(length)
+        headers = {name.title(): value for name, value in self.headers.items()}
+        try:
+            answer, _ = self.github.serve(self.command, self.path, headers, raw)
+        except Exception:  # a bug of the fake must fail the test, not hang the client
+            self.github._violate(self.command, self.path, "response", traceback.format_exc())
+            answer = Answer(500, {"message": "the fake failed"})
+        content = b"" if answer.body is None else json.dumps(answer.body).encode()
+        self.send_response(answer.status)
+        self.send_header("Content-Type", "application/json; charset=utf-8")
+        self.send_header("Content-Length", str(len(content)))
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+
+    do_GET = do_POST = do_PATCH = do_DELETE = do_PUT = _serve  # noqa: N815
+
+    def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002
+        """Quiet: `FakeGitHub.requests` is the log."""
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

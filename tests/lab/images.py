@@ -1,0 +1,140 @@
+"""The lab's images: a base that stands in for public ones, and the SSH host's.
+
+Each is tagged by a digest of its recipe and kept, so a second run takes no time. On Debian with
+root the base is made by mmdebstrap, which needs no image registry; elsewhere it is built from the
+public Debian image with the same packages.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from tests.lab import debian
+from tests.lab.program import CACHE, LABEL, LabError, failure, output, run, say
+
+SUITE = "bookworm"
+PACKAGES = (
+    "python3", "python3-sklearn", "python3-joblib", "python3-yaml", "ca-certificates",
+)  # fmt: skip
+PUBLIC = f"debian:{SUITE}-slim"
+LOCAL_CAS = Path("/usr/local/share/ca-certificates")
+HOST_FOLDER = Path(__file__).parent / "host"
+
+
+def base_image() -> str:
+    """The tag of the base image: Debian 12, Python 3.11, scikit-learn, joblib, PyYAML."""
+    tag = f"mcgitops-lab/base:{SUITE}-{_digest(SUITE, *PACKAGES)}"
+    if exists(tag):
+        return tag
+    say(f"Making the base image {tag} (once; about a minute) …")
+    with tempfile.TemporaryDirectory(prefix="mclab-base-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        if os.geteuid() == 0 and debian.family() == "debian":
+            _bootstrap(tag, folder)
+        else:
+            _build_base(tag, folder)
+    return tag
+
+
+def host_image() -> str:
+    """The tag of the SSH hosts' image: sshd and a Docker engine of its own, user `deploy`."""
+    recipe = [path.read_text() for path in sorted(HOST_FOLDER.iterdir()) if path.is_file()]
+    recipe.append(Path(debian.__file__).read_text())
+    base = base_image()
+    tag = f"mcgitops-lab/host:{SUITE}-{_digest(base, *recipe)}"
+    if exists(tag):
+        return tag
+    say(f"Making the SSH hosts' image {tag} (once; about a minute) …")
+    with tempfile.TemporaryDirectory(prefix="mclab-host-") as name:
+        folder = Path(name)
+        shutil.copytree(HOST_FOLDER, folder, dirs_exist_ok=True)
+        shutil.copy(debian.__file__, folder / "debian.py")
+        _build(tag, folder, f"BASE_IMAGE={base}")
+    return tag
+
+
+def exists(tag: str) -> bool:
+    """Whether the engine has an image of that name."""
+    return run("docker", "image", "inspect", tag, check=False).returncode == 0
+
+
+def _digest(*recipe: str) -> str:
+    return hashlib.sha256("\0".join(recipe).encode()).hexdigest()[:12]
+
+
+def _bootstrap(tag: str, folder: Path) -> None:
+    """mmdebstrap from the machine's own mirror; nothing is pulled."""
+    if not shutil.which("mmdebstrap"):
+        say("Installing the Debian package mmdebstrap, which makes the base image.")
+        try:
+            debian.install(["mmdebstrap"])
+        except debian.AptError as error:
+            raise LabError(str(error)) from None
+    listing = folder / "sources.list"
+    listing.write_text("\n".join(image_sources(debian.sources())) + "\n")
+    settings = folder / "90machine"
+    settings.write_text(apt_settings(output("apt-config", "dump")))
+    archive = folder / "base.tar"
+    argv = [
+        "mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(PACKAGES)}",
+        f"--aptopt={settings}",
+        f"--customize-hook=upload {settings} /etc/apt/apt.conf.d/90machine",
+        "--customize-hook=rm -rf $1/usr/share/doc/* $1/usr/share/man/* $1/usr/share/locale/*",
+    ]  # fmt: skip
+    for path in _local_cas():
+        argv.append(f"--customize-hook=upload {path} {LOCAL_CAS}/{path.name}")
+    argv.append('--customize-hook=chroot "$1" update-ca-certificates')
+    run(*argv, SUITE, archive, listing)
+    run("docker", "import", "--change", f"LABEL {LABEL}=base", archive, tag)
+
+
+def image_sources(entries: list[str]) -> list[str]:
+    """The machine's Debian mirror, written for the image's suite (the machine may be another)."""
+    uri = debian.mirror(entries)
+    lines = [f"deb {uri} {SUITE} main", f"deb {uri} {SUITE}-updates main"]
+    for entry in entries:
+        words = [word for word in entry.split() if not word.startswith(("[", "signed-by"))]
+        if len(words) > 2 and words[2] == f"{SUITE}-security":
+            lines.append(f"deb {words[1]} {words[2]} main")
+    return list(dict.fromkeys(lines))
+
+
+def apt_settings(dump: str) -> str:
+    """Those of apt's settings without which this machine's mirror can't be used."""
+    wanted = ("Acquire::Check-Valid-Until ", "Acquire::Check-Date ", "Acquire::http::Proxy ")
+    return "".join(f"{line}\n" for line in dump.splitlines() if line.startswith(wanted))
+
+
+def _local_cas() -> list[Path]:
+    return sorted(LOCAL_CAS.glob("*.crt")) if LOCAL_CAS.is_dir() else []
+
+
+def _build_base(tag: str, folder: Path) -> None:
+    (folder / "ca").mkdir()
+    for path in _local_cas():
+        shutil.copy(path, folder / "ca")
+    (folder / "Dockerfile").write_text(
+        f"ARG BASE_IMAGE\nFROM $BASE_IMAGE\nCOPY ca/ {LOCAL_CAS}/\n"
+        "RUN apt-get update && apt-get install -y --no-install-recommends "
+        f"{' '.join(PACKAGES)} && update-ca-certificates && rm -rf /var/lib/apt/lists/*\n"
+    )
+    _build(tag, folder, f"BASE_IMAGE={PUBLIC}")
+
+
+def _build(tag: str, folder: Path, *arguments: str) -> None:
+    """`docker buildx build`, with the machine's proxy variables passed as Docker defines them."""
+    words = ["docker", "buildx", "build", "--load", "--tag", tag, "--label", f"{LABEL}=image"]
+    for argument in arguments:
+        words += ["--build-arg", argument]
+    CACHE.mkdir(parents=True, exist_ok=True)
+    done = subprocess.run(
+        [*words, str(folder)], stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
+    if done.returncode:
+        raise LabError(failure(words, done))
