@@ -1,0 +1,107 @@
+"""What a stage reads from the disk, derived from the project alone."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+
+from mcgitops.plan.model import Read
+from mcgitops.project.model import Mount, Project, Service, is_within
+
+# bind mounts that are doors to the machine rather than data
+_DOORS = ("/var/run", "/run", "/dev", "/proc", "/sys", "/etc/localtime", "/etc/timezone")
+
+
+def reads(project: Project, stage: Service) -> tuple[Read, ...]:
+    """Everything whose content is part of the stage's fingerprint, each once."""
+    produced = project.produced()
+    found: dict[str, Read] = {}
+
+    def add(read: Read) -> None:
+        found.setdefault(read.name, read)
+
+    for path in stage.spec.params:
+        add(Read(path, str(project.folder / path), "params"))
+    if stage.build is not None:
+        for read in _build_reads(project, stage, produced):
+            add(read)
+    for mount in stage.mounts:
+        if is_data(project, mount):
+            add(_mount_read(project, stage, mount, produced))
+    for name, config in _configs(project, stage).items():
+        if file := config.get("file"):
+            add(Read(f"config {name}", str(file), "config"))
+    return tuple(found.values())
+
+
+def is_data(project: Project, mount: Mount) -> bool:
+    """Whether a mount's content counts: bind mounts, except doors and foreign writable folders."""
+    if mount.kind != "bind" or any(is_within(mount.source, door) for door in _DOORS):
+        return False
+    return project.relative(mount.source) is not None or mount.read_only
+
+
+def below(project: Project, root: str, paths: frozenset[str]) -> frozenset[str]:
+    """Those of the project-relative `paths` that are below `root`, relative to it."""
+    base = project.relative(root)
+    if base is None:
+        # the root may hold the project folder
+        try:
+            prefix = PurePosixPath(project.folder).relative_to(root).as_posix()
+        except ValueError:
+            return frozenset()
+        return frozenset(f"{prefix}/{path}" for path in paths)
+    if base == ".":
+        return paths
+    return frozenset(
+        "." if path == base else path[len(base) + 1 :] for path in paths if is_within(path, base)
+    )
+
+
+def _build_reads(project: Project, stage: Service, produced: frozenset[str]) -> list[Read]:
+    build = stage.build or {}
+    context = str(build.get("context") or project.folder)
+    dockerfile = str(build.get("dockerfile") or "Dockerfile")
+    result: list[Read] = []
+    if "://" not in context and not context.startswith("git@"):
+        shown = project.relative(context) or context
+        result.append(
+            Read(
+                f"build context {shown}",
+                context,
+                "context",
+                dockerfile,
+                below(project, context, produced),
+            )
+        )
+        if not build.get("dockerfile_inline"):
+            path = dockerfile if dockerfile.startswith("/") else f"{context}/{dockerfile}"
+            # the ignore file may hide the Dockerfile from the context, never from the build
+            result.append(Read(project.relative(path) or path, path, "dockerfile"))
+    for name, value in (build.get("additional_contexts") or {}).items():
+        path = str(value)
+        if path.startswith("/"):
+            result.append(
+                Read(f"build context {name}", path, "context", "", below(project, path, produced))
+            )
+    return result
+
+
+def _mount_read(project: Project, stage: Service, mount: Mount, produced: frozenset[str]) -> Read:
+    name = project.relative(mount.source) or mount.source
+    only: frozenset[str] | None = None
+    if stage.spec.inputs is not None:
+        inputs = frozenset(stage.spec.inputs)
+        base = project.relative(mount.source)
+        only = below(project, mount.source, inputs)
+        if base is not None and any(is_within(base, path) for path in inputs):
+            only = None  # the whole mount is below a declared input
+    return Read(name, mount.source, exclude=below(project, mount.source, produced), only=only)
+
+
+def _configs(project: Project, stage: Service) -> dict[str, dict[str, object]]:
+    definitions = project.resolved.get("configs") or {}
+    names = [
+        str(item.get("source")) if isinstance(item, dict) else str(item)
+        for item in stage.definition.get("configs") or ()
+    ]
+    return {name: definitions.get(name) or {} for name in names}
