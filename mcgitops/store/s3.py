@@ -1,0 +1,371 @@
+"""A store in a bucket of any S3-compatible service, through boto3.
+
+boto3 is imported, and the service contacted, at the first call that needs it. Credentials, region,
+proxies and certificates come from where every AWS tool takes them.
+
+Nothing here lists the bucket to answer whether something exists. Uploads are streamed in parts and
+completed only when the source has been read to its verified end, so an object appears whole or not
+at all. A download whose connection breaks goes on at the byte that it had reached.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+from mcgitops.errors import StoreError, UsageError
+from mcgitops.store.backend import Entry
+from mcgitops.store.layout import check_key
+from mcgitops.store.s3_errors import code_of, explain
+from mcgitops.store.s3_url import BucketUrl, parse
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+    from types_boto3_s3 import S3Client
+
+MIB = 1024 * 1024
+THREADS = 16  # requests at once
+PART = 8 * MIB  # at least; larger where a file would need more parts than S3 allows
+MOST_PARTS = 9_000  # S3 allows 10,000
+SMALL = 1 * MIB  # uploads up to this size are bounded by the threads alone
+LARGE_AT_ONCE = 2  # multipart uploads at once, each with a few parts in memory
+MIDDLE_AT_ONCE = 4  # uploads between SMALL and PART at once
+PARTS_IN_MEMORY = 4
+RESUMES = 5  # of one download, without a byte of progress in between
+ABSENT = {"NoSuchKey", "404", "NotFound"}
+
+
+def open_bucket(url: str) -> S3Backend:
+    """The backend for an `s3://` URL."""
+    return S3Backend(parse(url, os.environ))
+
+
+class S3Backend:
+    """Bytes by key in a bucket. May be used from several threads."""
+
+    def __init__(self, place: BucketUrl) -> None:
+        self._place = place
+        self._opening = threading.Lock()
+        self._opened: S3Client | None = None
+        self._large = threading.BoundedSemaphore(LARGE_AT_ONCE)
+        self._middle = threading.BoundedSemaphore(MIDDLE_AT_ONCE)
+        # Whether the service keeps to If-None-Match; None until it has shown it.
+        self._conditional: bool | None = None if place.endpoint_url else True
+
+    @property
+    def url(self) -> str:
+        """The bucket, prefix and endpoint."""
+        return str(self._place)
+
+    @property
+    def path(self) -> Path | None:
+        """It is no folder."""
+        return None
+
+    @property
+    def scratch(self) -> Path | None:
+        """It has none."""
+        return None
+
+    def get(self, key: str, limit: int | None = None) -> bytes | None:
+        """The whole value, or None."""
+        opened = self.open(key)
+        if opened is None:
+            return None
+        with opened as stream:
+            value = stream.read() if limit is None else stream.read(limit + 1)
+        if limit is not None and len(value) > limit:
+            raise StoreError(f"{key} in {self.url} is larger than {limit} bytes.")
+        return value
+
+    def open(self, key: str) -> AbstractContextManager[BinaryIO] | None:
+        """The value as a stream, or None. It survives broken connections."""
+        with self._explained("read"):
+            try:
+                answer = self._client.get_object(Bucket=self._place.bucket, Key=self._key(key))
+            except self._client.exceptions.ClientError as error:
+                if code_of(_response(error)) in ABSENT:
+                    return None
+                raise
+        return closing(cast("BinaryIO", _Download(self, key, answer)))
+
+    def put(self, key: str, value: bytes) -> None:
+        """Write or replace a value."""
+        with self._explained("write to"):
+            self._client.put_object(Bucket=self._place.bucket, Key=self._key(key), Body=value)
+
+    def create(self, key: str, value: bytes) -> bool:
+        """Write a value unless the key exists.
+
+        The check comes first since not every service keeps to `If-None-Match`; where it does (as
+        AWS), the write is exact. Where it has not shown that, the value is read back, so that most
+        of what two writers could do to each other is seen.
+        """
+        with self._explained("write to"):
+            if not self._absent(key):
+                return False
+            for attempt in range(4):
+                outcome = self._put_if_absent(key, value)
+                if outcome != "busy":
+                    break
+                time.sleep(0.05 * 2**attempt)
+            else:
+                raise StoreError(f"Others keep writing {key} in {self.url}.", "Run it again.")
+        if outcome == "created" and self._conditional:
+            return True
+        # "exists" may also be our own write, repeated by the client after a lost answer.
+        return self.get(key) == value
+
+    def put_stream(self, key: str, stream: BinaryIO, size: int) -> None:
+        """Write what the stream gives; large ones in parallel parts, with bounded memory."""
+        with self._explained("write to"):
+            if size <= SMALL:
+                self._upload(key, stream, size)
+            else:
+                with self._middle if size <= PART else self._large:
+                    self._upload(key, stream, size)
+
+    def adopt(self, key: str, path: Path) -> None:
+        """Upload a file and remove it."""
+        with path.open("rb") as stream:
+            self.put_stream(key, stream, os.fstat(stream.fileno()).st_size)
+        path.unlink()
+
+    def missing(self, keys: Iterable[str]) -> set[str]:
+        """Those of `keys` that don't exist, asked one by one, many at once."""
+        wanted = list(dict.fromkeys(keys))
+        if not wanted:
+            return set()
+        with self._explained("look into"):
+            if len(wanted) == 1:
+                return {key for key in wanted if self._absent(key)}
+            with ThreadPoolExecutor(min(THREADS, len(wanted)), "mcgitops-look") as pool:
+                futures = {key: pool.submit(self._absent, key) for key in wanted}
+                try:
+                    return {key for key, future in futures.items() if future.result()}
+                finally:
+                    pool.shutdown(wait=True, cancel_futures=True)
+
+    def entries(self, prefix: str) -> Iterator[Entry]:
+        """All keys below `prefix`, sorted."""
+        top = self._key(prefix.rstrip("/")) + "/"
+        own = len(self._place.prefix)
+        with self._explained("list"):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._place.bucket, Prefix=top
+            )
+            for page in pages:
+                for item in page.get("Contents", []):
+                    yield Entry(item["Key"][own:], item["Size"], item.get("ETag", "").strip('"'))
+
+    def delete(self, key: str) -> None:
+        """Remove a key."""
+        with self._explained("delete from"):
+            self._client.delete_object(Bucket=self._place.bucket, Key=self._key(key))
+
+    def read_from(self, key: str, offset: int, version: str) -> Any:
+        """The answer with the rest of a value of which `offset` bytes were read already."""
+        return self._client.get_object(
+            Bucket=self._place.bucket, Key=self._key(key), Range=f"bytes={offset}-", IfMatch=version
+        )
+
+    # private
+
+    def _key(self, key: str) -> str:
+        return self._place.prefix + check_key(key)
+
+    def _absent(self, key: str) -> bool:
+        try:
+            self._client.head_object(Bucket=self._place.bucket, Key=self._key(key))
+        except self._client.exceptions.ClientError as error:
+            if code_of(_response(error)) in ABSENT:
+                return True
+            # The answer to a HEAD has no body and so no reason: ask in a way that gives one.
+            self._client.list_objects_v2(
+                Bucket=self._place.bucket, Prefix=self._key(key), MaxKeys=1
+            )
+            raise
+        return False
+
+    def _put_if_absent(self, key: str, value: bytes) -> str:
+        arguments: dict[str, Any] = {
+            "Bucket": self._place.bucket, "Key": self._key(key), "Body": value
+        }  # fmt: skip
+        if self._conditional is False:
+            self._client.put_object(**arguments)
+            return "created"
+        try:
+            self._client.put_object(**arguments, IfNoneMatch="*")
+        except self._client.exceptions.ClientError as error:
+            code = code_of(_response(error))
+            if code in ("PreconditionFailed", "412"):
+                self._conditional = True
+                return "exists"
+            if code in ("ConditionalRequestConflict", "OperationAborted", "409"):
+                return "busy"
+            if code in ("NotImplemented", "501"):
+                self._conditional = False
+                return self._put_if_absent(key, value)
+            raise
+        return "created"
+
+    def _upload(self, key: str, stream: BinaryIO, size: int) -> None:
+        head = _read_fully(stream, PART)
+        if len(head) < PART:  # the end was reached, and verified
+            self._client.put_object(Bucket=self._place.bucket, Key=self._key(key), Body=head)
+            return
+        from boto3.s3.transfer import TransferConfig
+
+        config = TransferConfig(
+            multipart_threshold=PART,
+            multipart_chunksize=max(PART, -(-size // MOST_PARTS)),
+            max_concurrency=PARTS_IN_MEMORY,
+            preferred_transfer_client="classic",
+        )
+        config.max_in_memory_upload_chunks = PARTS_IN_MEMORY
+        source = cast("BinaryIO", _Chained(head, stream))
+        self._client.upload_fileobj(source, self._place.bucket, self._key(key), Config=config)
+
+    @property
+    def _client(self) -> S3Client:
+        with self._opening:
+            if self._opened is None:
+                self._opened = _connect(self._place)
+            return self._opened
+
+    @contextmanager
+    def _explained(self, action: str) -> Iterator[None]:
+        """Errors of the service and the client as sentences."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            yield
+        except (ClientError, BotoCoreError) as error:
+            endpoint = self._opened.meta.endpoint_url if self._opened else self._place.endpoint_url
+            raise explain(error, action, self._place, endpoint) from error
+
+
+def _connect(place: BucketUrl) -> S3Client:
+    """A client with our settings; the credentials are asked for at its first request."""
+    import boto3
+    from botocore.config import Config
+
+    from mcgitops import __version__
+
+    session = boto3.Session(profile_name=place.profile or None)
+    config = Config(
+        user_agent_extra=f"mcgitops/{__version__}",
+        connect_timeout=10,
+        read_timeout=60,
+        retries={"mode": "standard", "total_max_attempts": 6},
+        max_pool_connections=THREADS + LARGE_AT_ONCE * PARTS_IN_MEMORY,
+        # Newer boto3 adds checksums that services other than AWS often don't know; content is
+        # verified by its digest anyway.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        s3={"addressing_style": "path"} if place.endpoint_url else None,
+    )
+    try:
+        client: S3Client = session.client(
+            "s3",
+            config=config,
+            endpoint_url=place.endpoint_url or None,
+            region_name=place.region or session.region_name or "us-east-1",
+        )
+    except ValueError as error:  # botocore's own check of endpoint and region
+        raise UsageError(f"{place}: {error}", "Correct the store's URL.") from error
+    return client
+
+
+def _response(error: Exception) -> dict[str, Any]:
+    response = getattr(error, "response", {})
+    return response if isinstance(response, dict) else {}
+
+
+def _read_fully(stream: BinaryIO, size: int) -> bytes:
+    """As many bytes as asked for; fewer only at the end."""
+    parts = []
+    while size > 0 and (part := stream.read(size)):
+        parts.append(part)
+        size -= len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+class _Chained(io.RawIOBase):
+    """A stream whose beginning was read already. Can't seek, so parts are read in order."""
+
+    def __init__(self, head: bytes, rest: BinaryIO) -> None:
+        self._head = head
+        self._rest = rest
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        if self._head:
+            if size < 0:
+                head, self._head = self._head, b""
+                return head + self._rest.read()
+            head, self._head = self._head[:size], self._head[size:]
+            return head + _read_fully(self._rest, size - len(head))
+        return self._rest.read() if size < 0 else _read_fully(self._rest, size)
+
+
+class _Download(io.RawIOBase):
+    """The body of an object. Where the connection breaks, it goes on at the byte it had reached."""
+
+    def __init__(self, backend: S3Backend, key: str, answer: Any) -> None:
+        self._backend = backend
+        self._key = key
+        self._body = answer["Body"]
+        self._version = str(answer.get("ETag", ""))
+        self._offset = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        self._body.close()
+        super().close()
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        view = memoryview(buffer).cast("B")
+        value = self.read(len(view))
+        view[: len(value)] = value
+        return len(value)
+
+    def readall(self) -> bytes:
+        return self.read(-1)
+
+    def read(self, size: int = -1) -> bytes:
+        """Like `read` of any stream; raises `StoreError` when it can't be had."""
+        from botocore.exceptions import BotoCoreError
+
+        with self._backend._explained("read"):
+            if size < 0:
+                return b"".join(iter(lambda: self.read(MIB), b""))
+            for attempt in range(RESUMES + 1):
+                try:
+                    if attempt:
+                        self._resume()
+                    value: bytes = self._body.read(size)
+                except (BotoCoreError, OSError):
+                    if attempt == RESUMES:
+                        raise
+                    time.sleep(0.1 * 2**attempt)
+                else:
+                    self._offset += len(value)
+                    return value
+        raise AssertionError("unreachable")
+
+    def _resume(self) -> None:
+        self._body.close()
+        answer = self._backend.read_from(self._key, self._offset, self._version)
+        self._body = answer["Body"]

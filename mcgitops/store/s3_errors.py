@@ -1,0 +1,186 @@
+"""What S3 and its client say, as sentences with a remedy. Never holds a credential.
+
+The service's own message is quoted only where we know none of our own, shortened and on one line:
+some services put the string that they signed, or the key's id, into it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from mcgitops.errors import StoreError
+from mcgitops.store.s3_url import BucketUrl
+
+_SERVICE: dict[str, tuple[str, str]] = {
+    # code: (what, what to do)
+    "InvalidAccessKeyId": (
+        "the service does not know the access key",
+        "Check AWS_ACCESS_KEY_ID (or the profile), and that the endpoint is the right one.",
+    ),
+    "SignatureDoesNotMatch": (
+        "the secret key does not fit the access key",
+        "Check AWS_SECRET_ACCESS_KEY (or the profile).",
+    ),
+    "ExpiredToken": ("the credentials have expired", "Renew them and run the same again."),
+    "InvalidToken": ("the session token is not valid", "Check AWS_SESSION_TOKEN, or unset it."),
+    "NoSuchBucket": (
+        "there is no bucket {bucket}",
+        "Create it, or correct the store's URL.",
+    ),
+    "AccessDenied": (
+        "access was denied",
+        "The credentials need s3:GetObject, s3:PutObject, s3:DeleteObject and "
+        "s3:AbortMultipartUpload on {bucket}/{prefix}*, and s3:ListBucket on {bucket}.",
+    ),
+    "RequestTimeTooSkewed": (
+        "this machine's clock is too far off",
+        "Set the clock (timedatectl set-ntp true), then run the same again.",
+    ),
+    "PermanentRedirect": (
+        "the bucket is in another region{region}",
+        "Add ?region=… to the store's URL, or set AWS_REGION.",
+    ),
+    "SlowDown": (
+        "the service is overloaded, and went on being so",
+        "Run the same again later: what has arrived stays.",
+    ),
+    "InternalError": (
+        "the service failed, and went on failing",
+        "Run the same again later: what has arrived stays.",
+    ),
+    "InvalidBucketName": ("{bucket} can't be a bucket's name", "Correct the store's URL."),
+    "QuotaExceeded": (
+        "the service has no room left",
+        "Free some space there, then run the same again: what has arrived stays.",
+    ),
+}
+_SAME = {
+    "403": "AccessDenied",
+    "Forbidden": "AccessDenied",
+    "AllAccessDisabled": "AccessDenied",
+    "AccountProblem": "AccessDenied",
+    "AuthorizationHeaderMalformed": "PermanentRedirect",
+    "IllegalLocationConstraintException": "PermanentRedirect",
+    "301": "PermanentRedirect",
+    "Throttling": "SlowDown",
+    "ThrottlingException": "SlowDown",
+    "TooManyRequests": "SlowDown",
+    "RequestLimitExceeded": "SlowDown",
+    "503": "SlowDown",
+    "429": "SlowDown",
+    "ServiceUnavailable": "SlowDown",
+    "500": "InternalError",
+    "502": "InternalError",
+    "504": "InternalError",
+    "ExpiredTokenException": "ExpiredToken",
+    "TokenRefreshRequired": "ExpiredToken",
+    "InvalidClientTokenId": "InvalidAccessKeyId",
+    "UnrecognizedClientException": "InvalidAccessKeyId",
+    "InsufficientStorage": "QuotaExceeded",
+    "XMinioStorageFull": "QuotaExceeded",
+}
+
+_CLIENT: dict[str, tuple[str, str]] = {
+    # class of botocore: (what, what to do)
+    "NoCredentialsError": (
+        "there are no credentials",
+        "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give the job a role.",
+    ),
+    "PartialCredentialsError": (
+        "the credentials are incomplete",
+        "Set both AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
+    ),
+    "ProfileNotFound": (
+        "there is no such profile{profile} in the AWS configuration",
+        "Correct AWS_PROFILE or ?profile=, or make it with aws configure.",
+    ),
+    "CredentialRetrievalError": (
+        "the credentials could not be had",
+        "Run the credential process of the profile by hand to see why.",
+    ),
+    "EndpointConnectionError": (
+        "{endpoint} can't be reached",
+        "Check the endpoint, the network and the proxy; is the service running?",
+    ),
+    "ConnectTimeoutError": (
+        "{endpoint} does not answer",
+        "Check the endpoint, the network and the proxy; is the service running?",
+    ),
+    "ReadTimeoutError": (
+        "{endpoint} stopped answering",
+        "Run the same again: what has arrived stays.",
+    ),
+    "ConnectionClosedError": (
+        "{endpoint} closed the connection",
+        "Run the same again: what has arrived stays. Is it http instead of https, or the reverse?",
+    ),
+    "ProxyConnectionError": ("the proxy can't be reached", "Check HTTPS_PROXY and NO_PROXY."),
+    "SSLError": (
+        "the certificate of {endpoint} is not trusted",
+        "Name your authority's file in AWS_CA_BUNDLE; or check the endpoint: is it http?",
+    ),
+}
+_SAME_CLASS = {
+    "ResponseStreamingError": "ReadTimeoutError",
+    "IncompleteReadError": "ReadTimeoutError",
+    "HTTPClientError": "ConnectionClosedError",
+    "TokenRetrievalError": "CredentialRetrievalError",
+    "SSOTokenLoadError": "CredentialRetrievalError",
+    "UnauthorizedSSOTokenError": "CredentialRetrievalError",
+    "LoginTokenLoadError": "CredentialRetrievalError",
+    "LoginRefreshRequired": "CredentialRetrievalError",
+    "MetadataRetrievalError": "CredentialRetrievalError",
+}
+
+
+def explain(error: Exception, action: str, place: BucketUrl, endpoint: str) -> StoreError:
+    """A `ClientError` or `BotoCoreError` as a sentence."""
+    response = getattr(error, "response", None)
+    facts = {
+        "bucket": place.bucket,
+        "prefix": place.prefix,
+        "endpoint": endpoint,
+        "region": "",
+        "profile": f" {place.profile}" if place.profile else "",
+    }
+    if isinstance(response, dict):
+        code = code_of(response)
+        if region := _region_of(response):
+            facts["region"] = f", {region}"
+        known = _SERVICE.get(_SAME.get(code, code))
+        unknown = (f"the service said {_line(code)}: {_line(_message_of(response))}", "")
+    else:
+        name = type(error).__name__
+        known = _CLIENT.get(_SAME_CLASS.get(name, name))
+        unknown = (f"{name}: {_line(str(error))}", "")
+    what, hint = known or unknown
+    if known:
+        what, hint = what.format_map(facts), hint.format_map(facts)
+    at = f" at {endpoint}" if endpoint and endpoint not in what else ""
+    where = f"s3://{place.bucket}/{place.prefix}".rstrip("/")
+    return StoreError(f"Could not {action} {where}{at}: {what}.", hint)
+
+
+def code_of(response: dict[str, Any]) -> str:
+    """The error's code; the status where the service gave none (the answer to a HEAD)."""
+    code = str(response.get("Error", {}).get("Code") or "")
+    return code or str(response.get("ResponseMetadata", {}).get("HTTPStatusCode", "unknown"))
+
+
+def _message_of(response: dict[str, Any]) -> str:
+    return str(response.get("Error", {}).get("Message") or "no reason given")
+
+
+def _region_of(response: dict[str, Any]) -> str:
+    headers = response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    region = str(headers.get("x-amz-bucket-region") or response.get("Error", {}).get("Region", ""))
+    return region if re.fullmatch(r"[a-z0-9-]{1,40}", region) else ""
+
+
+def _line(text: str) -> str:
+    """One short line without control characters, and without anything like a key's id."""
+    text = re.sub(r"\b(AKIA|ASIA)[A-Z0-9]{8,}\b", "…", text)
+    text = "".join(char if char.isprintable() else " " for char in text)
+    text = " ".join(text.split()).rstrip(".")
+    return text if len(text) <= 200 else f"{text[:200]}…"
