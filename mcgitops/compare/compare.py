@@ -1,0 +1,321 @@
+"""Compares two sides: metrics, parameters, facts, costs, artifacts, curves; judges the gates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+from mcgitops.compare import gates
+from mcgitops.compare.curves import curves
+from mcgitops.compare.metrics import compare_metric
+from mcgitops.compare.model import (
+    Artifact,
+    ArtifactChange,
+    Comparison,
+    CostChange,
+    FactChange,
+    Failure,
+    GateResult,
+    Lineage,
+    MetricChange,
+    MetricRule,
+    RunView,
+    Side,
+    ValueChange,
+)
+from mcgitops.compare.rules import Rules
+from mcgitops.metrics.values import Scalar
+
+Key = tuple[str, str, str, str]
+"""Stage, variant, file, name."""
+
+NOT_FACTS = ("params:", "environment:")
+"""Facts that are shown as parameters or variants already."""
+
+
+def compare(base: Side | None, head: Side, rules: Sequence[MetricRule] = ()) -> Comparison:
+    """All that differs. Without a base the head stands alone, and only bounds are judged."""
+    changes, results = _metrics(base, head, Rules(rules))
+    before = base.runs if base else ()
+    return Comparison(
+        base=base,
+        head=head,
+        metrics=changes,
+        gates=results,
+        params=_params(before, head.runs) if base else (),
+        facts=_facts(before, head.runs) if base else (),
+        costs=_costs(before, head.runs),
+        artifacts=_artifacts(before, head.runs),
+        curves=curves(_chosen(before), _chosen(head.runs), changes),
+        failures=tuple(
+            Failure(run.label, run.state, run.exit_code, run.log_tail)
+            for run in head.runs
+            if run.state != "succeeded"
+        ),
+        lineage=tuple(_lineage(run, head.commit) for run in _chosen(head.runs).values()),
+        warnings=tuple(
+            dict.fromkeys(f"{run.label}: {text}" for run in head.runs for text in run.warnings)
+        ),
+    )
+
+
+def _metrics(
+    base: Side | None, head: Side, rules: Rules
+) -> tuple[tuple[MetricChange, ...], tuple[GateResult, ...]]:
+    before = _values(base.runs if base else ())
+    after = _values(head.runs)
+    keys = list(dict.fromkeys((*after, *before)))
+    labels = _labels(keys)
+    runs = _run_counts(head.runs)
+    stages = {run.stage for run in head.runs}
+    changes = []
+    for key in keys:
+        stage, variant, file, name = key
+        expected = runs.get((stage, variant), 0)
+        rule, by_name = rules.find(stage, file, name)
+        if rule is not None and rule.gate and not expected and stage in stages:
+            # The matrix doesn't have this combination any more: nothing is left to judge.
+            rule = MetricRule(rule.key, rule.goal)
+        changes.append(
+            compare_metric(
+                *key,
+                labels[stage, file, name],
+                before.get(key, ()),
+                after.get(key, ()),
+                runs=expected,
+                has_base=base is not None,
+                rule=rule,
+                by_name=by_name,
+            )
+        )
+    changes.sort(key=_worst_first)
+    results = [result for change in changes for result in change.gates]
+    for unmatched in rules.unmatched():
+        if unmatched.gate is not None:
+            results.extend(gates.no_such_metric(unmatched.gate, unmatched.key))
+    order = {"failed": 0, "warned": 1, "not judged": 2, "passed": 3}
+    results.sort(key=lambda result: order[result.state])
+    return tuple(changes), tuple(results)
+
+
+def _values(runs: Iterable[RunView]) -> dict[Key, list[Scalar]]:
+    found: dict[Key, list[Scalar]] = {}
+    for run in runs:
+        if run.state != "succeeded":
+            continue
+        variant = run.variant
+        for file, values in run.metrics.items():
+            for name, value in values.items():
+                found.setdefault((run.stage, variant, file, name), []).append(value)
+    return found
+
+
+def _run_counts(runs: Iterable[RunView]) -> dict[tuple[str, str], int]:
+    counts: dict[tuple[str, str], int] = {}
+    for run in runs:
+        key = (run.stage, run.variant)
+        counts[key] = counts.get(key, 0) + 1
+    return counts
+
+
+def _labels(keys: Iterable[Key]) -> dict[tuple[str, str, str], str]:
+    """The shortest unambiguous name: `name`, `file:name` within a stage, `stage/` before both."""
+    files: dict[tuple[str, str], set[str]] = {}
+    stages: dict[str, set[str]] = {}
+    unique = {(stage, file, name) for stage, _, file, name in keys}
+    for stage, file, name in unique:
+        files.setdefault((stage, name), set()).add(file)
+        stages.setdefault(name, set()).add(stage)
+    labels = {}
+    for stage, file, name in unique:
+        label = name if len(files[stage, name]) == 1 else f"{file}:{name}"
+        labels[stage, file, name] = label if len(stages[name]) == 1 else f"{stage}/{label}"
+    return labels
+
+
+_RANKS = {"missing": 3, "changed": 5, "better": 8, "new": 9, "same": 10}
+
+
+def _worst_first(change: MetricChange) -> tuple[int, float, str, str]:
+    if change.gate_state == "failed":
+        rank = 0
+    elif change.gate_state == "warned":
+        rank = 1
+    elif change.verdict == "worse":
+        rank = 2
+    elif change.verdict == "cannot tell":
+        rank = {"worse": 4, "": 6, "better": 7}[change.moved]
+    else:
+        rank = _RANKS[change.verdict]
+    size = abs(change.percent) if change.percent is not None else 0.0
+    return rank, -size if math.isfinite(size) else -math.inf, change.label, change.variant
+
+
+def _chosen(runs: Iterable[RunView]) -> dict[str, RunView]:
+    """By stage: the run whose outputs count: the selected one, else the first that succeeded."""
+    chosen: dict[str, RunView] = {}
+    for run in runs:
+        if run.state != "succeeded":
+            continue
+        if run.stage not in chosen or (run.selected and not chosen[run.stage].selected):
+            chosen[run.stage] = run
+    return chosen
+
+
+def _params(base: Iterable[RunView], head: Iterable[RunView]) -> tuple[ValueChange, ...]:
+    before, after = _chosen(base), _chosen(head)
+    found = []
+    for stage in before.keys() & after.keys():
+        left = _flat(before[stage].params)
+        right = _flat(after[stage].params)
+        names = [name for _, name in dict.fromkeys((*right, *left))]
+        for file, name in dict.fromkeys((*right, *left)):
+            old, new = left.get((file, name), _ABSENT), right.get((file, name), _ABSENT)
+            if type(old) is type(new) and (old == new or (old != old and new != new)):
+                continue
+            label = name if names.count(name) == 1 else f"{file}:{name}"
+            found.append(ValueChange(stage, file, name, label, _present(old), _present(new)))
+    found.sort(key=lambda change: (change.label, change.stage))
+    unique: dict[tuple[str, str, str, str], ValueChange] = {}
+    for change in found:  # several stages read the same file: one line
+        unique.setdefault((change.file, change.name, repr(change.base), repr(change.head)), change)
+    return tuple(unique.values())
+
+
+class _Absent:
+    """A parameter that isn't there, unlike one that is null."""
+
+
+_ABSENT = _Absent()
+
+
+def _present(value: Scalar | _Absent) -> Scalar:
+    if isinstance(value, _Absent):
+        return None
+    return "null" if value is None else value
+
+
+def _flat(files: Mapping[str, Mapping[str, Scalar]]) -> dict[tuple[str, str], Scalar]:
+    return {(file, name): value for file, values in files.items() for name, value in values.items()}
+
+
+def _facts(base: Iterable[RunView], head: Iterable[RunView]) -> tuple[FactChange, ...]:
+    before, after = _chosen(base), _chosen(head)
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for stage in sorted(before.keys() & after.keys()):
+        old, new = before[stage].facts, after[stage].facts
+        for name in sorted(old.keys() | new.keys()):
+            if name.startswith(NOT_FACTS) or old.get(name) == new.get(name):
+                continue
+            found.setdefault((name, old.get(name, ""), new.get(name, "")), []).append(stage)
+    return tuple(
+        FactChange(tuple(stages), name, old, new) for (name, old, new), stages in found.items()
+    )
+
+
+def _costs(base: Sequence[RunView], head: Sequence[RunView]) -> tuple[CostChange, ...]:
+    """Times as means and memory as maximum over a combination's runs; sizes of the chosen run."""
+    found: list[CostChange] = []
+    before, after = _combinations(base), _combinations(head)
+    for stage, variant in after:
+        old, new = before.get((stage, variant), []), after[stage, variant]
+        for name, unit in (("wall time", "seconds"), ("CPU time", "seconds"), ("memory", "bytes")):
+            left, right = _cost(name, old), _cost(name, new)
+            if right is None:
+                continue
+            shown = name if name != "memory" else _memory_name(new)
+            found.append(
+                CostChange(
+                    stage, variant, shown, "seconds" if unit == "seconds" else "bytes", left, right
+                )
+            )
+    old_runs, new_runs = _chosen(base), _chosen(head)
+    for stage, run in new_runs.items():
+        other = old_runs.get(stage)
+        if run.image_size is not None:
+            size = other.image_size if other else None
+            found.append(CostChange(stage, "", "image size", "bytes", size, run.image_size, True))
+        sizes = {output.path: output.size for output in other.outputs} if other else {}
+        for path, total in _sizes(run.outputs).items():
+            known = _sizes_of(sizes, path)
+            found.append(CostChange(stage, "", f"size of {path}", "bytes", known, total, True))
+    return tuple(found)
+
+
+def _combinations(runs: Iterable[RunView]) -> dict[tuple[str, str], list[RunView]]:
+    found: dict[tuple[str, str], list[RunView]] = {}
+    for run in runs:
+        if run.state == "succeeded":
+            found.setdefault((run.stage, run.variant), []).append(run)
+    return found
+
+
+def _cost(name: str, runs: Iterable[RunView]) -> float | None:
+    if name == "memory":
+        peaks = [run.peak_memory_bytes for run in runs if run.peak_memory_bytes is not None]
+        return max(peaks) if peaks else None
+    times = [run.wall_seconds if name == "wall time" else run.cpu_seconds for run in runs]
+    known = [time for time in times if time is not None]
+    return math.fsum(known) / len(known) if known else None
+
+
+def _memory_name(runs: Iterable[RunView]) -> str:
+    return "peak memory (sampled)" if any(r.peak_memory_sampled for r in runs) else "peak memory"
+
+
+MOST_SIZES = 20
+
+
+def _sizes(outputs: Sequence[Artifact]) -> dict[str, int]:
+    """Sizes by path; of many files only their sum."""
+    if len(outputs) <= MOST_SIZES:
+        return {output.path: output.size for output in outputs}
+    return {ALL_OUTPUTS: sum(output.size for output in outputs)}
+
+
+ALL_OUTPUTS = "all outputs"
+
+
+def _sizes_of(sizes: Mapping[str, int], path: str) -> int | None:
+    return sum(sizes.values()) or None if path == ALL_OUTPUTS else sizes.get(path)
+
+
+def _artifacts(base: Iterable[RunView], head: Iterable[RunView]) -> tuple[ArtifactChange, ...]:
+    before, after = _chosen(base), _chosen(head)
+    found = []
+    for stage, run in after.items():
+        old = {o.path: o for o in before[stage].outputs} if stage in before else {}
+        new = {o.path: o for o in run.outputs}
+        for path in dict.fromkeys((*new, *old)):
+            found.append(_artifact(stage, path, old.get(path), new.get(path)))
+    return tuple(found)
+
+
+def _artifact(stage: str, path: str, old: Artifact | None, new: Artifact | None) -> ArtifactChange:
+    if new is None:
+        assert old is not None  # noqa: S101  # the path came from one of them
+        return ArtifactChange(stage, path, "missing", old.digest, old.size)
+    if old is None:
+        return ArtifactChange(stage, path, "new", head_digest=new.digest, head_size=new.size)
+    return ArtifactChange(
+        stage,
+        path,
+        "same" if old.digest == new.digest else "changed",
+        old.digest,
+        old.size,
+        new.digest,
+        new.size,
+    )
+
+
+def _lineage(run: RunView, commit: str) -> Lineage:
+    return Lineage(
+        stage=run.stage,
+        run=run.label,
+        fingerprint=run.fingerprint,
+        commit=run.commit,
+        image=run.image,
+        image_digest=run.image_digest,
+        upstream=dict(run.upstream),
+        from_store=bool(commit) and run.commit != commit,
+    )

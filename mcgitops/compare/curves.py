@@ -1,0 +1,79 @@
+"""Puts the same series of both sides on one grid, so that they can be drawn in one chart."""
+
+from __future__ import annotations
+
+import bisect
+import math
+from collections.abc import Mapping, Sequence
+
+from mcgitops.compare.model import Curve, MetricChange, RunView
+from mcgitops.metrics.values import Plot
+
+POINTS = 40
+MOST_CURVES = 12
+
+
+def curves(
+    base: Mapping[str, RunView], head: Mapping[str, RunView], changes: Sequence[MetricChange]
+) -> tuple[Curve, ...]:
+    """The head's series beside the base's; those named like the worst metrics come first."""
+    rank = {name: index for index, name in reversed([(i, c.name) for i, c in enumerate(changes)])}
+    found: list[Curve] = []
+    for stage, run in head.items():
+        others = {plot.name: plot for plot in base[stage].plots} if stage in base else {}
+        for plot in run.plots:
+            for series in plot.series:
+                if curve := _curve(stage, series, plot, others.get(plot.name)):
+                    found.append(curve)
+    found.sort(key=lambda curve: rank.get(curve.series, len(rank)))
+    return tuple(found[:MOST_CURVES])
+
+
+def _curve(stage: str, series: str, plot: Plot, other: Plot | None) -> Curve | None:
+    head = _points(plot, series)
+    base = _points(other, series) if other and other.x == plot.x else []
+    if len(head) < 2:
+        return None
+    low, high = head[0][0], head[-1][0]
+    if len(base) >= 2:
+        low, high = max(low, base[0][0]), min(high, base[-1][0])
+    if len(base) < 2 or not low < high:
+        low, high, base = head[0][0], head[-1][0], []
+    count = max(2, min(POINTS, max(len(head), len(base))))
+    step = (high - low) / (count - 1)
+    if not (math.isfinite(step) and step > 0):
+        return None
+    xs = (*(low + index * step for index in range(count - 1)), high)
+    return Curve(
+        stage,
+        plot.name,
+        series,
+        plot.x,
+        xs,
+        tuple(_at(base, x) for x in xs) if base else (),
+        tuple(_at(head, x) for x in xs),
+    )
+
+
+def _points(plot: Plot, series: str) -> list[tuple[float, float]]:
+    """Finite points in the order of x; where x repeats, the last one counts."""
+    values = plot.series.get(series, ())
+    found = {
+        x: y
+        for x, y in zip(plot.xs, values, strict=False)
+        if y is not None and math.isfinite(x) and math.isfinite(y)
+    }
+    return sorted(found.items())
+
+
+def _at(points: Sequence[tuple[float, float]], x: float) -> float:
+    """Linear between the neighbours."""
+    index = bisect.bisect_left(points, (x, -math.inf))
+    if index >= len(points):
+        return points[-1][1]
+    right = points[index]
+    if index == 0 or right[0] == x:
+        return right[1]
+    left = points[index - 1]
+    part = (x - left[0]) / (right[0] - left[0])
+    return left[1] * (1 - part) + right[1] * part

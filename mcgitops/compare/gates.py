@@ -1,0 +1,139 @@
+"""Judges the bounds that a project puts on its metrics: each gives a state and a whole sentence.
+
+A gate judges the mean over replicates, and says beside it what the evidence is worth. What can't be
+judged because the metric is missing, isn't a number or is NaN fails: a gate never passes by
+accident. Only a drop without anything to drop from passes, and says so.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mcgitops.compare import numbers
+from mcgitops.compare.model import Direction, Gate, GateResult, GateState
+from mcgitops.compare.statistics import Sample
+
+TOLERANCE = 1e-9
+"""Relative: 0.9722 - 0.9672 is 0.0050000000000000044 and not more than 0.005."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a gate looks at. `missing` counts the head's runs that lack the metric."""
+
+    metric: str
+    variant: str
+    direction: Direction
+    base: Sample | None
+    head: Sample | None
+    runs: int
+    missing: int
+    evidence: str
+    has_base: bool
+    by_name: bool = True  # the rule names this metric, rather than matching it by a pattern
+
+
+def judge(gate: Gate, judged: Judged) -> tuple[GateResult, ...]:
+    """Each bound of the gate, judged."""
+    return tuple(
+        GateResult(judged.metric, judged.variant, bound, _state(gate, passed), text)
+        for bound, passed, text in _bounds(gate, judged)
+    )
+
+
+def no_such_metric(gate: Gate, key: str) -> tuple[GateResult, ...]:
+    """The gate's metric is in no run at all."""
+    text = "no run has a metric of this name, gate failed"
+    return tuple(GateResult(key, "", bound, _state(gate, False), text) for bound in _names(gate))
+
+
+def _state(gate: Gate, passed: bool | None) -> GateState:
+    if passed is None:
+        return "not judged"
+    if passed:
+        return "passed"
+    return "failed" if gate.level == "fail" else "warned"
+
+
+def _names(gate: Gate) -> Iterator[str]:
+    if gate.min is not None:
+        yield f"at least {numbers.bound(gate.min)}"
+    if gate.max is not None:
+        yield f"at most {numbers.bound(gate.max)}"
+    if gate.max_drop is not None:
+        yield f"drop ≤ {numbers.bound(gate.max_drop)}"
+    if gate.max_drop_percent is not None:
+        yield f"drop ≤ {numbers.bound(gate.max_drop_percent)} %"
+
+
+def _bounds(gate: Gate, judged: Judged) -> Iterator[tuple[str, bool | None, str]]:
+    names = tuple(_names(gate))
+    word = "gate failed" if gate.level == "fail" else "gate warns"
+    head = judged.head
+    problem = ""
+    if judged.missing:
+        of = f" in {judged.missing} of {judged.runs} runs" if judged.runs > 1 else ""
+        problem = f"the metric is missing{of}"
+    elif head is None:
+        problem = "the value is not a number"
+    elif math.isnan(head.mean):
+        problem = "the value is NaN"
+    if problem or head is None:
+        for name in names:
+            yield name, False, f"{problem}, {word}"
+        return
+    index = iter(names)
+    if gate.min is not None:
+        yield next(index), *_limit(head.mean, gate.min, below=False, word=word)
+    if gate.max is not None:
+        yield next(index), *_limit(head.mean, gate.max, below=True, word=word)
+    if gate.max_drop is not None:
+        yield next(index), *_drop(judged, head, gate.max_drop, relative=False, word=word)
+    if gate.max_drop_percent is not None:
+        yield next(index), *_drop(judged, head, gate.max_drop_percent, relative=True, word=word)
+
+
+def _limit(value: float, limit: float, *, below: bool, word: str) -> tuple[bool, str]:
+    passed = value <= limit if below else value >= limit
+    sign = ("≤" if passed else ">") if below else ("≥" if passed else "<")
+    text = f"{_shown(value, limit)} {sign} {numbers.bound(limit)}"
+    return passed, text if passed else f"{text}, {word}"
+
+
+def _drop(
+    judged: Judged, head: Sample, limit: float, *, relative: bool, word: str
+) -> tuple[bool | None, str]:
+    if not judged.direction:
+        if judged.by_name:
+            return False, f"has no direction: give it a goal (maximize or minimize), {word}"
+        return None, "has no direction, so a drop can't be judged"
+    if judged.base is None:
+        why = "the base has no such metric" if judged.has_base else "there is nothing to compare"
+        return None, f"{why}: no drop to judge"
+    if not judged.base.is_finite:
+        return None, "the base is not a finite number: no drop to judge"
+    base = judged.base.mean
+    drop = base - head.mean if judged.direction == "higher" else head.mean - base
+    slack = TOLERANCE * limit + 1e-12 * max(abs(base), abs(head.mean), 0.0)
+    unit = ""
+    if relative:
+        unit = " %"
+        drop = 100 * drop / abs(base) if base else math.copysign(math.inf, drop) if drop else 0.0
+        slack = TOLERANCE * max(limit, 1.0)
+    if drop <= (limit if math.isinf(drop) else limit + slack):
+        said = f"drop {_shown(drop, limit)}{unit} ≤" if drop > 0 else "no drop; at most"
+        return True, f"{said} {numbers.bound(limit)}{unit}"
+    evidence = f"; {judged.evidence}" if judged.evidence else ""
+    shown = _shown(drop, limit)
+    return False, f"drop {shown}{unit} > {numbers.bound(limit)}{unit}, {word}{evidence}"
+
+
+def _shown(value: float, limit: float) -> str:
+    """The value with as many digits as it takes to differ from the limit."""
+    for digits in (3, 6, 12, 17):
+        text = numbers.plain(value, digits)
+        if text != numbers.plain(limit, digits) or value == limit:
+            return text
+    return repr(value)

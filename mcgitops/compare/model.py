@@ -1,0 +1,269 @@
+"""What goes into a comparison and what comes out: plain frozen values, ready for JSON.
+
+`Side` and `RunView` are this package's own view of runs, so that it knows nothing of stores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from mcgitops.metrics.values import Plot, Scalar
+
+Direction = Literal["higher", "lower", ""]
+"""Which way is better; "" where nobody said so and the name doesn't tell."""
+
+Verdict = Literal["better", "worse", "same", "changed", "new", "missing", "cannot tell"]
+"""`changed` has no direction; `cannot tell` has one, or not, but the evidence doesn't suffice."""
+
+GateState = Literal["passed", "failed", "warned", "not judged"]
+
+Movement = Literal["better", "worse", ""]
+"""Which way the numbers went, whatever the evidence is worth."""
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A file that a run gave."""
+
+    path: str
+    digest: str
+    size: int
+
+
+@dataclass(frozen=True)
+class RunView:
+    """One run, as far as a comparison looks at it."""
+
+    stage: str
+    fingerprint: str
+    state: str = "succeeded"
+    matrix: Mapping[str, str] = field(default_factory=dict)
+    replicate: Mapping[str, str] = field(default_factory=dict)
+    selected: bool = False
+    commit: str = ""
+    exit_code: int | None = None
+    metrics: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)
+    params: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)
+    facts: Mapping[str, str] = field(default_factory=dict)
+    upstream: Mapping[str, str] = field(default_factory=dict)
+    wall_seconds: float | None = None
+    cpu_seconds: float | None = None
+    peak_memory_bytes: int | None = None
+    peak_memory_sampled: bool = False
+    image: str = ""
+    image_digest: str = ""
+    image_size: int | None = None
+    outputs: tuple[Artifact, ...] = ()
+    plots: tuple[Plot, ...] = ()
+    warnings: tuple[str, ...] = ()
+    log_tail: tuple[str, ...] = ()
+
+    @property
+    def variant(self) -> str:
+        """The matrix combination as text: `MODEL=rf`; "" without a matrix."""
+        return assignments(self.matrix)
+
+    @property
+    def label(self) -> str:
+        """Stage and combination: `train MODEL=rf SEED=0`."""
+        parts = (self.stage, assignments(self.matrix), assignments(self.replicate))
+        return " ".join(part for part in parts if part)
+
+
+@dataclass(frozen=True)
+class Side:
+    """A revision and its runs. `why` says, for a base, why it is this one."""
+
+    commit: str = ""
+    name: str = ""
+    why: str = ""
+    dirty: bool = False
+    runs: tuple[RunView, ...] = ()
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A bound on a metric; None where there is none."""
+
+    min: float | None = None
+    max: float | None = None
+    max_drop: float | None = None
+    max_drop_percent: float | None = None
+    level: Literal["fail", "warn"] = "fail"
+
+
+@dataclass(frozen=True)
+class MetricRule:
+    """What the project's file says of a metric. `key` is a name or a shell pattern."""
+
+    key: str
+    goal: Literal["maximize", "minimize", "neutral"] | None = None
+    gate: Gate | None = None
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """One bound, judged. `bound` is the rule in words, `text` the whole sentence."""
+
+    metric: str
+    variant: str
+    bound: str
+    state: GateState
+    text: str
+
+
+@dataclass(frozen=True)
+class MetricChange:
+    """One metric on both sides; several values where there are replicates."""
+
+    stage: str
+    variant: str
+    file: str
+    name: str
+    label: str  # the shortest unambiguous name
+    base: tuple[Scalar, ...]
+    head: tuple[Scalar, ...]
+    direction: Direction
+    verdict: Verdict
+    evidence: str = ""
+    moved: Movement = ""
+    base_mean: float | None = None
+    base_sd: float | None = None
+    head_mean: float | None = None
+    head_sd: float | None = None
+    difference: float | None = None
+    percent: float | None = None
+    p: float | None = None
+    gates: tuple[GateResult, ...] = ()
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether a reader should see it: it changed, or one of its gates has something to say."""
+        return self.verdict != "same" or self.gate_state in ("failed", "warned")
+
+    @property
+    def gate_state(self) -> str:
+        """The worst state of its gates; "" without any."""
+        states = {gate.state for gate in self.gates}
+        ordered = ("failed", "warned", "not judged", "passed")
+        return next((state for state in ordered if state in states), "")
+
+
+@dataclass(frozen=True)
+class ValueChange:
+    """A parameter that differs. None is "not there"; a null of the file is the text `null`."""
+
+    stage: str
+    file: str
+    name: str
+    label: str
+    base: Scalar
+    head: Scalar
+
+
+@dataclass(frozen=True)
+class FactChange:
+    """Something else that went into a run and differs: code, data, the base image, …"""
+
+    stages: tuple[str, ...]
+    name: str
+    base: str
+    head: str
+
+
+@dataclass(frozen=True)
+class CostChange:
+    """Time, memory or size of a stage, on both sides. `exact`: measured without noise."""
+
+    stage: str
+    variant: str
+    name: str
+    unit: Literal["seconds", "bytes"]
+    base: float | None
+    head: float | None
+    exact: bool = False
+
+    @property
+    def difference(self) -> float | None:
+        """Head minus base."""
+        return None if self.base is None or self.head is None else self.head - self.base
+
+    @property
+    def percent(self) -> float | None:
+        """The difference in percent of the base."""
+        return 100 * (self.difference or 0.0) / self.base if self.base and self.head else None
+
+
+@dataclass(frozen=True)
+class ArtifactChange:
+    """An artifact of a stage's selected run, by content."""
+
+    stage: str
+    path: str
+    state: Literal["same", "changed", "new", "missing"]
+    base_digest: str = ""
+    base_size: int | None = None
+    head_digest: str = ""
+    head_size: int | None = None
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One series on both sides, over the range of x that both have."""
+
+    stage: str
+    plot: str
+    series: str
+    x: str
+    xs: tuple[float, ...]
+    base: tuple[float, ...]  # () without a base
+    head: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A run that didn't succeed, and the end of its log."""
+
+    run: str
+    state: str
+    exit_code: int | None
+    log_tail: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """Where a stage's artifacts come from."""
+
+    stage: str
+    run: str
+    fingerprint: str
+    commit: str
+    image: str
+    image_digest: str
+    upstream: Mapping[str, str]
+    from_store: bool
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All that differs between two sides, worst first, and what the gates say."""
+
+    base: Side | None
+    head: Side
+    metrics: tuple[MetricChange, ...] = ()
+    gates: tuple[GateResult, ...] = ()
+    params: tuple[ValueChange, ...] = ()
+    facts: tuple[FactChange, ...] = ()
+    costs: tuple[CostChange, ...] = ()
+    artifacts: tuple[ArtifactChange, ...] = ()
+    curves: tuple[Curve, ...] = ()
+    failures: tuple[Failure, ...] = ()
+    lineage: tuple[Lineage, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def assignments(values: Mapping[str, str]) -> str:
+    """`{"A": "1", "B": "2"}` → `A=1 B=2`."""
+    return " ".join(f"{name}={value}" for name, value in values.items())
