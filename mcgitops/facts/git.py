@@ -27,22 +27,25 @@ def _git(folder: Path, *arguments: str) -> str | None:
     return done.stdout.rstrip("\n") if done.code == 0 else None
 
 
-def head(folder: Path) -> Head:
-    """What is checked out in `folder`, in one git call where the tree is clean."""
+def head(folder: Path, ignoring: frozenset[str] = frozenset()) -> Head:
+    """What is checked out. Changes of files below the `ignoring` paths don't make it dirty."""
     status = _git(folder, "status", "--porcelain=v2", "--branch", "--untracked-files=no", "--", ".")
     if status is None:
         return Head()
     commit = branch = ""
-    dirty = False
+    changed: list[str] = []
     for line in status.splitlines():
         if line.startswith("# branch.oid "):
             commit = line.removeprefix("# branch.oid ")
         elif line.startswith("# branch.head "):
             branch = line.removeprefix("# branch.head ")
         elif not line.startswith("#"):
-            dirty = True
+            changed.append(line.split(" ", 8)[-1].split("\t")[0])
     if commit in ("", "(initial)"):
         return Head()
+    prefix = (_git(folder, "rev-parse", "--show-prefix") or "") if changed and ignoring else ""
+    ignored = tuple(prefix + path for path in ignoring)
+    dirty = any(not any(path == i or path.startswith(i + "/") for i in ignored) for path in changed)
     shown = _git(folder, "rev-list", "--max-count=1", "--parents", commit) or commit
     tree = _git(folder, "rev-parse", f"{commit}^{{tree}}") or ""
     return Head(
@@ -77,6 +80,9 @@ def merge_base(folder: Path, a: str, b: str) -> str | None:
 
 def first_parents(folder: Path, revision: str, limit: int = 100) -> list[str]:
     """`revision` and its first-parent ancestors, newest first."""
+    prefix = (_git(folder, "rev-parse", "--show-prefix") or "") if changed and ignoring else ""
+    ignored = tuple(prefix + path for path in ignoring)
+    dirty = any(not any(path == i or path.startswith(i + "/") for i in ignored) for path in changed)
     shown = _git(folder, "rev-list", "--first-parent", f"--max-count={limit}", revision, "--")
     return shown.split() if shown else []
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from mcgitops.commands.build import buildx_build
 from mcgitops.commands.command import Command
@@ -60,7 +62,7 @@ def plan(
             planned[stage.name] = _pending(stage.name, ())
             continue
         planned[stage.name] = _stage_plan(project, stage, runs, facts)
-        chosen = _selected(stage, runs, facts)
+        chosen = _selected(project, stage, runs, facts)
         if planned[stage.name].state == "cached" and chosen is not None:
             content[stage.name] = facts.runs[chosen.fingerprint]
     if questions:
@@ -149,8 +151,6 @@ def _with_commands(project: Project, stage: Service, run: RunPlan) -> RunPlan:
         run_detached(name, files, run.stage, container_name(project, run), reason=run.reason),
         verb("step", "collect", run.stage, run.id, reason="follow it, take what it made, publish"),
     ]
-    from dataclasses import replace
-
     return replace(run, commands=tuple(commands))
 
 
@@ -203,7 +203,7 @@ def _shown(project: Project, path: str) -> str:
 
 def _stage_plan(project: Project, stage: Service, runs: list[RunPlan], facts: Facts) -> StagePlan:
     todo = [run for run in runs if not run.cached]
-    selected = _selected(stage, runs, facts)
+    selected = _selected(project, stage, runs, facts)
     name = selected.fingerprint if selected is not None else ""
     if not todo:
         ids = ", ".join(run.id for run in runs[:3]) + ("…" if len(runs) > 3 else "")
@@ -213,7 +213,9 @@ def _stage_plan(project: Project, stage: Service, runs: list[RunPlan], facts: Fa
     return StagePlan(stage.name, "run", reasons[0], tuple(runs), build, selected=name)
 
 
-def _selected(stage: Service, runs: list[RunPlan], facts: Facts) -> RunPlan | None:
+def _selected(
+    project: Project, stage: Service, runs: list[RunPlan], facts: Facts
+) -> RunPlan | None:
     """The run that goes on. None while a metric decides and a run has yet to be made."""
     choice = stage.selected()
     if isinstance(choice, Combination):
@@ -221,24 +223,29 @@ def _selected(stage: Service, runs: list[RunPlan], facts: Facts) -> RunPlan | No
     known = [(run, facts.runs.get(run.fingerprint)) for run in runs]
     if any(k is None for _, k in known):
         return None
-    return best_by(choice, stage, [(run, k) for run, k in known if k is not None])
+    return best_by(project, choice, [(run, k) for run, k in known if k is not None])
 
 
-def best_by(metric: str, stage: Service, known: list[tuple[RunPlan, Known]]) -> RunPlan | None:
-    """The run with the best value of `metric`; a lower one is better only for `loss`-like names.
+def best_by(
+    project: Project, metric: str, known: Sequence[tuple[RunPlan, Known]]
+) -> RunPlan | None:
+    """The run with the best value of `metric`, in the direction that the file gives it.
 
-    The direction is the project's `goal` where it is set; the caller passes runs whose metrics it
-    has already signed, so that greater is better.
+    Runs without a comparable value come last; of equal ones the first wins.
     """
-    scored = [
-        (float(value), index)
-        for index, (_, k) in enumerate(known)
-        if isinstance(value := k.metrics.get(metric), int | float) and value == value
-    ]
-    if not scored:
-        return known[0][0] if known else None
-    best = max(scored, key=lambda pair: (pair[0], -pair[1]))
-    return known[best[1]][0]
+    spec = project.spec.metrics.get(metric)
+    sign = -1.0 if spec is not None and spec.goal == "minimize" else 1.0
+
+    def rank(pair: tuple[int, tuple[RunPlan, Known]]) -> tuple[bool, float, int]:
+        index, (_, run) = pair
+        value = run.metrics.get(metric)
+        if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+            return (False, 0.0, -index)
+        return (True, sign * value, -index)
+
+    if not known:
+        return None
+    return max(enumerate(known), key=rank)[1][0]
 
 
 def _sections(project: Project, stages: tuple[StagePlan, ...], facts: Facts) -> tuple[Section, ...]:

@@ -64,7 +64,8 @@ def to_text(plan: Plan, *, verbose: bool = True) -> str:
     """The plan for people: a block a stage, commands numbered, reasons beside the names."""
     lines = [_headline(plan), ""]
     number = 0
-    width = max((len(s.name) for s in (*plan.stages, *plan.sections)), default=0) + 2
+    names = [*(s.name for s in plan.stages), *(s.name for s in plan.sections)]
+    width = max(map(len, names), default=0) + 2
 
     def numbered(commands: tuple[Command, ...]) -> None:
         nonlocal number

@@ -287,7 +287,7 @@ def _cross_checks(project: Project, sources: Sources) -> list[Problem]:
                             f"{path} is outside the project folder.",
                             "Write a path inside it.",
                             *where,
-                        )  # fmt: skip
+                        )
                     )
                 elif path == "." or is_within(path, ".mcgitops"):
                     problems.append(
@@ -295,7 +295,7 @@ def _cross_checks(project: Project, sources: Sources) -> list[Problem]:
                             f"{path} can't be declared.",
                             "Name a file or folder of the stage's own, such as out/model.joblib.",
                             *where,
-                        )  # fmt: skip
+                        )
                     )
                 elif not _writable(project, service, path):
                     top = path.split("/")[0]
@@ -305,7 +305,7 @@ def _cross_checks(project: Project, sources: Sources) -> list[Problem]:
                             f"{path} is in no folder that the service can write.",
                             f"Add a volume such as {example}, or correct the path.",
                             *where,
-                        )  # fmt: skip
+                        )
                     )
                 other = owners.setdefault(path, service.name)
                 if other != service.name:
@@ -314,17 +314,32 @@ def _cross_checks(project: Project, sources: Sources) -> list[Problem]:
                             f"{path} is declared by {other} too.",
                             "Let each stage write its own files.",
                             *where,
-                        )  # fmt: skip
+                        )
                     )
-        problems.extend(_check_select(service, sources))
+        problems.extend(_check_select(project, service, sources))
     return problems
 
 
-def _check_select(service: Service, sources: Sources) -> list[Problem]:
+def _check_select(project: Project, service: Service, sources: Sources) -> list[Problem]:
     spec = service.spec
     file, line = sources.place("services", service.name, KEY, "select")
-    if spec.select is None or isinstance(spec.select, BestBy):
+    if spec.select is None:
         return []
+    if isinstance(spec.select, BestBy):
+        metric = spec.select.best
+        known = project.spec.metrics.get(metric)
+        if known is not None and known.goal in ("maximize", "minimize"):
+            return []
+        return [
+            Problem(
+                f"the best {metric} is unknown: it has no direction.",
+                f"Add {KEY}.metrics.{metric}.goal: maximize or minimize.",
+                file,
+                line,
+                service.name,
+                "select",
+            )
+        ]
     axes = {**spec.matrix, **spec.replicates}
     for name, value in spec.select.items():
         if name not in axes:

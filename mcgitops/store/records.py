@@ -92,6 +92,7 @@ class RunRecord(Record):
     plots: tuple[FileRef, ...] = ()
     outputs: tuple[FileRef, ...] = ()
     metric_files: tuple[FileRef, ...] = ()
+    manifests: tuple[FileRef, ...] = ()  # of the trees that it read, by fact's name
     upstream: dict[str, str] = {}  # stage → fingerprint of the selected run
     warnings: tuple[str, ...] = ()
     log: FileRef | None = None

@@ -97,7 +97,8 @@ def copy_records(
 def references(record: Record) -> tuple[FileRef, ...]:
     """All objects that a record refers to."""
     if isinstance(record, RunRecord):
-        return (*record.files, record.log) if record.log else record.files
+        log = (record.log,) if record.log else ()
+        return (*record.files, *record.manifests, *log)
     if isinstance(record, ReleaseRecord):
         return (*record.artifacts, record.compose, *record.files)
     return ()

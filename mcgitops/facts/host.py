@@ -1,0 +1,249 @@
+"""What one host has and runs, found with a single read-only script. Decides nothing.
+
+The caller says how the script gets to the host (`to_argv`: through ssh, or a local shell), so that
+this module needs to know neither keys nor connections.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from mcgitops.facts.program import Output, output
+from mcgitops.project.hosts import (
+    ContainerFact,
+    Host,
+    HostFacts,
+    ImageFact,
+    LockFact,
+    Placement,
+    WantedService,
+)
+
+ToArgv = Callable[[str], Sequence[str]]
+"""A POSIX shell script → the argument list that runs it on the host."""
+
+_CONTAINER = "\t".join(
+    "{{json " + field + "}}"
+    for field in (
+        ".Name", ".Image", ".Config.Image", ".Config.Labels", ".State", ".RestartCount",
+        ".HostConfig.RestartPolicy.Name",
+    )
+)  # fmt: skip
+_IMAGE = "\t".join("{{json " + field + "}}" for field in (".Id", ".RepoTags", ".RootFS.Layers"))
+
+
+def root_of(project: str, environment: str) -> str:
+    """Shell: where an environment's folder lies on a host, in that user's own data folder."""
+    below = shlex.quote(f"mcgitops/{project}/{environment}")
+    return f'"${{XDG_DATA_HOME:-$HOME/.local/share}}"/{below}'
+
+
+def containers_script(compose_project: str) -> str:
+    """The part of the script that looks at containers; polled while a rollout waits."""
+    label = shlex.quote(f"label=com.docker.compose.project={compose_project}")
+    return (
+        f"date '+@now %s'\n"
+        f"ids=$(docker ps --all --quiet --filter {label}) || exit 3\n"
+        f'[ -z "$ids" ] || docker inspect --format {shlex.quote("@container " + _CONTAINER)}'
+        " $ids 2>/dev/null\n"
+        "true\n"
+    )
+
+
+def host_script(project: str, environment: str, compose_project: str) -> str:
+    """Everything that a rollout or `status` needs to know, one fact a line."""
+    return (
+        f"root={root_of(project, environment)}\n"
+        "printf '@root %s\\n' \"$root\"\n"
+        "command -v docker >/dev/null || { echo '@problem docker'; exit 0; }\n"
+        "docker version --format '@engine {{.Server.Version}}' 2>&1 ||"
+        " { echo '@problem engine'; exit 0; }\n"
+        "docker compose version --short 2>/dev/null | sed 's/^/@compose /'\n"
+        "docker info --format '@driver {{json .DriverStatus}}' 2>/dev/null\n"
+        'if [ -d "$root" ]; then cd "$root" || exit 0\n'
+        "  for which in current previous; do\n"
+        '    [ -f "$which/release.json" ] &&'
+        ' { printf "@%s " "$which"; cat "$which/release.json"; echo; }\n'
+        "  done\n"
+        '  [ -L current ] && { stat -c "@since %Y" current 2>/dev/null ||'
+        ' stat -f "@since %m" current; }\n'
+        "  [ -f attempt ] && { printf '@attempt '; cat attempt; echo; }\n"
+        "  [ -f lock/owner.json ] && { printf '@lock '; cat lock/owner.json; echo; }\n"
+        "  for folder in releases/*/*/release.json;"
+        ' do [ -f "$folder" ] && echo "@placed $folder"; done\n'
+        '  for file in files/*; do [ -e "$file" ] && echo "@file $file"; done\n'
+        "fi\n"
+        "ids=$(docker image ls --all --quiet --no-trunc | sort -u)\n"
+        f'[ -z "$ids" ] || docker image inspect --format {shlex.quote("@image " + _IMAGE)}'
+        " $ids 2>/dev/null\n" + containers_script(compose_project)
+    )
+
+
+def look(
+    host: Host, to_argv: ToArgv, cwd: Path, project: str, environment: str, compose_project: str,
+    *, timeout: float = 60,
+) -> tuple[HostFacts, Output]:  # fmt: skip
+    """The host's facts, and the raw answer for whoever must explain a failed connection."""
+    script = host_script(project, environment, compose_project)
+    answer = output(to_argv(script), cwd, check=False, timeout=timeout)
+    return parse(host, answer.stdout), answer
+
+
+def parse(host: Host, text: str) -> HostFacts:
+    """The script's answer as facts."""
+    lines = _by_name(text)
+    facts = HostFacts(
+        host=host,
+        root=_first(lines, "root"),
+        now=float(_first(lines, "now") or 0),
+        engine=_first(lines, "engine"),
+        compose=_first(lines, "compose").removeprefix("v"),
+        content_store="io.containerd.snapshotter" in _first(lines, "driver"),
+        current=_placement(_first(lines, "current")),
+        previous=_placement(_first(lines, "previous")),
+        attempt=_first(lines, "attempt"),
+        since=float(_first(lines, "since") or 0),
+        placed=frozenset(
+            line.removeprefix("releases/").removesuffix("/release.json") for line in lines["placed"]
+        ),
+        files=frozenset(line.removeprefix("files/") for line in lines["file"]),
+        images=tuple(_image(line) for line in lines["image"]),
+        containers=parse_containers(text)[1],
+        lock=_lock(_first(lines, "lock")),
+    )
+    problem, hint = _problem(facts, _first(lines, "problem"), text)
+    return replace(facts, problem=problem, hint=hint)
+
+
+def parse_containers(text: str) -> tuple[float, tuple[ContainerFact, ...]]:
+    """The host's clock and the containers, sorted by name; one-off ones (`run`) are not counted."""
+    lines = _by_name(text)
+    found = (_container(line) for line in lines["container"])
+    kept = (container for container in found if container is not None)
+    now = float(_first(lines, "now") or 0)
+    return now, tuple(sorted(kept, key=lambda container: container.name))
+
+
+def _by_name(text: str) -> Mapping[str, list[str]]:
+    lines: dict[str, list[str]] = defaultdict(list)
+    for line in text.splitlines():
+        if match := re.match(r"@(\w+) (.*)", line):
+            lines[match[1]].append(match[2].strip())
+    return lines
+
+
+def _first(lines: Mapping[str, list[str]], name: str) -> str:
+    return lines[name][0] if lines[name] else ""
+
+
+def _problem(facts: HostFacts, problem: str, text: str) -> tuple[str, str]:
+    if problem == "docker":
+        return "docker is not installed there.", "Install Docker Engine with its compose plugin."
+    if problem == "engine":
+        said = [line for line in text.splitlines() if line and not line.startswith("@")]
+        return (
+            f"its Docker engine does not answer: {said[-1] if said else 'no reason given'}.",
+            "Start it there, and let the user reach it (group docker).",
+        )
+    if facts.engine and not facts.compose:
+        return (
+            "docker has no compose plugin there.",
+            "Install docker-compose or docker-compose-plugin, version 2.17 or newer.",
+        )
+    return "", ""
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:  # cut off, or not ours
+        return None
+
+
+def _placement(text: str) -> Placement | None:
+    value = _json(text) if text else None
+    if not isinstance(value, dict) or "release" not in value:
+        return None
+    services = value.get("services") or {}
+    return Placement(
+        release=str(value["release"]),
+        digest=str(value.get("digest", "")),
+        services=tuple(
+            WantedService(
+                name, int(wanted.get("replicas", 1)), str(wanted.get("image", "")),
+                str(wanted.get("config_digest", "")),
+            )
+            for name, wanted in sorted(services.items())
+        ),
+        variables=tuple(value.get("variables") or ()),
+        placed=_time(value.get("placed")),
+    )  # fmt: skip
+
+
+def _lock(text: str) -> LockFact | None:
+    value = _json(text) if text else None
+    if not isinstance(value, dict):
+        return None
+    return LockFact(
+        owner=str(value.get("owner", "")),
+        token=str(value.get("token", "")),
+        machine=str(value.get("machine", "")),
+        pid=int(value.get("pid", 0)),
+        expires=float(value.get("expires", 0)),
+        reason=str(value.get("reason", "")),
+    )
+
+
+def _image(line: str) -> ImageFact:
+    fields = [_json(part) for part in line.split("\t")]
+    identifier, references, layers = (*fields, None, None, None)[:3]
+    return ImageFact(str(identifier or ""), tuple(references or ()), tuple(layers or ()))
+
+
+def _container(line: str) -> ContainerFact | None:
+    fields = [_json(part) for part in line.split("\t")]
+    if len(fields) != 7 or not isinstance(fields[3], dict) or not isinstance(fields[4], dict):
+        return None
+    name, image_id, image, labels, state, restarts, policy = fields
+    if labels.get("com.docker.compose.oneoff") == "True":
+        return None
+    health = state.get("Health") or {}
+    log = health.get("Log") or []
+    return ContainerFact(
+        name=str(name).lstrip("/"),
+        service=str(labels.get("com.docker.compose.service", "")),
+        image_id=str(image_id),
+        image=str(image),
+        state=str(state.get("Status", "")),
+        health=str(health.get("Status", "")).replace("none", ""),
+        exit_code=int(state.get("ExitCode", 0)),
+        restarts=int(restarts or 0),
+        restart_policy=str(policy or "no"),
+        started=_time(state.get("StartedAt")),
+        finished=_time(state.get("FinishedAt")),
+        said=_last_words(str(log[-1].get("Output", ""))) if log else "",
+    )
+
+
+def _last_words(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1][:200] if lines else ""
+
+
+def _time(text: Any) -> datetime | None:
+    if not text or str(text).startswith("0001-"):
+        return None
+    # the engine writes nanoseconds, which datetime can't hold
+    trimmed = re.sub(r"(\.\d{6})\d+", r"\1", str(text)).replace("Z", "+00:00")
+    try:
+        return datetime.fromisoformat(trimmed)
+    except ValueError:
+        return None
