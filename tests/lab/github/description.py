@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from jsonschema.exceptions import best_match
 from openapi_schema_validator import OAS30ReadValidator, OAS30WriteValidator
 from openapi_schema_validator import oas30_format_checker as format_checker
 from referencing import Registry, Resource
@@ -174,9 +175,10 @@ class Description:
         validator = kind(
             {"$ref": f"{URI}#{pointer}"}, registry=self._registry, format_checker=format_checker
         )
-        for error in validator.iter_errors(value):
+        for found in validator.iter_errors(value):
+            error = best_match([found]) or found  # the cause, rather than "fits none of these"
             place = "/".join(str(step) for step in error.absolute_path) or "body"
-            yield f"{place}: {error.message[:300]}"
+            yield f"{place}: {error.message[-300:]}"
 
     def _resolve(self, node: Mapping[str, Any]) -> Any:
         while "$ref" in node:

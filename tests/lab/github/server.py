@@ -25,6 +25,7 @@ from tests.lab.github.description import Description, Operation, Violation, load
 
 MAX_BODY = 65_536  # characters of a comment; one more is a 422
 MAX_STATUS_DESCRIPTION = 140
+DOCUMENTATION = "https://docs.github.com/rest"
 REFUSED = "Resource not accessible by integration"
 
 REPOSITORY = "/repos/{owner}/{repo}"
@@ -82,7 +83,8 @@ class Refusal(Exception):
     def __init__(self, status: int, message: str, **more: Any) -> None:
         super().__init__(message)
         self.answer = Answer(
-            status, {"message": message, "documentation_url": "https://docs.github.com/rest", **more}
+            status,
+            {"message": message, "documentation_url": "https://docs.github.com/rest", **more},
         )
 
 
@@ -130,7 +132,9 @@ class FakeGitHub:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+        )
 
     @property
     def url(self) -> str:
@@ -165,7 +169,12 @@ class FakeGitHub:
         head_sha = head_sha or f"{number:040x}"
         pull = self.description.sample("pull-request-simple")
         url = f"{self.url}/repos/{self.repository}"
-        pull |= {"id": 9000 + number, "number": number, "state": "open", "url": f"{url}/pulls/{number}"}
+        pull |= {
+            "id": 9000 + number,
+            "number": number,
+            "state": "open",
+            "url": f"{url}/pulls/{number}",
+        }
         pull["head"] |= {"sha": head_sha, "ref": "feature", "label": "octo:feature"}
         pull["base"] |= {"ref": self.default_branch}
         pull["head"]["repo"] |= {"full_name": head_repository or self.repository}
@@ -235,9 +244,9 @@ class FakeGitHub:
         if handler is None:
             raise Refusal(501, f"the fake doesn't do {operation.method} {operation.template}")
         parameters = {name: unquote(value) for name, value in operation.parameters.items()}
-        if operation.template.startswith(REPOSITORY):
-            if f"{parameters['owner']}/{parameters['repo']}" != self.repository:
-                raise Refusal(404, "Not Found")
+        of_repository = operation.template.startswith(REPOSITORY)
+        if of_repository and f"{parameters['owner']}/{parameters['repo']}" != self.repository:
+            raise Refusal(404, "Not Found")
         if request.method != "GET":
             if account is None:
                 raise Refusal(401, "Requires authentication")
@@ -273,9 +282,9 @@ class FakeGitHub:
         if not account.login:
             raise Refusal(401, "Requires authentication")
         if not account.may_read_user:
-            raise Refusal(403, REFUSED, status="403")
-        user = self.description.sample("public-user")
-        return Answer(200, user | {"login": account.login, "type": account.kind, "id": 7})
+            raise Refusal(403, REFUSED)
+        user = self.description.sample("public-user") | {"user_view_type": "public"}
+        return Answer(200, user | {"login": account.login, "type": account.kind})
 
     def _get_repository(
         self, request: Request, parameters: dict[str, str], account: Account
@@ -432,7 +441,11 @@ class FakeGitHub:
 
     def _fault(self, request: Request) -> Fault | None:
         for fault in self.faults:
-            if fault.times and fault.method == request.method and re.search(fault.path, request.path):
+            if (
+                fault.times
+                and fault.method == request.method
+                and re.search(fault.path, request.path)
+            ):
                 fault.times -= 1
                 return fault
         return None
@@ -502,7 +515,9 @@ class FakeGitHub:
         if page * size < len(items):
             link = f"{self.url}{request.path}?per_page={size}&page={{}}"
             last = -(-len(items) // size)
-            headers["Link"] = f'<{link.format(page + 1)}>; rel="next", <{link.format(last)}>; rel="last"'
+            headers["Link"] = (
+                f'<{link.format(page + 1)}>; rel="next", <{link.format(last)}>; rel="last"'
+            )
         return Answer(200, items[(page - 1) * size : page * size], headers)
 
     def _git(self, *arguments: str) -> str:
@@ -534,7 +549,7 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {name.title(): value for name, value in self.headers.items()}
         try:
             answer, _ = self.github.serve(self.command, self.path, headers, raw)
-        except Exception:  # a bug of the fake must fail the test, not hang the client
+        except Exception:  # noqa: BLE001 - a bug of the fake must fail the test, not hang the client
             self.github._violate(self.command, self.path, "response", traceback.format_exc())
             answer = Answer(500, {"message": "the fake failed"})
         content = b"" if answer.body is None else json.dumps(answer.body).encode()

@@ -1,0 +1,282 @@
+"""The CI event as a value, and which event means which activity. Pure: nothing is looked up here.
+
+`read_event` is given the runner's variables and the event's JSON; `activities` is given the event
+and the environments' triggers. Everything in an event was written by somebody else (branch names,
+a fork's repository), so that each field is checked for its type and form before it is believed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any, Literal
+
+from mcgitops.errors import UsageError
+
+Cause = Literal["push", "workflow_dispatch", "schedule", "repository_dispatch", "release"]
+Kind = Literal["train", "push", "report", "comment", "release", "deploy"]
+
+PRIVILEGED = ("pull_request_target", "workflow_run")
+"""Events whose jobs hold the repository's secrets while the code may be a stranger's."""
+
+QUEUE = "gh-readonly-queue/"
+"""Where GitHub keeps the branches of its merge queue."""
+
+
+@dataclass(frozen=True)
+class Push:
+    """A branch has a new head (or a person or a timer started the workflow on it)."""
+
+    branch: str
+    sha: str
+    before: str = ""  # "" for a new branch, and where nobody pushed
+    forced: bool = False
+    default_branch: str = ""
+    cause: Cause = "push"
+
+
+@dataclass(frozen=True)
+class PullRequest:
+    """A pull request was opened or has a new head.
+
+    `merge_sha` is what was checked out: the merge of the head with the base. The comment, the
+    status and everything that people see belong to the head.
+    """
+
+    number: int
+    base_sha: str
+    base_ref: str
+    head_sha: str
+    head_ref: str
+    head_repo: str  # "" where the fork has been deleted
+    merge_sha: str
+    is_fork: bool
+    action: str = ""
+
+
+@dataclass(frozen=True)
+class MergeGroup:
+    """A merge queue wants to know whether a group of pull requests may enter the branch."""
+
+    base_sha: str
+    base_ref: str
+    sha: str
+
+
+@dataclass(frozen=True)
+class Tag:
+    """A tag was pushed."""
+
+    name: str
+    sha: str
+    default_branch: str = ""
+    cause: Cause = "push"
+
+
+@dataclass(frozen=True)
+class Privileged:
+    """An event under which nothing of the repository's code may be executed."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Other:
+    """An event that asks for nothing, and why."""
+
+    name: str
+    reason: str
+
+
+Event = Push | PullRequest | MergeGroup | Tag | Privileged | Other
+
+
+@dataclass(frozen=True)
+class Target:
+    """An environment as far as an event is concerned: its name and its trigger's pattern."""
+
+    name: str
+    branch: str | None = None
+    tag: str | None = None
+
+
+@dataclass(frozen=True)
+class Activity:
+    """One thing to do. `target` is a release's name or an environment's, `""` for the others."""
+
+    kind: Kind
+    reason: str
+    target: str = ""
+
+
+def read_event(environ: Mapping[str, str], payload: Any) -> Event:
+    """The event of this run, from the runner's variables and the event's JSON."""
+    name = environ.get("GITHUB_EVENT_NAME", "")
+    if name in PRIVILEGED:
+        return Privileged(name)
+    if name == "pull_request":
+        return _pull_request(environ, payload)
+    if name == "merge_group":
+        return _merge_group(environ, payload)
+    if name in ("push", "workflow_dispatch", "schedule", "repository_dispatch"):
+        return _ref(name, environ, payload)
+    if name == "release":
+        if _text(payload, "action") == "published":
+            return _ref(name, environ, payload)
+        return Other(name, "only a published release is released")
+    if not name:
+        return Other("", "GITHUB_EVENT_NAME is not set: this is no run of a workflow")
+    return Other(name, "mcgitops does nothing on this event")
+
+
+def refuse_privileged(environ: Mapping[str, str]) -> None:
+    """Raise where the event is one under which nothing may be trained or deployed."""
+    name = environ.get("GITHUB_EVENT_NAME", "")
+    if name in PRIVILEGED:
+        raise UsageError(
+            f"mcgitops doesn't train or deploy under {name}: the job holds the repository's "
+            "secrets, and the code may be a stranger's.",
+            "Start the workflow with `on: pull_request`, `push` or a tag.",
+        )
+
+
+def activities(event: Event, targets: tuple[Target, ...]) -> tuple[Activity, ...]:
+    """What an event asks for, in order. Empty where there is nothing to do."""
+    match event:
+        case Privileged():
+            refuse_privileged({"GITHUB_EVENT_NAME": event.name})
+            return ()
+        case PullRequest():
+            reason = f"pull request {event.number}"
+            return (*_trained(reason), Activity("comment", reason))
+        case MergeGroup():
+            return tuple(_trained(f"merge queue of {event.base_ref}"))
+        case Push():
+            return (
+                *_trained(f"{event.cause} on {event.branch}"),
+                *_branch_deployments(event, targets),
+            )
+        case Tag():
+            return tuple(_tag(event, targets))
+        case Other():
+            return ()
+
+
+def release_name(event: Push | Tag) -> str:
+    """The tag, or `branch-sha12` for what a branch deploys."""
+    return event.name if isinstance(event, Tag) else f"{event.branch}-{event.sha[:12]}"
+
+
+def _trained(reason: str) -> Iterator[Activity]:
+    yield Activity("train", reason)
+    yield Activity("push", reason)
+    yield Activity("report", reason)
+
+
+def _branch_deployments(event: Push, targets: tuple[Target, ...]) -> Iterator[Activity]:
+    # A timer or another program's message isn't somebody's decision to deploy; a person who starts
+    # the workflow by hand wants what a push would have done.
+    if event.cause not in ("push", "workflow_dispatch") or event.branch.startswith(QUEUE):
+        return
+    matching = [
+        target for target in targets if target.branch and fnmatchcase(event.branch, target.branch)
+    ]
+    if not matching:
+        return
+    name = release_name(event)
+    yield Activity("release", f"{event.branch} deploys {_names(matching)}", name)
+    for target in matching:
+        yield Activity("deploy", f"its trigger is the branch {target.branch}", target.name)
+
+
+def _tag(event: Tag, targets: tuple[Target, ...]) -> Iterator[Activity]:
+    if event.cause not in ("push", "workflow_dispatch", "release"):
+        return
+    yield Activity("release", f"tag {event.name}", event.name)
+    for target in targets:
+        if target.tag and fnmatchcase(event.name, target.tag):
+            yield Activity("deploy", f"its trigger is the tag {target.tag}", target.name)
+
+
+def _names(targets: list[Target]) -> str:
+    return ", ".join(target.name for target in targets)
+
+
+def _pull_request(environ: Mapping[str, str], payload: Any) -> Event:
+    action = _text(payload, "action")
+    if action == "closed":
+        return Other("pull_request", "the pull request is closed")
+    number = _at(payload, "pull_request", "number")
+    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        raise UsageError(
+            "The event names no pull request: pull_request.number is missing.",
+            "GITHUB_EVENT_PATH must be the file that the runner wrote.",
+        )
+    head = _text(payload, "pull_request", "head", "repo", "full_name")
+    base = _text(payload, "pull_request", "base", "repo", "full_name")
+    return PullRequest(
+        number=number,
+        base_sha=_sha(payload, "pull_request", "base", "sha"),
+        base_ref=_text(payload, "pull_request", "base", "ref"),
+        head_sha=_sha(payload, "pull_request", "head", "sha"),
+        head_ref=_text(payload, "pull_request", "head", "ref"),
+        head_repo=head,
+        merge_sha=_hex(environ.get("GITHUB_SHA", "")),
+        is_fork=head != (base or environ.get("GITHUB_REPOSITORY", "")),
+        action=action,
+    )
+
+
+def _merge_group(environ: Mapping[str, str], payload: Any) -> Event:
+    if _text(payload, "action") not in ("", "checks_requested"):
+        return Other("merge_group", "the merge group is gone")
+    base = _text(payload, "merge_group", "base_ref")
+    return MergeGroup(
+        base_sha=_sha(payload, "merge_group", "base_sha"),
+        base_ref=base.removeprefix("refs/heads/"),
+        sha=_hex(environ.get("GITHUB_SHA", "")) or _sha(payload, "merge_group", "head_sha"),
+    )
+
+
+def _ref(name: str, environ: Mapping[str, str], payload: Any) -> Event:
+    cause: Cause = name  # type: ignore[assignment]  # the caller has compared it
+    ref = environ.get("GITHUB_REF", "") or _text(payload, "ref")
+    sha = _hex(environ.get("GITHUB_SHA", "")) or _sha(payload, "after")
+    default = _text(payload, "repository", "default_branch")
+    if _at(payload, "deleted") is True or re.fullmatch("0+", _text(payload, "after")):
+        return Other(name, f"{ref} was deleted")
+    if ref.startswith("refs/tags/"):
+        return Tag(ref.removeprefix("refs/tags/"), sha, default, cause)
+    if not ref.startswith("refs/heads/"):
+        return Other(name, f"{ref or 'the event'} is neither a branch nor a tag")
+    return Push(
+        branch=ref.removeprefix("refs/heads/"),
+        sha=sha,
+        before=_sha(payload, "before"),
+        forced=_at(payload, "forced") is True,
+        default_branch=default,
+        cause=cause,
+    )
+
+
+def _at(value: Any, *path: str) -> Any:
+    for key in path:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def _text(payload: Any, *path: str) -> str:
+    value = _at(payload, *path)
+    return value if isinstance(value, str) else ""
+
+
+def _sha(payload: Any, *path: str) -> str:
+    return _hex(_text(payload, *path))
+
+
+def _hex(text: str) -> str:
+    """A full commit id; anything else, all zeros included, becomes `""`."""
+    is_id = re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", text)
+    return text if is_id and text.strip("0") else ""

@@ -1,0 +1,294 @@
+"""GitHub's API through PyGithub: the sticky comment, the commit status, and a few questions.
+
+What GitHub refuses is a `ForgeError`; `report_comment` and `set_status` turn it into an outcome
+instead, since a comment that can't be written must not fail a run whose report is in the summary.
+Works with every server that speaks GitHub's API at `GITHUB_API_URL`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from time import time
+from typing import TYPE_CHECKING, Any, Literal
+
+import github
+from github.GithubException import GithubException
+from github.GithubRetry import GithubRetry
+from requests.exceptions import RequestException, RetryError
+
+from mcgitops.errors import McgitopsError
+from mcgitops.forge.comment import Comment, Decision, Marker, compose, decide, read_marker, same
+
+if TYPE_CHECKING:
+    from github.Issue import Issue
+    from github.Repository import Repository
+    from urllib3 import BaseHTTPResponse, Retry
+
+ACTIONS_BOT = "github-actions[bot]"
+"""Who writes with the token of a job; that token may not ask who it is."""
+
+TRIES = 3
+PATIENCE = 60.0
+"""The longest wait that a server may ask for, in seconds. Beyond it we give up and say so."""
+
+ROUNDS = 4
+"""How often the comment is looked at again after writing, where several runs report at once."""
+
+
+class ForgeError(McgitopsError):
+    """The forge could not be reached or refused us. `status` is 0 where no answer came."""
+
+    def __init__(self, message: str, hint: str = "", status: int = 0) -> None:
+        super().__init__(message, hint)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a comment or a status, and why."""
+
+    action: Literal["created", "edited", "kept", "refused"]
+    url: str = ""
+    reason: str = ""
+
+    @property
+    def posted(self) -> bool:
+        """Whether it stands there now."""
+        return self.action != "refused"
+
+
+class GitHub:
+    """One repository on one server, with one token."""
+
+    def __init__(
+        self,
+        api_url: str,
+        token: str,
+        repository: str,
+        *,
+        author: str = "",
+        patience: float = PATIENCE,
+    ) -> None:
+        client = github.Github(
+            base_url=api_url.rstrip("/"),
+            auth=github.Auth.Token(token) if token else None,
+            per_page=100,
+            timeout=20,
+            lazy=True,
+            retry=_BoundedRetry(patience),
+            seconds_between_requests=None,
+            seconds_between_writes=None,
+            user_agent="mcgitops",
+        )
+        self._client = client
+        self._repository: Repository = client.get_repo(repository)
+        self._author = author
+        self._has_token = bool(token)
+
+    def report_comment(self, number: int, marker: Marker, report: str) -> Outcome:
+        """Make the pull request's one comment of this key say `report`."""
+        if not self._has_token:
+            return Outcome("refused", reason="there is no token (GITHUB_TOKEN)")
+        try:
+            with _answers(f"the comment on pull request {number}"):
+                return self._sticky(self._repository.get_issue(number), marker, report)
+        except ForgeError as error:
+            return Outcome("refused", reason=str(error))
+
+    def set_status(
+        self,
+        sha: str,
+        state: Literal["success", "failure", "error", "pending"],
+        context: str,
+        description: str,
+        url: str = "",
+    ) -> Outcome:
+        """Put a status on a commit."""
+        if not self._has_token:
+            return Outcome("refused", reason="there is no token (GITHUB_TOKEN)")
+        more = {"target_url": url} if url else {}
+        try:
+            with _answers(f"the status of {sha[:7]}"):
+                commit = self._repository.get_commit(sha)
+                made = commit.create_status(
+                    state, description=_shortened(description, 140), context=context, **more
+                )
+                return Outcome("created", made.url)
+        except ForgeError as error:
+            return Outcome("refused", reason=str(error))
+
+    def default_branch(self) -> str:
+        """The repository's default branch."""
+        with _answers("the repository"):
+            return self._repository.default_branch
+
+    def is_on_branch(self, sha: str, branch: str) -> bool:
+        """Whether a commit is in a branch's history."""
+        with _answers(f"comparing {sha[:7]} with {branch}"):
+            return self._repository.compare(branch, sha).status in ("behind", "identical")
+
+    def pulls_of(self, sha: str) -> tuple[int, ...]:
+        """The open pull requests that a commit is the head of, oldest first."""
+        with _answers(f"the pull requests of {sha[:7]}"):
+            found = self._repository.get_commit(sha).get_pulls()
+            numbers = [p.number for p in found if p.state == "open" and p.head.sha == sha]
+            return tuple(sorted(numbers))
+
+    def _sticky(self, issue: Issue, marker: Marker, report: str) -> Outcome:
+        body = compose(marker, report)
+        author = self._login()
+        outcome: Outcome | None = None
+        for _ in range(ROUNDS):
+            decision = decide(_comments(issue), author, marker, body)
+            if decision.action == "create":
+                made = issue.create_comment(body)
+                # Tokens of other Apps may not ask who they are either: the answer tells.
+                author = made.user.login
+                outcome = Outcome("created", made.html_url, decision.reason)
+                continue  # another run may have created one in the same moment: look again
+            assert decision.comment is not None  # noqa: S101 - decide() gives one
+            if decision.action == "edit":
+                if not (edited := self._edit(issue, decision, marker, body)):
+                    continue  # it has been deleted or overtaken meanwhile
+                outcome = outcome or Outcome("edited", edited, decision.reason)
+                self._delete(issue, decision.extras)
+                continue  # an older run may have written in the same moment: look again
+            self._delete(issue, decision.extras)
+            return outcome or Outcome("kept", decision.comment.url, decision.reason)
+        return outcome or Outcome("refused", reason="other runs kept on changing the comment")
+
+    def _login(self) -> str:
+        if self._author:
+            return self._author
+        try:
+            return self._client.get_user().login
+        except GithubException as error:
+            if error.status in (403, 404):
+                return ACTIONS_BOT
+            raise
+
+    def _edit(self, issue: Issue, decision: Decision, marker: Marker, body: str) -> str:
+        """Edit the comment unless a newer run has since; its address, `""` if it is gone."""
+        assert decision.comment is not None  # noqa: S101 - decide() gives one
+        try:
+            comment = issue.get_comment(decision.comment.id)
+            found = read_marker(comment.body)
+            if found and found.age > marker.age:
+                return ""
+            if not same(comment.body, body):
+                comment.edit(body)
+            return comment.html_url
+        except GithubException as error:
+            if error.status == 404 and not _is_refusal(error):
+                return ""
+            raise
+
+    def _delete(self, issue: Issue, extras: tuple[int, ...]) -> None:
+        for identifier in extras:
+            try:
+                issue.get_comment(identifier).delete()
+            except GithubException as error:
+                if error.status != 404 or _is_refusal(error):
+                    raise
+
+
+def _comments(issue: Issue) -> Iterator[Comment]:
+    for comment in issue.get_comments():
+        author = getattr(comment.user, "login", "")  # none once an account is gone
+        yield Comment(comment.id, author, comment.body or "", comment.html_url)
+
+
+class _BoundedRetry(GithubRetry):
+    """Retries what GitHub says may be retried, but never waits longer than `patience`.
+
+    GitHub may ask to wait until the hour's quota is renewed; a job that sleeps for an hour to post
+    a comment helps nobody.
+    """
+
+    def __init__(self, patience: float = PATIENCE, **more: Any) -> None:
+        self.patience = patience
+        more.setdefault("total", TRIES)
+        more.setdefault("backoff_factor", min(1.0, patience / 8))
+        more.setdefault("backoff_max", patience)
+        more.setdefault("secondary_rate_wait", patience)
+        more.setdefault("allowed_methods", {"GET", "POST", "PATCH", "PUT", "DELETE"})
+        super().__init__(**more)
+
+    def new(self, **more: Any) -> _BoundedRetry:
+        return super().new(patience=self.patience, **more)
+
+    def increment(  # type: ignore[override]
+        self,
+        method: str | None = None,
+        url: str | None = None,
+        response: BaseHTTPResponse | None = None,
+        error: Exception | None = None,
+        _pool: Any = None,
+        _stacktrace: Any = None,
+    ) -> Retry:
+        if response is not None and (wait := _asked_to_wait(response)) > self.patience:
+            raise ForgeError(
+                f"GitHub asks to wait {wait:.0f} s before the next request (rate limit).",
+                status=response.status,
+            )
+        return super().increment(method, url, response, error, _pool, _stacktrace)  # type: ignore[arg-type]
+
+
+def _asked_to_wait(response: BaseHTTPResponse) -> float:
+    """How long the server wants us to wait, by its headers; 0 where it says nothing."""
+    after = response.headers.get("Retry-After", "")
+    if after.isdigit():
+        return float(after)
+    reset = response.headers.get("X-RateLimit-Reset", "")
+    if response.headers.get("X-RateLimit-Remaining") == "0" and reset.isdigit():
+        return max(0.0, float(reset) - time())
+    return 0.0
+
+
+@contextmanager
+def _answers(what: str) -> Iterator[None]:
+    """Turn what PyGithub and the network raise into a sentence."""
+    try:
+        yield
+    except GithubException as error:
+        raise _explained(what, error) from error
+    except RetryError as error:
+        raise ForgeError(f"GitHub failed on {what}, {TRIES + 1} times.") from error
+    except RequestException as error:
+        cause = type(error).__name__
+        raise ForgeError(f"GitHub could not be reached for {what} ({cause}).") from error
+
+
+def _explained(what: str, error: GithubException) -> ForgeError:
+    message = _message(error)
+    if _is_refusal(error):
+        return ForgeError(
+            f"the token may not write {what}: it is read-only, as in a fork's pull request.",
+            "Elsewhere give the job `permissions: pull-requests: write`.",
+            error.status,
+        )
+    if error.status == 401:
+        return ForgeError(f"GitHub doesn't accept the token ({message}).", status=401)
+    if "locked" in message.lower():
+        return ForgeError(f"{what} can't be written: the conversation is locked.", status=403)
+    return ForgeError(f"GitHub refused {what}: {error.status} {message}.", status=error.status)
+
+
+def _is_refusal(error: GithubException) -> bool:
+    """Whether the token lacks the right, as GitHub words it (403, or 404 where it hides things)."""
+    text = _message(error).lower()
+    return error.status in (403, 404) and (
+        "resource not accessible" in text or "must have" in text or "permission" in text
+    )
+
+
+def _message(error: GithubException) -> str:
+    data = error.data
+    message = data.get("message", "") if isinstance(data, dict) else data
+    return " ".join(str(message or "no message").split())[:200].rstrip(".")
+
+
+def _shortened(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"
