@@ -64,7 +64,7 @@ class App:
             if path == self.project.folder / ".mcgitops" / "store":
                 return self.local_store
             url = str(path)
-        return open_store(url)
+        return open_store(url, self.project.folder / ".mcgitops" / "cache" / "records")
 
     @property
     def in_ci(self) -> bool:

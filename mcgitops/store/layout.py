@@ -77,7 +77,12 @@ def attempts_prefix(project: str, stage: str = "") -> str:
 
 def commit_key(sha: str, project: str, stage: str) -> str:
     """The record of a commit's runs of one stage."""
-    return f"commits/{segment(sha)}/{segment(project)}/{segment(stage)}.json"
+    return f"{commit_prefix(sha, project)}{segment(stage)}.json"
+
+
+def commit_prefix(sha: str, project: str) -> str:
+    """The records of a commit's runs."""
+    return f"commits/{segment(sha)}/{segment(project)}/"
 
 
 def release_key(project: str, name: str) -> str:

@@ -9,9 +9,10 @@ import hashlib
 import io
 import os
 import secrets
+import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -170,11 +171,9 @@ class Objects:
         with self.open(digest) as stream:
             try:
                 target.parent.mkdir(parents=True, exist_ok=True)
-                with _temporary(target.parent, executable=executable) as (path, copy):
+                with _nameless(target, 0o777 if executable else 0o666) as copy:
                     while chunk := stream.read(CHUNK):
                         copy.write(chunk)
-                    copy.flush()
-                    path.replace(target)
             except OSError as error:
                 reason = error.strerror or str(error)
                 raise StoreError(f"Could not write {target}: {reason}.") from error
@@ -220,14 +219,57 @@ def _readable(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _temporary(folder: Path, *, executable: bool = False) -> Iterator[tuple[Path, BinaryIO]]:
+def _temporary(folder: Path, mode: int = 0o666) -> Iterator[tuple[Path, BinaryIO]]:
     """A new file in the folder, gone at the end unless it was renamed. The umask applies."""
     path = folder / f".mcgitops-{os.getpid()}-{secrets.token_hex(8)}"
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    mode = 0o777 if executable else 0o666
     try:
         with os.fdopen(os.open(path, flags, mode), "w+b") as stream:
             yield path, stream
     finally:
-        with suppress(FileNotFoundError):
-            path.unlink()
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _nameless(target: Path, mode: int) -> Iterator[BinaryIO]:
+    """A file that becomes `target` at the end, and leaves nothing where that isn't reached.
+
+    Without a name until it is whole, where the file system can do that: a killed process then
+    leaves no half file in a project folder, which would be taken for an input.
+    """
+    try:
+        flags = os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC
+        descriptor = os.open(target.parent, flags, mode)
+    except (AttributeError, OSError):
+        with _temporary(target.parent, mode) as (path, stream):
+            yield stream
+            stream.flush()
+            path.replace(target)
+        return
+    with os.fdopen(descriptor, "w+b") as stream:
+        yield stream
+        stream.flush()
+        try:
+            _named(descriptor, target)
+        except OSError:  # no /proc here, or a file system that can't after all
+            stream.seek(0)
+            with _temporary(target.parent, mode) as (path, copy):
+                shutil.copyfileobj(stream, copy, CHUNK)
+                copy.flush()
+                path.replace(target)
+
+
+def _named(descriptor: int, target: Path) -> None:
+    """Give a nameless file its name, replacing what has it."""
+    folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    name = f".mcgitops-{os.getpid()}-{secrets.token_hex(8)}"
+    try:
+        # With dst_dir_fd Python calls linkat, which follows the link in /proc to the file itself.
+        os.link(f"/proc/self/fd/{descriptor}", name, dst_dir_fd=folder, follow_symlinks=True)
+        try:
+            os.replace(name, target.name, src_dir_fd=folder, dst_dir_fd=folder)  # noqa: PTH105
+        except OSError:
+            os.unlink(name, dir_fd=folder)  # noqa: PTH108
+            raise
+    finally:
+        os.close(folder)

@@ -15,7 +15,6 @@ import os
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -25,6 +24,7 @@ from mcgitops.store.backend import Entry
 from mcgitops.store.layout import check_key
 from mcgitops.store.s3_errors import code_of, explain
 from mcgitops.store.s3_url import BucketUrl, parse
+from mcgitops.store.threads import each
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -141,17 +141,9 @@ class S3Backend:
     def missing(self, keys: Iterable[str]) -> set[str]:
         """Those of `keys` that don't exist, asked one by one, many at once."""
         wanted = list(dict.fromkeys(keys))
-        if not wanted:
-            return set()
         with self._explained("look into"):
-            if len(wanted) == 1:
-                return {key for key in wanted if self._absent(key)}
-            with ThreadPoolExecutor(min(THREADS, len(wanted)), "mcgitops-look") as pool:
-                futures = {key: pool.submit(self._absent, key) for key in wanted}
-                try:
-                    return {key for key, future in futures.items() if future.result()}
-                finally:
-                    pool.shutdown(wait=True, cancel_futures=True)
+            absent = each(self._absent, wanted, THREADS)
+        return {key for key, is_absent in zip(wanted, absent, strict=True) if is_absent}
 
     def entries(self, prefix: str) -> Iterator[Entry]:
         """All keys below `prefix`, sorted."""

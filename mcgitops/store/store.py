@@ -18,7 +18,8 @@ from pydantic import ValidationError
 
 from mcgitops.errors import StoreError, UsageError
 from mcgitops.store import layout
-from mcgitops.store.backend import Backend
+from mcgitops.store.backend import Backend, Entry
+from mcgitops.store.cache import RecordCache
 from mcgitops.store.folder import FolderBackend
 from mcgitops.store.objects import Objects
 from mcgitops.store.records import (
@@ -29,8 +30,10 @@ from mcgitops.store.records import (
     ReleaseRecord,
     RunRecord,
 )
+from mcgitops.store.threads import each
 
 LARGEST_RECORD = 64 * 1024 * 1024
+THREADS = 16
 AnyRecord = TypeVar("AnyRecord", bound=Record)
 
 
@@ -61,7 +64,7 @@ class Store:
     def __init__(self, backend: Backend, cache: Path | None = None) -> None:
         self.backend = backend
         self.objects = Objects(backend)
-        self._cache = cache
+        self._cache = RecordCache(cache, backend.url) if cache and not self.is_local else None
 
     @property
     def url(self) -> str:
@@ -83,6 +86,30 @@ class Store:
     def run(self, project: str, stage: str, fingerprint: str) -> RunRecord | None:
         """The succeeded run with this fingerprint."""
         return self._read(layout.run_key(project, stage, fingerprint), RunRecord)
+
+    def existing_run(self, project: str, stage: str, fingerprint: str) -> RunRecord:
+        """The run that a commit or release names; an error where the store lost it."""
+        found = self.run(project, stage, fingerprint)
+        if found is None:
+            raise StoreError(
+                f"{self.url} has no run {fingerprint[:12]} of {stage}, though a record names it.",
+                "Push it again from where it was made, or train again.",
+            )
+        return found
+
+    def find(self, project: str, prefix: str) -> list[RunRecord]:
+        """The runs and attempts whose fingerprint starts with `prefix`, newest first."""
+        found = []
+        for top, kind in (
+            (layout.runs_prefix(project), RunRecord),
+            (layout.attempts_prefix(project), RunRecord),
+        ):
+            for entry in self.backend.entries(top):
+                fingerprint = entry.key.removeprefix(top).split("/")[1].removesuffix(".json")
+                if fingerprint.startswith(prefix):
+                    record = self._read(entry.key, kind)
+                    found += [record] if record else []
+        return sorted(found, key=lambda run: run.started, reverse=True)
 
     def publish(self, record: RunRecord) -> RunRecord:
         """Publish a succeeded run, last of all that belongs to it; the first published wins.
@@ -114,6 +141,10 @@ class Store:
     def commit(self, sha: str, project: str, stage: str) -> CommitRecord | None:
         """Which runs a commit has, for one stage."""
         return self._read(layout.commit_key(sha, project, stage), CommitRecord)
+
+    def commits(self, sha: str, project: str) -> list[CommitRecord]:
+        """What is known of a commit, one record for each of its stages."""
+        return self._all(layout.commit_prefix(sha, project), CommitRecord)
 
     def publish_commit(self, record: CommitRecord) -> CommitRecord:
         """Say which runs a commit has. The first one said stays; gives the one that is there."""
@@ -177,6 +208,22 @@ class Store:
         """Write a record of any kind unless there is one; False where there was."""
         return self.backend.create(key_of(record), _encoded(record))
 
+    def record_keys(self, project: str) -> list[str]:
+        """The keys of all records of a project. Reads the whole store's list: for local ones."""
+        own = layout.segment(project)
+        tops = (f"{kind}/{own}/" for kind in ("runs", "attempts", "releases", "deployments"))
+        keys = [entry.key for top in tops for entry in self.backend.entries(top)]
+        keys += [
+            entry.key
+            for entry in self.backend.entries("commits/")
+            if entry.key.split("/")[2] == own
+        ]
+        return [key for key in keys if key.endswith(".json")]
+
+    def record_at(self, key: str) -> Record | None:
+        """The record at a key, of the kind that the key says."""
+        return self._read(key, _KINDS[key.split("/")[0]])
+
     # records as bytes
 
     def _read(self, key: str, kind: type[AnyRecord]) -> AnyRecord | None:
@@ -189,11 +236,23 @@ class Store:
         return self._read(key, type(record)) or record
 
     def _all(self, prefix: str, kind: type[AnyRecord]) -> list[AnyRecord]:
-        found = []
-        for entry in self.backend.entries(prefix):
-            if entry.key.endswith(".json") and (record := self._read(entry.key, kind)) is not None:
-                found.append(record)
-        return found
+        entries = [entry for entry in self.backend.entries(prefix) if entry.key.endswith(".json")]
+        values = each(self._value, entries, 1 if self.is_local else THREADS)
+        if self._cache is not None:
+            self._cache.prune()
+        return [
+            self._decoded(entry.key, value, kind)
+            for entry, value in zip(entries, values, strict=True)
+            if value is not None
+        ]
+
+    def _value(self, entry: Entry) -> bytes | None:
+        if self._cache is not None and (kept := self._cache.get(entry)) is not None:
+            return kept
+        value = self.backend.get(entry.key, LARGEST_RECORD)
+        if self._cache is not None and value is not None:
+            self._cache.put(entry, value)
+        return value
 
     def _newest_first(self, prefix: str, kind: type[RunRecord]) -> Iterator[RunRecord]:
         return iter(sorted(self._all(prefix, kind), key=lambda run: run.started, reverse=True))
@@ -221,6 +280,15 @@ class Store:
                 "Delete that key, then push it again from where it was made.",
             )
         return record
+
+
+_KINDS: dict[str, type[Record]] = {
+    "runs": RunRecord,
+    "attempts": RunRecord,
+    "commits": CommitRecord,
+    "releases": ReleaseRecord,
+    "deployments": DeploymentRecord,
+}
 
 
 def key_of(record: Record) -> str:

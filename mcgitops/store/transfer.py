@@ -8,11 +8,10 @@ moves nothing.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TypeVar
 
+from mcgitops.errors import StoreError
 from mcgitops.store.records import (
     CommitRecord,
     DeploymentRecord,
@@ -22,9 +21,9 @@ from mcgitops.store.records import (
     RunRecord,
 )
 from mcgitops.store.store import Store
+from mcgitops.store.threads import each
 
 THREADS = 16
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -79,12 +78,13 @@ def copy_records(
         target.objects.copy_from(source.objects, digest, sizes[digest], counter.add)
         counter.finish()
 
-    _each(copy, sorted(missing, key=lambda digest: -sizes[digest]))
+    # The largest first, so that they don't come last and alone.
+    each(copy, sorted(missing, key=lambda digest: -sizes[digest]), THREADS, counter.stop)
     created: list[bool] = []
     # Runs before what points at them: commits and releases.
     for kinds in ((RunRecord,), (CommitRecord,), (ReleaseRecord,), (DeploymentRecord,)):
         chosen = [record for record in everything if isinstance(record, kinds)]
-        _each(lambda record: created.append(target.add(record)), chosen)
+        created += each(target.add, chosen, 1 if target.is_local else THREADS)
     return CopyResult(
         records=created.count(True),
         records_there=created.count(False),
@@ -114,9 +114,16 @@ class _Counter:
         self._objects = objects
         self._bytes = 0
         self._finished = 0
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Let the copies that run end at their next piece, leaving nothing behind."""
+        self._stopped = True
 
     def add(self, count: int) -> None:
         """Some bytes more."""
+        if self._stopped:
+            raise StoreError("The copy was stopped.", "Run the same again: it goes on there.")
         with self._lock:
             self._bytes += count
             self._tell()
@@ -130,19 +137,3 @@ class _Counter:
     def _tell(self) -> None:
         if self._told is not None:
             self._told(Progress(self._bytes, self._total, self._finished, self._objects))
-
-
-def _each(work: Callable[[Item], object], items: Sequence[Item]) -> None:
-    """Do the work for every item in a bounded number of threads; the first error ends it."""
-    if len(items) <= 1:
-        for item in items:
-            work(item)
-        return
-    with ThreadPoolExecutor(min(THREADS, len(items)), "mcgitops-copy") as pool:
-        futures: list[Future[object]] = [pool.submit(work, item) for item in items]
-        try:
-            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-            for future in done:
-                future.result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)

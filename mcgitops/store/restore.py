@@ -1,0 +1,107 @@
+"""Writing files from a store into a project folder, without losing what is there.
+
+All paths are looked at before the first file is written. A file that differs is replaced only if
+its content is in a store, so that it can come back; otherwise nothing is changed and it is named.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mcgitops.errors import StoreError
+from mcgitops.store.objects import hashed
+from mcgitops.store.records import FileRef
+from mcgitops.store.store import Store
+
+FORBIDDEN = {".git", ".mcgitops"}
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What was written, and what was there already. Paths relative to the folder."""
+
+    written: tuple[str, ...]
+    unchanged: tuple[str, ...]
+
+
+def restore(
+    source: Store,
+    files: Iterable[FileRef],
+    folder: Path,
+    *,
+    keepers: Sequence[Store] = (),
+    force: bool = False,
+) -> Restored:
+    """Write `files` below `folder`, each atomically and verified.
+
+    `keepers` are further stores in which the content of a file that is to be replaced may be.
+    `force` replaces files whose content is in no store.
+    """
+    wanted = {file.path: file for file in files}
+    places = {path: place_of(path, folder) for path in wanted}
+    changed: list[str] = []
+    lost: list[str] = []
+    for path, target in places.items():
+        there = _digest_of(target, path)
+        if there == wanted[path].digest and _mode_fits(target, wanted[path]):
+            continue
+        changed.append(path)
+        known = there is None or there == wanted[path].digest
+        if not (force or known or any(not s.missing([there]) for s in (source, *keepers) if there)):
+            lost.append(path)
+    if lost:
+        raise StoreError(
+            f"{_names(lost)} would be overwritten, and no store has that content.",
+            "Move it away, or say --force. Nothing was changed.",
+        )
+    for path in changed:
+        file = wanted[path]
+        source.fetch(file.digest, places[path], executable=file.executable)
+    return Restored(tuple(changed), tuple(path for path in wanted if path not in changed))
+
+
+def place_of(path: str, folder: Path) -> Path:
+    """Where a record's path is in the folder; one that leads out of it is refused.
+
+    Records may come from others, so their paths are not trusted: neither `..` nor a symbolic link
+    to elsewhere gets out, and git's and our own folders are not written to.
+    """
+    parts = path.split("/")
+    plain = path.isprintable() and all(part not in ("", ".", "..") for part in parts)
+    if not plain or FORBIDDEN & {part.lower() for part in parts}:
+        raise StoreError(
+            f"A record names the path {path[:200]!r}, which is no place for an artifact.",
+            "Don't use that record; nothing was changed.",
+        )
+    target = folder / path
+    if not target.parent.resolve().is_relative_to(folder.resolve()):
+        raise StoreError(
+            f"{path} leads out of {folder} through a symbolic link.",
+            "Remove the link; nothing was changed.",
+        )
+    return target
+
+
+def _digest_of(target: Path, path: str) -> str | None:
+    """The digest of what is there, or None where nothing is (a broken link counts as nothing)."""
+    try:
+        if target.is_dir():
+            raise StoreError(f"{path} is a folder here, and a file in the record.", "Move it away.")
+        with target.open("rb") as stream:
+            return hashed(stream)[0]
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StoreError(f"Could not read {target}: {error.strerror or error}.") from error
+
+
+def _mode_fits(target: Path, file: FileRef) -> bool:
+    return os.access(target, os.X_OK) == file.executable
+
+
+def _names(paths: Sequence[str]) -> str:
+    shown = ", ".join(paths[:5])
+    return shown if len(paths) <= 5 else f"{shown} and {len(paths) - 5} more"
