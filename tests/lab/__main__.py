@@ -1,9 +1,10 @@
 """`python -m tests.lab`: bring components up and take them down by hand.
 
-    engine       a Docker engine with compose and buildx: find, start or install it
-    base-image   the base image; prints its tag
-    host-image   the image of the SSH hosts; prints its tag
-    down         remove what the lab made: containers, networks, volumes, images
+engine       a Docker engine with compose and buildx: find, start or install it
+base-image   the base image; prints its tag
+mini-image   an image of 2 MB that holds busybox; prints its tag
+host-image   the image of the SSH hosts; prints its tag
+down         remove what the lab made: containers, networks, volumes, images
 """  # the text is also the command's help
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ def main(argv: list[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for verb in ("engine", "base-image", "host-image"):
+    for verb in ("engine", "base-image", "mini-image", "host-image"):
         verbs.add_parser(verb)
     removal = verbs.add_parser("down")
     removal.add_argument("--images", action="store_true", help="the images as well")
@@ -36,6 +37,8 @@ def main(argv: list[str] | None = None) -> int:
             say(f"engine {found.version}, compose {numbers[0]}, buildx {numbers[1]}")
         elif options.verb == "base-image":
             print(images.base_image())
+        elif options.verb == "mini-image":
+            print(images.mini_image())
         elif options.verb == "host-image":
             print(images.host_image())
         else:

@@ -14,8 +14,8 @@ def remove(label: str = LABEL, *, with_images: bool = False) -> None:
         if names := output("docker", kind, "ls", "--quiet", *filter_).split():
             run("docker", kind, "rm", *names, check=False)
     if with_images:
-        names = output("docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", *filter_)
-        if tags := [name for name in names.split() if "<none>" not in name]:
+        listed = output("docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", *filter_)
+        if tags := [name for name in listed.split() if "<none>" not in name]:
             say(f"Removing the images {', '.join(tags)}.")
             run("docker", "image", "rm", "--force", *tags, check=False)
 

@@ -19,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import overload
 
 from tests.lab import down, images
 from tests.lab.program import LABEL, LabError, output, run
@@ -54,7 +55,7 @@ class Host:
         return f"http://{self.address}:{port}"
 
     def ssh(
-        self, *argv: str, input: str | None = None, check: bool = True, timeout: float = 60
+        self, *argv: str, stdin: str | None = None, check: bool = True, timeout: float = 60
     ) -> subprocess.CompletedProcess[str]:
         """Run a program on the host as `deploy`; arguments arrive as they are given."""
         return run(
@@ -62,7 +63,7 @@ class Host:
             "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-o", "ConnectTimeout=5",
             "-o", "StrictHostKeyChecking=yes", "-o", f"UserKnownHostsFile={self.known_hosts}",
             f"{self.user}@127.0.0.1", "--", shlex.join(argv),
-            input=input, check=check, timeout=timeout,
+            stdin=stdin, check=check, timeout=timeout,
         )  # fmt: skip
 
     def docker(self, *argv: str, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -141,7 +142,11 @@ class Hosts(Sequence[Host]):
     hosts: tuple[Host, ...]
     env: dict[str, str] = field(default_factory=dict)
 
-    def __getitem__(self, index):  # type: ignore[no-untyped-def]  # noqa: ANN
+    @overload
+    def __getitem__(self, index: int) -> Host: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Host, ...]: ...
+    def __getitem__(self, index: int | slice) -> Host | tuple[Host, ...]:
         return self.hosts[index]
 
     def __len__(self) -> int:

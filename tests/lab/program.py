@@ -25,7 +25,7 @@ def say(text: str) -> None:
 def run(
     *argv: str | Path,
     check: bool = True,
-    input: str | None = None,
+    stdin: str | None = None,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     timeout: float | None = None,
@@ -35,8 +35,7 @@ def run(
     try:
         done = subprocess.run(
             words,
-            input=input,
-            stdin=None if input is not None else subprocess.DEVNULL,
+            input="" if stdin is None else stdin,
             capture_output=True,
             text=True,
             errors="replace",
@@ -63,7 +62,9 @@ def failure(words: Sequence[str], done: subprocess.CompletedProcess[str]) -> str
     return f"{' '.join(words[:6])} … ended with {done.returncode}:\n{tail}"
 
 
-def output(*argv: str | Path, **options: object) -> str:
+def output(
+    *argv: str | Path, env: Mapping[str, str] | None = None, timeout: float | None = None
+) -> str:
     """What a program printed, stripped; "" where it failed or isn't there."""
-    done = run(*argv, check=False, **options)  # type: ignore[arg-type]
+    done = run(*argv, check=False, env=env, timeout=timeout)
     return done.stdout.strip() if done.returncode == 0 else ""

@@ -1,6 +1,6 @@
 """Real S3 servers on 127.0.0.1: rclone's (SigV4; no conditional writes) and moto's (AWS semantics).
 
-    with s3.rclone(folder) as server: …
+with s3.rclone(folder) as server: …
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from urllib.parse import quote
 from tests.lab.program import LabError
 
 if TYPE_CHECKING:
-    from types_boto3_lite.s3 import S3Client
+    from types_boto3_s3 import S3Client
 
 BUCKET = "models"
 
@@ -59,7 +59,7 @@ class S3Server:
         import boto3
         from botocore.config import Config
 
-        return boto3.client(
+        client: S3Client = boto3.client(
             "s3",
             endpoint_url=self.endpoint,
             aws_access_key_id=self.access_key,
@@ -67,6 +67,7 @@ class S3Server:
             region_name=self.region,
             config=Config(s3={"addressing_style": "path"}),
         )
+        return client
 
 
 @contextmanager
