@@ -29,8 +29,8 @@ from mcgitops.metrics.values import Scalar
 Key = tuple[str, str, str, str]
 """Stage, variant, file, name."""
 
-NOT_FACTS = ("params:", "environment:")
-"""Facts that are shown as parameters or variants already."""
+NOT_FACTS = ("variable ", "upstream ")
+"""Facts that are shown elsewhere: as variants and replicates, or with the stage before."""
 
 
 def compare(base: Side | None, head: Side, rules: Sequence[MetricRule] = ()) -> Comparison:
@@ -204,7 +204,8 @@ def _facts(base: Iterable[RunView], head: Iterable[RunView]) -> tuple[FactChange
     found: dict[tuple[str, str, str], list[str]] = {}
     for stage in sorted(before.keys() & after.keys()):
         old, new = before[stage].facts, after[stage].facts
-        for name in sorted(old.keys() | new.keys()):
+        named = before[stage].params.keys() | after[stage].params.keys()  # shown value by value
+        for name in sorted((old.keys() | new.keys()) - named):
             if name.startswith(NOT_FACTS) or old.get(name) == new.get(name):
                 continue
             found.setdefault((name, old.get(name, ""), new.get(name, "")), []).append(stage)

@@ -1,0 +1,138 @@
+"""Makes the report out of a comparison: the status, and the headline that says it in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from mcgitops.compare.model import Comparison, GateResult, MetricChange, RunView, Side
+from mcgitops.report.escape import clean
+from mcgitops.report.model import Report, Revision, StageSummary, Status
+
+MOST_NAMES = 3
+
+
+def build(project: str, comparison: Comparison, *, reproduce: str = "", tool: str = "") -> Report:
+    """The report of a comparison."""
+    status, headline = _headline(comparison)
+    return Report(
+        project=project,
+        status=status,
+        headline=headline,
+        head=_revision(comparison.head),
+        base=_revision(comparison.base) if comparison.base else None,
+        stages=_stages(comparison),
+        metrics=comparison.metrics,
+        gates=comparison.gates,
+        params=comparison.params,
+        facts=comparison.facts,
+        costs=comparison.costs,
+        artifacts=comparison.artifacts,
+        curves=comparison.curves,
+        failures=comparison.failures,
+        lineage=comparison.lineage,
+        warnings=comparison.warnings,
+        reproduce=reproduce,
+        tool=tool,
+    )
+
+
+def _revision(side: Side) -> Revision:
+    return Revision(side.commit, side.name, side.why, side.dirty)
+
+
+def _stages(comparison: Comparison) -> tuple[StageSummary, ...]:
+    by_stage: dict[str, list[RunView]] = {}
+    for run in comparison.head.runs:
+        by_stage.setdefault(run.stage, []).append(run)
+    commit = comparison.head.commit
+    known = {run.fingerprint for run in comparison.base.runs} if comparison.base else set()
+    summaries = []
+    for stage, runs in by_stage.items():
+        good = [run for run in runs if run.state == "succeeded"]
+        stored = [r for r in good if r.fingerprint in known or (commit and r.commit != commit)]
+        trained = [run for run in good if run not in stored]
+        variants = {run.variant for run in runs}
+        summaries.append(
+            StageSummary(
+                stage=stage,
+                runs=len(runs),
+                replicates=len(runs) // max(len(variants), 1),
+                trained=len(trained),
+                from_store=len(stored),
+                failed=len(runs) - len(good),
+                seconds=math.fsum(run.wall_seconds or 0.0 for run in trained),
+            )
+        )
+    return tuple(summaries)
+
+
+def _headline(comparison: Comparison) -> tuple[Status, str]:
+    changes = comparison.metrics
+    if comparison.failures:
+        runs = [failure.run for failure in comparison.failures]
+        word = {"timed-out": "timed out", "interrupted": "was interrupted"}.get(
+            comparison.failures[0].state, "failed"
+        )
+        return "failed", f"{_list(runs)} {word if len(runs) == 1 else 'failed'}"
+    if failed := [gate for gate in comparison.gates if gate.state == "failed"]:
+        return "gate failed", _gates(failed, changes)
+    if warned := [gate for gate in comparison.gates if gate.state == "warned"]:
+        return "warning", _gates(warned, changes)
+    if comparison.base is None:
+        return "nothing to compare", "nothing to compare with yet"
+    return _differences(changes)
+
+
+def _differences(changes: Sequence[MetricChange]) -> tuple[Status, str]:
+    names: dict[str, list[str]] = {}
+    for change in changes:
+        names.setdefault(change.verdict, []).append(change.label)
+    if missing := names.get("missing"):
+        return "warning", _count(missing, "is missing", "are missing")
+    if worse := names.get("worse"):
+        text = _count(worse, "is worse", "are worse")
+        better = len(names.get("better", ()))
+        return "worse", f"{text}, {better} better" if better else text
+    if better_names := names.get("better"):
+        return "better", _count(better_names, "is better", "are better")
+    if unsure := names.get("cannot tell"):
+        text = _count(unsure, "differs", "differ")
+        return "cannot tell", f"{text}; cannot tell if it is noise"
+    if changed := names.get("changed"):
+        return "changed", _count(changed, "changed", "changed")
+    if new := names.get("new"):
+        return "changed", _count(new, "is new", "are new")
+    return "unchanged", "no metric changed" if changes else "no metrics"
+
+
+def _gates(gates: Sequence[GateResult], changes: Sequence[MetricChange]) -> str:
+    verb = "failed" if gates[0].state == "failed" else "warn"
+    names = list(dict.fromkeys(gate.metric for gate in gates))
+    if len(names) > 1:
+        return f"{len(names)} gates {verb}: {_list(names)}"
+    gate = gates[0]
+    name = clean(gate.metric, 60)
+    change = next((c for c in changes if gate in c.gates), None)
+    if change is None or change.head_mean is None:
+        return f"{name} is missing, and its gate {'failed' if verb == 'failed' else 'warns'}"
+    if math.isnan(change.head_mean):
+        return f"{name} is NaN, and its gate {'failed' if verb == 'failed' else 'warns'}"
+    if gate.bound.startswith("at least"):
+        return f"{name} is below its gate"
+    if gate.bound.startswith("at most"):
+        return f"{name} is above its gate"
+    if not change.direction:
+        return f"{name} can't be judged by its gate"
+    return f"{name} {'fell below' if change.direction == 'higher' else 'rose above'} its gate"
+
+
+def _count(names: Sequence[str], one: str, many: str) -> str:
+    if len(names) == 1:
+        return f"{clean(names[0], 60)} {one}"
+    return f"{len(names)} metrics {many}: {_list(names)}"
+
+
+def _list(names: Sequence[str]) -> str:
+    shown = ", ".join(clean(name, 60) for name in names[:MOST_NAMES])
+    return f"{shown} and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else shown

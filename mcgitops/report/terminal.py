@@ -1,0 +1,186 @@
+"""The report for a terminal: a table where it is wide, two lines a metric where it is narrow.
+
+Signs and colour only repeat what the words say. Control characters of names and values are gone
+before anything is printed.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+from mcgitops.compare.model import MetricChange
+from mcgitops.report import words
+from mcgitops.report.escape import clean
+from mcgitops.report.model import Report
+from mcgitops.report.templates import render as template
+
+WIDE = 100
+ROWS = 60
+LOG_LINES = 20
+
+_SIGNS = {words.RED: "✖", words.ORANGE: "!", words.GREEN: "✔", words.WHITE: "·"}
+_COLOURS = {words.RED: "31", words.ORANGE: "33", words.GREEN: "32", words.WHITE: "2"}
+_FAILED = {"timed-out": "timed out", "interrupted": "was interrupted"}
+
+
+def render(report: Report, *, width: int = WIDE, color: bool = False) -> str:
+    """The report as text for a terminal of that width."""
+    view = _View(max(width, 40), color)
+    sign = words.heading_sign(report)
+    title = f"{_SIGNS[sign]} {clean(report.project)}: {clean(report.headline, 300)}"
+    return (
+        template(
+            "terminal.txt.j2",
+            title=view.paint(title, _COLOURS[sign], bold=True),
+            subtitle="\n".join(view.wrap(_subtitle(report))),
+            sections=[section for section in view.sections(report) if section],
+        )
+        + "\n"
+    )
+
+
+def _subtitle(report: Report) -> str:
+    text = words.revision(report.head)
+    if report.base is not None:
+        text += f" against {words.revision(report.base)}"
+        text += f" ({clean(report.base.why)})" if report.base.why else ""
+    elif report.head.name:
+        text += f" ({clean(report.head.name)})"
+    return " · ".join((text, *words.stages(report)))
+
+
+class _View:
+    """Width and colour, and the sections that depend on them."""
+
+    def __init__(self, width: int, color: bool) -> None:
+        self.width = width
+        self.color = color
+
+    def paint(self, text: str, colour: str, *, bold: bool = False) -> str:
+        if not self.color:
+            return text
+        return f"\x1b[{'1;' if bold else ''}{colour}m{text}\x1b[0m"
+
+    def wrap(self, text: str, indent: str = "") -> list[str]:
+        return textwrap.wrap(text, self.width, initial_indent=indent, subsequent_indent=indent)
+
+    def sections(self, report: Report) -> list[str]:
+        shown = [change for change in report.metrics if change.is_changed or report.base is None]
+        same = len(report.metrics) - len(shown)
+        return [
+            self._failures(report),
+            self._metrics(report, shown),
+            "\n".join(self.wrap(f"{words.count(same, 'metric')} unchanged")) if same else "",
+            self._gates(report),
+            self._changes(report),
+            self._costs(report),
+            "\n".join(
+                line for text in report.warnings[:10] for line in self.wrap(f"! {clean(text, 300)}")
+            ),
+            f"Reproduce: {clean(report.reproduce)}" if report.reproduce else "",
+        ]
+
+    def _metrics(self, report: Report, changes: Sequence[MetricChange]) -> str:
+        cells = [words.metric_cells(change) for change in changes[:ROWS]]
+        if report.base is not None:
+            cells += [words.cost_cells(cost) for cost in words.notable_costs(report)]
+        if not cells:
+            return ""
+        text = (
+            self._table(cells, report.base is not None)
+            if self.width >= WIDE
+            else self._lines(cells, report.base is not None)
+        )
+        more = len(changes) - ROWS
+        return f"{text}\nand {words.count(more, 'metric')} more" if more > 0 else text
+
+    def _table(self, cells: Sequence[words.Cells], has_base: bool) -> str:
+        from tabulate import tabulate
+
+        rows = []
+        for cell in cells:
+            row = [self._sign(cell), _name(cell), clean(cell.base, 40), clean(cell.head, 40)]
+            row += [cell.change, _evidence(cell)]
+            rows.append(row if has_base else [*row[:2], row[3], row[5]])
+        headers = ["", "metric", "base", "head", "change", ""]
+        align = ["left", "left", "right", "right", "right", "left"]
+        if not has_base:
+            headers, align = ["", "metric", "value", ""], ["left", "left", "right", "left"]
+        table = tabulate(rows, headers, "plain", colalign=align, disable_numparse=True)
+        return "\n".join(line.rstrip() for line in table.split("\n"))
+
+    def _lines(self, cells: Sequence[words.Cells], has_base: bool) -> str:
+        lines: list[str] = []
+        for cell in cells:
+            values = clean(cell.head, 40)
+            if has_base:
+                values = f"{clean(cell.base, 40)} → {values}"
+            first, *rest = self.wrap(f"{_SIGNS[cell.sign]} {_name(cell)}  {values}")
+            lines += [self.paint(first, _COLOURS[cell.sign]), *(f"  {line}" for line in rest)]
+            detail = " · ".join(part for part in (cell.change, _evidence(cell)) if part)
+            if detail and (has_base or cell.gates):
+                lines += self.wrap(detail if has_base else _evidence(cell), "    ")
+        return "\n".join(lines)
+
+    def _sign(self, cell: words.Cells) -> str:
+        return self.paint(_SIGNS[cell.sign], _COLOURS[cell.sign])
+
+    def _gates(self, report: Report) -> str:
+        """The gates without a metric of their own."""
+        shown = {id(gate) for change in report.metrics[:ROWS] for gate in change.gates}
+        lines: list[str] = []
+        for gate in report.gates:
+            if gate.state not in ("failed", "warned") or id(gate) in shown:
+                continue
+            sign = words.RED if gate.state == "failed" else words.ORANGE
+            text = f"{_SIGNS[sign]} {clean(gate.metric)}: {clean(gate.text)} (gate: {gate.bound})"
+            lines += [self.paint(line, _COLOURS[sign]) for line in self.wrap(text)]
+        return "\n".join(lines[:ROWS])
+
+    def _failures(self, report: Report) -> str:
+        lines: list[str] = []
+        for failure in report.failures[:5]:
+            word = _FAILED.get(failure.state, "failed")
+            code = "" if failure.exit_code is None else f" with exit code {failure.exit_code}"
+            lines.append(self.paint(f"{clean(failure.run)} {word}{code}", _COLOURS[words.RED]))
+            lines += [f"  │ {clean(line)}" for line in failure.log_tail[-LOG_LINES:]]
+        return "\n".join(lines)
+
+    def _changes(self, report: Report) -> str:
+        parts = []
+        for change in report.params:
+            old, new = words.parameter(change.base), words.parameter(change.head)
+            parts.append(f"{clean(change.label, 80)} {clean(old, 60)} → {clean(new, 60)}")
+        for fact in report.facts:
+            detail = words.fact(fact.name, fact.base, fact.head)
+            parts.append(f"{clean(fact.name, 80)} {clean(detail, 120)}".strip())
+        more = len(parts) - 12
+        shown = " · ".join(parts[:12]) + (f" · and {more} more" if more > 0 else "")
+        return "\n".join(self.wrap(f"Changed: {shown}")) if parts else ""
+
+    def _costs(self, report: Report) -> str:
+        """What it cost, in a line a stage."""
+        if report.base is not None and not any(cost.difference for cost in report.costs):
+            return ""
+        lines: dict[str, list[str]] = {}
+        for cost in report.costs[:ROWS]:
+            cell = words.cost_cells(cost)
+            change = f" {cell.change}" if cell.change else ""
+            where = " ".join(part for part in (cost.stage, cost.variant) if part)
+            lines.setdefault(where, []).append(f"{clean(cell.label, 80)} {cell.head}{change}")
+        return "\n".join(
+            line
+            for where, parts in lines.items()
+            for line in self.wrap(f"{clean(where)}: {' · '.join(parts)}")
+        )
+
+
+def _name(cell: words.Cells) -> str:
+    parts = (clean(cell.label, 60), cell.arrow, clean(cell.variant, 40))
+    return " ".join(part for part in parts if part)
+
+
+def _evidence(cell: words.Cells) -> str:
+    gates = [text if "gate" in text else f"gate: {text}" for text in cell.gates]
+    return clean(" · ".join(part for part in (cell.evidence, *gates) if part), 200)

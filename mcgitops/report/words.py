@@ -1,0 +1,214 @@
+"""The words and cells that views share: values, changes and signs, without any markup."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mcgitops.compare import numbers
+from mcgitops.compare.model import CostChange, MetricChange
+from mcgitops.metrics.values import Scalar
+from mcgitops.report.model import Report, Revision, StageSummary
+
+RED, ORANGE, GREEN, WHITE = "🔴", "🟠", "🟢", "⚪"
+ARROWS = {"higher": "↑", "lower": "↓", "": ""}
+NOTABLE_PERCENT = 10.0
+"""A size that changed by less isn't shown beside the metrics."""
+
+
+@dataclass(frozen=True)
+class Cells:
+    """One row of the table of changes. `is_text`: base and head are text of the file."""
+
+    sign: str
+    label: str
+    variant: str
+    arrow: str
+    base: str
+    head: str
+    change: str
+    evidence: str
+    gates: tuple[str, ...]
+    is_text: bool = False
+
+
+def metric_cells(change: MetricChange) -> Cells:
+    """A metric's row."""
+    is_text = not all(
+        not values or mean is not None
+        for values, mean in ((change.base, change.base_mean), (change.head, change.head_mean))
+    )
+    base, head, difference = numbers.row(change.base_mean, change.head_mean, change.difference)
+    return Cells(
+        sign=_sign(change),
+        label=change.label,
+        variant=change.variant,
+        arrow=ARROWS[change.direction],
+        base=_side(change.base, base, change.base_sd),
+        head=_side(change.head, head, change.head_sd),
+        change=_change(difference, numbers.percent(change.percent), change),
+        evidence=_evidence(change),
+        gates=tuple(
+            gate.bound if gate.state in ("passed", "not judged") else gate.text
+            for gate in change.gates
+        ),
+        is_text=is_text,
+    )
+
+
+def cost_cells(cost: CostChange) -> Cells:
+    """A cost's row: less is better."""
+    show = numbers.size if cost.unit == "bytes" else numbers.duration
+    difference = cost.difference
+    sign = WHITE
+    if cost.exact and difference:
+        sign = GREEN if difference < 0 else ORANGE
+    text = ""
+    if difference:
+        text = f"{numbers.signed(show(difference), difference)} ({numbers.percent(cost.percent)})"
+    return Cells(
+        sign=sign,
+        label=cost.name,
+        variant=cost.variant,
+        arrow="↓",
+        base=show(cost.base),
+        head=show(cost.head),
+        change=text if cost.percent is not None else "",
+        evidence="",
+        gates=(),
+    )
+
+
+def notable_costs(report: Report) -> tuple[CostChange, ...]:
+    """The sizes that changed so much that they stand beside the metrics."""
+    return tuple(
+        cost
+        for cost in report.costs
+        if cost.exact and cost.percent is not None and abs(cost.percent) >= NOTABLE_PERCENT
+    )
+
+
+def heading_sign(report: Report) -> str:
+    """The report's status as a sign; the headline says the same in words."""
+    return {
+        "failed": RED,
+        "gate failed": RED,
+        "warning": ORANGE,
+        "worse": ORANGE,
+        "better": GREEN,
+        "unchanged": GREEN,
+    }.get(report.status, WHITE)
+
+
+def value(scalar: Scalar) -> str:
+    """A single value as people read it; of text exactly the text."""
+    if scalar is None:
+        return "null"
+    if isinstance(scalar, bool):
+        return "true" if scalar else "false"
+    if isinstance(scalar, int):
+        return f"{scalar:,}".replace("-", numbers.MINUS)
+    if isinstance(scalar, float):
+        return numbers.plain(scalar, 6)
+    return scalar
+
+
+def values(scalars: tuple[Scalar, ...]) -> str:
+    """Several values, one for each replicate, without repetitions."""
+    shown = list(dict.fromkeys(value(scalar) for scalar in scalars))
+    return ", ".join(shown[:3]) + (f" and {len(shown) - 3} more" if len(shown) > 3 else "")
+
+
+def parameter(scalar: Scalar) -> str:
+    """One side of a parameter's change; None is one that isn't there."""
+    return "(none)" if scalar is None else value(scalar)
+
+
+def fact(name: str, base: str, head: str) -> str:
+    """What happened to a fact: digests say nothing to people, so they are left out."""
+    if not base:
+        return "added"
+    if not head:
+        return "removed"
+    return "" if _is_digest(base) or _is_digest(head) else f"{base} → {head}"
+
+
+def revision(side: Revision) -> str:
+    """A revision in brief: twelve digits, or the working tree."""
+    text = side.commit[:12] or "working tree"
+    return f"{text} with uncommitted changes" if side.dirty and side.commit else text
+
+
+def stages(report: Report) -> list[str]:
+    """How the runs came about: `3 replicates each`, `1 stage trained, 1 from the store`, `41 s`."""
+    parts = []
+    if counts := {stage.replicates for stage in report.stages if stage.replicates > 1}:
+        low, high = min(counts), max(counts)
+        parts.append(f"{low} replicates" if low == high else f"{low} to {high} replicates")
+    trained = [stage for stage in report.stages if stage.trained]
+    stored = [stage for stage in report.stages if stage.from_store and not stage.trained]
+    told = []
+    if trained:
+        told.append(f"{len(trained)} {_plural('stage', len(trained))} trained")
+    if stored:
+        told.append(f"{len(stored)} from the store")
+    if told:
+        parts.append(", ".join(told))
+    if seconds := sum(stage.seconds for stage in report.stages):
+        parts.append(numbers.duration(seconds))
+    return parts
+
+
+def stage_costs(stage: StageSummary) -> str:
+    """`3 trained, 1 from the store`."""
+    parts = ((stage.trained, "trained"), (stage.from_store, "from the store"))
+    failed = ((stage.failed, "failed"),)
+    return ", ".join(f"{count} {word}" for count, word in (*parts, *failed) if count)
+
+
+def count(number: int, word: str) -> str:
+    """`1 metric`, `17 metrics`."""
+    return f"{number:,} {_plural(word, number)}"
+
+
+def _plural(word: str, number: int) -> str:
+    return word if number == 1 else f"{word}s"
+
+
+def _sign(change: MetricChange) -> str:
+    if change.gate_state == "failed":
+        return RED
+    if change.gate_state == "warned" or change.verdict in ("worse", "missing"):
+        return ORANGE
+    return GREEN if change.verdict == "better" else WHITE
+
+
+def _side(scalars: tuple[Scalar, ...], shown: str, sd: float | None) -> str:
+    if not scalars:
+        return "–"
+    if not shown:
+        return values(scalars)
+    return f"{shown} ± {numbers.deviation(sd, shown)}" if sd else shown
+
+
+def _change(difference: str, percent: str, change: MetricChange) -> str:
+    if change.verdict in ("new", "missing"):
+        return change.verdict
+    if change.verdict == "same" or change.difference is None or change.difference == 0:
+        return "" if change.verdict == "same" else change.verdict
+    return f"{difference} ({percent})" if percent else difference
+
+
+def _evidence(change: MetricChange) -> str:
+    if change.verdict in ("better", "worse"):
+        told = any(gate.text.endswith(change.evidence) for gate in change.gates)  # "; p = …"
+        return change.verdict if told else f"{change.verdict}, {change.evidence}"
+    if change.verdict == "cannot tell" and "cannot tell" not in change.evidence:
+        return f"cannot tell, {change.evidence}"
+    if any(change.evidence and gate.text.endswith(change.evidence) for gate in change.gates):
+        return ""
+    return change.evidence
+
+
+def _is_digest(text: str) -> bool:
+    text = text.removeprefix("sha256:")
+    return len(text) >= 12 and all(character in "0123456789abcdef" for character in text)
