@@ -267,9 +267,9 @@ def _named(descriptor: int, target: Path) -> None:
         # With dst_dir_fd Python calls linkat, which follows the link in /proc to the file itself.
         os.link(f"/proc/self/fd/{descriptor}", name, dst_dir_fd=folder, follow_symlinks=True)
         try:
-            os.replace(name, target.name, src_dir_fd=folder, dst_dir_fd=folder)  # noqa: PTH105
+            os.replace(name, target.name, src_dir_fd=folder, dst_dir_fd=folder)
         except OSError:
-            os.unlink(name, dir_fd=folder)  # noqa: PTH108
+            os.unlink(name, dir_fd=folder)
             raise
     finally:
         os.close(folder)

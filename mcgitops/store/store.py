@@ -100,14 +100,11 @@ class Store:
     def find(self, project: str, prefix: str) -> list[RunRecord]:
         """The runs and attempts whose fingerprint starts with `prefix`, newest first."""
         found = []
-        for top, kind in (
-            (layout.runs_prefix(project), RunRecord),
-            (layout.attempts_prefix(project), RunRecord),
-        ):
+        for top in (layout.runs_prefix(project), layout.attempts_prefix(project)):
             for entry in self.backend.entries(top):
-                fingerprint = entry.key.removeprefix(top).split("/")[1].removesuffix(".json")
-                if fingerprint.startswith(prefix):
-                    record = self._read(entry.key, kind)
+                _, _, rest = entry.key.removeprefix(top).partition("/")  # after the stage
+                if rest.startswith(prefix) and rest.endswith(".json"):
+                    record = self._read(entry.key, RunRecord)
                     found += [record] if record else []
         return sorted(found, key=lambda run: run.started, reverse=True)
 
@@ -216,7 +213,7 @@ class Store:
         keys += [
             entry.key
             for entry in self.backend.entries("commits/")
-            if entry.key.split("/")[2] == own
+            if entry.key.split("/")[2:3] == [own]
         ]
         return [key for key in keys if key.endswith(".json")]
 

@@ -1,0 +1,41 @@
+"""`mcgitops push`."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from mcgitops.cli.app import App
+
+
+@click.command(name="push")
+@click.option(
+    "--again", is_flag=True, help="Ask the store about everything, also what it was given before."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.pass_obj
+def command(app: App, again: bool, as_json: bool) -> None:
+    """Copy this commit's runs and their artifacts to the project's store.
+
+    With them go all other local runs, releases and deployments of the project that the store was
+    not given yet. Artifacts are copied first and records last; what is there isn't sent again.
+    """
+    from mcgitops.cli.transfer import sentence, shown, summary
+    from mcgitops.store.sync import push
+    from mcgitops.store.transfer import CopyResult
+
+    if app.store is app.local_store:
+        result = CopyResult()
+        text = f"Nothing to push: the project's store is this folder's own, {app.store.url}."
+    else:
+        cache = app.project.folder / ".mcgitops" / "cache"
+        with shown(app, "Pushing") as told:
+            result = push(
+                app.local_store, app.store, app.project.name, cache, again=again, progress=told
+            )
+        if result.records or result.objects:
+            text = f"Pushed {sentence(result)} to {app.store.url}."
+        else:
+            text = f"Nothing to push: {app.store.url} has everything."
+    click.echo(json.dumps({"store": app.store.url, **summary(result)}) if as_json else text)
