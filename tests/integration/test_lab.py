@@ -25,7 +25,7 @@ def test_the_base_image_trains(base_image: str) -> None:
     assert images.base_image() == base_image
     done = subprocess.run(
         ["docker", "run", "--rm", "--label", "mclab", "--network", "none", base_image, "python3",
-         "-c", "import sklearn.datasets, joblib, yaml; print(sklearn.datasets.load_wine().data.shape)"],
+         "-c", "import joblib, sklearn.datasets, yaml\nprint(sklearn.datasets.load_wine().data.shape)"],
         capture_output=True, text=True,
     )  # fmt: skip
     assert done.stdout.strip() == "(178, 13)", done.stderr

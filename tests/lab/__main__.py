@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from tests.lab import down, engine, images
+from tests.lab import down, engine, images, tools
 from tests.lab.program import LabError, say
 
 
@@ -24,14 +24,18 @@ def main(argv: list[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for verb in ("engine", "base-image", "mini-image", "host-image"):
+    for verb in ("venv", "tools", "engine", "base-image", "mini-image", "host-image"):
         verbs.add_parser(verb)
     removal = verbs.add_parser("down")
     removal.add_argument("--images", action="store_true", help="the images as well")
     removal.add_argument("--engine", action="store_true", help="and the dockerd the lab started")
     options = parser.parse_args(argv)
     try:
-        if options.verb == "engine":
+        if options.verb == "venv":
+            tools.make_venv()
+        elif options.verb == "tools":
+            tools.provide()
+        elif options.verb == "engine":
             found = engine.bring_up()
             numbers = [engine.number(text) for text in (found.compose, found.buildx)]
             say(f"engine {found.version}, compose {numbers[0]}, buildx {numbers[1]}")

@@ -22,7 +22,7 @@ from typing import Any
 from jsonschema.exceptions import best_match
 from openapi_schema_validator import OAS30ReadValidator, OAS30WriteValidator
 from openapi_schema_validator import oas30_format_checker as format_checker
-from referencing import Registry, Resource
+from referencing import Registry
 from referencing.jsonschema import DRAFT4
 
 HERE = Path(__file__).parent
@@ -60,7 +60,7 @@ class Description:
     def __init__(self, document: dict[str, Any]) -> None:
         self.document = document
         self._registry: Registry[Any] = Registry().with_resource(
-            URI, Resource(contents=document, specification=DRAFT4)
+            URI, DRAFT4.create_resource(document)
         )
         self._paths = sorted(
             ((_pattern(template), template) for template in document["paths"]),

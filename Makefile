@@ -1,0 +1,83 @@
+# What to type. Each target does its own set-up, can be repeated, and says what it leaves behind.
+# Nothing is written outside this folder, but for Debian packages that a target announces.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+SHELL := /bin/bash
+
+SYSTEM_PYTHON := $(firstword $(foreach name,python3.13 python3.12 python3.11 python3 python3.14,$(shell \
+  $(name) -c 'import sys; print("$(name)" if sys.version_info >= (3, 11) else "")' 2>/dev/null)))
+LAB := $(SYSTEM_PYTHON) -m tests.lab
+BIN := .venv/bin
+PYTHON := $(BIN)/python
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+# Caches of the tools stay in this folder.
+export PIP_CACHE_DIR := $(CURDIR)/.cache/pip
+export UV_CACHE_DIR := $(CURDIR)/.cache/uv
+export npm_config_cache := $(CURDIR)/.cache/npm
+export BUILDX_CONFIG := $(CURDIR)/.cache/buildx
+export PYTHONDONTWRITEBYTECODE := 1
+
+.PHONY: help
+help:  ## Say what each target does
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: python
+python:
+	@test -n "$(SYSTEM_PYTHON)" || { echo "Python 3.11 or newer is needed, and none is in PATH."; exit 2; }
+
+.PHONY: venv
+venv: python
+	@$(LAB) venv
+
+.PHONY: engine
+engine: python
+	@$(LAB) tools && $(LAB) engine
+
+.PHONY: test
+test: venv engine lint  ## Set everything up and run all tests
+	@$(LAB) base-image
+	$(BIN)/pytest --cov --cov-report=term $(ARGS)
+
+.PHONY: lint
+lint: venv  ## Check style, types and the folder rule
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: demo
+demo: venv engine  ## Run the whole job on examples/wine: train, compare, gate, tag, deploy
+	@BASE_IMAGE=$$($(LAB) base-image) $(PYTHON) examples/demo.py
+
+.PHONY: bench
+bench: venv engine  ## Measure against bounds and peers; BENCH=name runs one
+	@status=0; for file in benchmarks/$(or $(BENCH),[a-z]*).py; do \
+	  echo "== $$file"; BASE_IMAGE=$$($(LAB) base-image) $(PYTHON) $$file || status=1; done; exit $$status
+
+.PHONY: docs
+docs: venv  ## Write the generated pages of docs/ anew
+	$(PYTHON) -m docs.generate
+
+.PHONY: lock
+lock: venv  ## Resolve the dependencies anew into requirements/*.lock
+	$(BIN)/uv pip compile pyproject.toml --upgrade $(LOCK_OPTIONS) --output-file requirements/main.lock
+	$(BIN)/uv pip compile pyproject.toml --upgrade $(LOCK_OPTIONS) --group dev --output-file requirements/dev.lock
+
+LOCK_OPTIONS := --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+  --no-emit-index-url --no-emit-find-links
+
+.PHONY: wheel
+wheel: venv  ## Build the wheel into dist/ and try it in an empty environment
+	rm -rf dist
+	$(PYTHON) -m hatchling build --target wheel
+	$(PYTHON) -m tests.lab.wheel dist/*.whl
+
+.PHONY: clean
+clean: python  ## Remove all that the other targets made
+	@$(LAB) down --images --engine || true
+	rm -rf .venv .cache .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache \
+	  .ruff_cache build dist htmlcov
+	find . -name __pycache__ -prune -exec rm -rf {} +
+	@echo "Debian packages that were installed on the way stay."

@@ -1,0 +1,75 @@
+"""Small programs that the tests and the demo call: git, ssh, npm. Installed where they're missing.
+
+Also the virtual environment in `.venv`, made from the hashed lock. Standard library only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from tests.lab import debian
+from tests.lab.program import ROOT, LabError, run, say
+
+PACKAGES = {
+    "git": "git",
+    "ssh": "openssh-client",
+    "ssh-agent": "openssh-client",
+    "npm": "npm",
+}
+LOCK = ROOT / "requirements" / "dev.lock"
+VENV = ROOT / ".venv"
+
+
+def provide(names: Iterable[str] = PACKAGES) -> None:
+    """Have each of these programs; on Debian and Ubuntu root installs what is missing."""
+    missing = [name for name in names if not shutil.which(name)]
+    if missing:
+        _install(missing, list(dict.fromkeys(PACKAGES[name] for name in missing)))
+
+
+def _install(missing: list[str], packages: list[str]) -> None:
+    if os.geteuid() != 0 or not debian.family():
+        raise LabError(f"{', '.join(missing)} missing here. Please install it, then repeat.")
+    say(f"{', '.join(missing)} missing. Installing packages: {', '.join(packages)}.")
+    try:
+        debian.install(packages)
+    except debian.AptError as error:
+        raise LabError(str(error)) from None
+
+
+def make_venv() -> Path:
+    """`.venv` with exactly what the lock says, and this checkout. A second call does nothing."""
+    stamp = VENV / ".lock"
+    digest = hashlib.sha256(LOCK.read_bytes() + (ROOT / "pyproject.toml").read_bytes()).hexdigest()
+    if stamp.is_file() and stamp.read_text() == digest:
+        return VENV
+    say(f"Making {VENV.name}/ from {LOCK.relative_to(ROOT)} with Python {sys.version.split()[0]} …")
+    if not (VENV / "bin" / "python").exists():
+        _create()
+    python = VENV / "bin" / "python"
+    if uv := shutil.which("uv"):
+        run(uv, "pip", "sync", "--quiet", "--require-hashes", "--python", python, LOCK)
+        run(uv, "pip", "install", "--quiet", "--no-deps", "--no-build-isolation",
+            "--python", python, "--editable", ROOT)  # fmt: skip
+    else:
+        pip = (python, "-m", "pip", "--quiet", "--disable-pip-version-check", "install")
+        run(*pip, "--require-hashes", "--requirement", LOCK)
+        run(*pip, "--no-deps", "--no-build-isolation", "--editable", ROOT)
+    stamp.write_text(digest)
+    return VENV
+
+
+def _create() -> None:
+    done = run(sys.executable, "-m", "venv", VENV, check=False)
+    if done.returncode == 0:
+        return
+    # Debian splits venv's pip off into a package of its own.
+    shutil.rmtree(VENV, ignore_errors=True)
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    _install([f"Python's venv ({done.stdout.strip().splitlines()[0]})"], [f"python{version}-venv"])
+    run(sys.executable, "-m", "venv", VENV)
