@@ -23,11 +23,12 @@ def test_a_second_bring_up_finds_what_is_there(engine: lab_engine.Engine) -> Non
 @pytest.mark.engine
 def test_the_base_image_trains(base_image: str) -> None:
     assert images.base_image() == base_image
+    script = "import joblib, sklearn.datasets, yaml\nprint(sklearn.datasets.load_wine().data.shape)"
     done = subprocess.run(
-        ["docker", "run", "--rm", "--label", "mclab", "--network", "none", base_image, "python3",
-         "-c", "import joblib, sklearn.datasets, yaml\nprint(sklearn.datasets.load_wine().data.shape)"],
-        capture_output=True, text=True,
-    )  # fmt: skip
+        ["docker", "run", "--rm", "--network", "none", base_image, "python3", "-c", script],
+        capture_output=True,
+        text=True,
+    )
     assert done.stdout.strip() == "(178, 13)", done.stderr
 
 

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -52,16 +54,25 @@ def make_venv() -> Path:
     if not (VENV / "bin" / "python").exists():
         _create()
     python = VENV / "bin" / "python"
-    if uv := shutil.which("uv"):
-        run(uv, "pip", "sync", "--quiet", "--require-hashes", "--python", python, LOCK)
-        run(uv, "pip", "install", "--quiet", "--no-deps", "--no-build-isolation",
-            "--python", python, "--editable", ROOT)  # fmt: skip
-    else:
-        pip = (python, "-m", "pip", "--quiet", "--disable-pip-version-check", "install")
-        run(*pip, "--require-hashes", "--requirement", LOCK)
-        run(*pip, "--no-deps", "--no-build-isolation", "--editable", ROOT)
+    uv = shutil.which("uv") or str(_own_uv(python))
+    install = (uv, "pip", "install", "--quiet", "--python", python)
+    run(uv, "pip", "sync", "--quiet", "--require-hashes", "--python", python, LOCK)
+    run(*install, "--no-deps", "--no-build-isolation", "--editable", ROOT)
     stamp.write_text(digest)
     return VENV
+
+
+def _own_uv(python: Path) -> Path:
+    """uv, from the same lock: it installs the rest in a third of pip's time."""
+    found = re.search(r"^uv==.*?(?=^\S)", LOCK.read_text() + "\n#", re.MULTILINE | re.DOTALL)
+    if not found:
+        raise LabError(f"{LOCK} names no uv. `make lock` writes it anew.")
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as lock:
+        lock.write(found.group())
+        lock.flush()
+        pip = (python, "-m", "pip", "--quiet", "--disable-pip-version-check", "install")
+        run(*pip, "--require-hashes", "--requirement", lock.name)
+    return python.parent / "uv"
 
 
 def _create() -> None:
