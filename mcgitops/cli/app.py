@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mcgitops.project.model import Project
+    from mcgitops.run.progress import Reporter
+    from mcgitops.run.workspace import Workspace
     from mcgitops.store.store import Store
+
+HEAD_SHA = "MCGITOPS_HEAD_SHA"
+"""Of a pull request: the head that the checked-out merge commit was made from."""
 
 
 @dataclass
@@ -65,6 +70,20 @@ class App:
                 return self.local_store
             url = str(path)
         return open_store(url, self.project.folder / ".mcgitops" / "cache" / "records")
+
+    @cached_property
+    def workspace(self) -> Workspace:
+        """The project with its stores, for planning and training."""
+        from mcgitops.run.workspace import Workspace
+
+        remote = None if self.store is self.local_store else self.store
+        return Workspace(self.project, self.local_store, remote, self.environ.get(HEAD_SHA, ""))
+
+    def reporter(self, *, quiet: bool = False) -> Reporter:
+        """Who shows a training's progress: live on a terminal, plain lines elsewhere."""
+        from mcgitops.run.progress import PlainReporter, TerminalReporter
+
+        return TerminalReporter() if self.is_terminal else PlainReporter(quiet=quiet)
 
     @property
     def in_ci(self) -> bool:

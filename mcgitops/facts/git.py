@@ -29,7 +29,10 @@ def _git(folder: Path, *arguments: str) -> str | None:
 
 def head(folder: Path, ignoring: frozenset[str] = frozenset()) -> Head:
     """What is checked out. Changes of files below the `ignoring` paths don't make it dirty."""
-    status = _git(folder, "status", "--porcelain=v2", "--branch", "--untracked-files=no", "--", ".")
+    status = _git(
+        folder, "-c", "core.quotePath=false", "status", "--porcelain=v2", "--branch",
+        "--untracked-files=no", "--", ".",
+    )  # fmt: skip
     if status is None:
         return Head()
     commit = branch = ""
@@ -80,9 +83,6 @@ def merge_base(folder: Path, a: str, b: str) -> str | None:
 
 def first_parents(folder: Path, revision: str, limit: int = 100) -> list[str]:
     """`revision` and its first-parent ancestors, newest first."""
-    prefix = (_git(folder, "rev-parse", "--show-prefix") or "") if changed and ignoring else ""
-    ignored = tuple(prefix + path for path in ignoring)
-    dirty = any(not any(path == i or path.startswith(i + "/") for i in ignored) for path in changed)
     shown = _git(folder, "rev-list", "--first-parent", f"--max-count={limit}", revision, "--")
     return shown.split() if shown else []
 

@@ -117,7 +117,7 @@ def parse(host: Host, text: str) -> HostFacts:
         files=frozenset(line.removeprefix("files/") for line in lines["file"]),
         images=tuple(_image(line) for line in lines["image"]),
         containers=parse_containers(text)[1],
-        lock=_lock(_first(lines, "lock")),
+        lock=lock_fact(_first(lines, "lock")),
     )
     problem, hint = _problem(facts, _first(lines, "problem"), text)
     return replace(facts, problem=problem, hint=hint)
@@ -188,7 +188,8 @@ def _placement(text: str) -> Placement | None:
     )  # fmt: skip
 
 
-def _lock(text: str) -> LockFact | None:
+def lock_fact(text: str) -> LockFact | None:
+    """A lock's file as a fact, or None where it isn't one."""
     value = _json(text) if text else None
     if not isinstance(value, dict):
         return None
@@ -197,6 +198,7 @@ def _lock(text: str) -> LockFact | None:
         token=str(value.get("token", "")),
         machine=str(value.get("machine", "")),
         pid=int(value.get("pid", 0)),
+        started=str(value.get("started", "")),
         expires=float(value.get("expires", 0)),
         reason=str(value.get("reason", "")),
     )

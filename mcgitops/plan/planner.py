@@ -174,7 +174,7 @@ def build_commands(
             # outputs come from the store, not from whatever lies in the folder
             contexts[name] = f"{CONTEXT_FOLDER}/{run.id}/{name}"
             commands.append(
-                verb("step", "context", run.stage, name, run.id, reason=f"{relative} of upstream")
+                verb("step", "context", run.stage, run.id, name, reason=f"{relative} of upstream")
             )
         else:
             contexts[name] = _shown(project, str(value))

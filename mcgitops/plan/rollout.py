@@ -114,9 +114,7 @@ class Rollout:
         return tuple(step.command for step in self.steps)
 
 
-def plan_rollout(
-    wanted: Wanted, hosts: Sequence[HostFacts], options: SshOptions = SshOptions()
-) -> Rollout:
+def plan_rollout(wanted: Wanted, hosts: Sequence[HostFacts], options: SshOptions) -> Rollout:
     """Decide what each host needs. Facts of a second look after success yield nothing to do."""
     return Rollout(
         wanted.environment,
@@ -254,8 +252,7 @@ def _undo(wanted: Wanted, facts: HostFacts, options: SshOptions) -> tuple[tuple[
         return (), False  # it was this very release that was not well
     back = f"return to {before.release}"
     return (
-        Step("undo", "up", _up(wanted, facts, _placement_of(before), before.variables, options,
-                               back)),
+        Step("undo", "up", _up(wanted, facts, before.folder, before.variables, options, back)),
         Step("undo", "healthy", verb("step", "healthy", wanted.environment, "--host", url,
                                      "--current", reason=f"{before.release} must be well again")),
         forget,

@@ -108,6 +108,7 @@ class LockFact:
     token: str
     machine: str = ""
     pid: int = 0
+    started: str = ""
     expires: float = 0.0
     reason: str = ""
 

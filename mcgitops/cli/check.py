@@ -1,0 +1,47 @@
+"""`mcgitops check`: every mistake in the file at once; starts nothing."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import click
+
+from mcgitops.cli.app import App
+from mcgitops.errors import Problem, ProjectError
+
+
+@click.command(name="check")
+@click.option("--json", "as_json", is_flag=True, help="Print the problems as JSON.")
+@click.pass_obj
+def command(app: App, as_json: bool) -> int:
+    """Check the compose file and its x-mcgitops keys; starts nothing."""
+    from mcgitops.facts.lint import build_context_problems, unpinned_images
+
+    problems: tuple[Problem, ...] = ()
+    warnings: tuple[str, ...] = ()
+    stages: list[str] = []
+    try:
+        project = app.project
+    except ProjectError as error:
+        problems = error.problems
+    else:
+        problems = build_context_problems(project)
+        warnings = (*project.warnings, *unpinned_images(project))
+        stages = [stage.name for stage in project.stages]
+    if as_json:
+        shown = [{**asdict(problem), "text": str(problem)} for problem in problems]
+        click.echo(json.dumps({"problems": shown, "warnings": list(warnings)}, indent=2))
+        return 2 if problems else 0
+    for warning in warnings:
+        click.echo(f"warning: {warning}", err=True)
+    for problem in problems:
+        click.echo(str(problem), err=True)
+    if problems:
+        noun = "problem" if len(problems) == 1 else "problems"
+        click.echo(f"{len(problems)} {noun}. Nothing was started.", err=True)
+        return 2
+    named = f": {', '.join(stages)}" if stages else " (no service has x-mcgitops yet)"
+    noun = "stage" if len(stages) == 1 else "stages"
+    click.echo(f"{project.name}: {len(stages)} {noun}{named}. No problems.")
+    return 0

@@ -1,0 +1,87 @@
+"""`mcgitops step`: the steps of an exported plan, one at a time. Each may be repeated."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from mcgitops.cli.app import App
+
+
+@click.group(name="step")
+def command() -> None:
+    """One step of a plan; used by exported plans."""
+
+
+@command.command(name="prepare")
+@click.argument("stage")
+@click.argument("run")
+@click.pass_obj
+def prepare(app: App, stage: str, run: str) -> int:
+    """Make the run's volumes and fill them with what it reads."""
+    from mcgitops.run.steps import prepare_step
+
+    # the script that called us is what the run's life hangs on
+    return prepare_step(app.workspace, app.reporter(), stage, run, os.getppid())
+
+
+@command.command(name="collect")
+@click.argument("stage")
+@click.argument("run")
+@click.pass_obj
+def collect(app: App, stage: str, run: str) -> int:
+    """Follow the run to its end, take what it made, publish it."""
+    from mcgitops.run.steps import collect_step
+
+    return collect_step(app.workspace, app.reporter(), stage, run)
+
+
+@command.command(name="context")
+@click.argument("stage")
+@click.argument("run")
+@click.argument("name")
+@click.pass_obj
+def context(app: App, stage: str, run: str, name: str) -> int:
+    """Materialise an additional build context with upstream's outputs."""
+    from mcgitops.run.steps import context_step
+
+    return context_step(app.workspace, stage, run, name)
+
+
+@command.command(name="dockerfile")
+@click.argument("stage")
+@click.argument("run")
+@click.pass_obj
+def dockerfile(app: App, stage: str, run: str) -> int:
+    """Write an inline Dockerfile to where the build command reads it."""
+    from mcgitops.run.steps import dockerfile_step
+
+    return dockerfile_step(app.workspace, stage, run)
+
+
+@command.command(name="run")
+@click.argument("stage")
+@click.pass_obj
+def run(app: App, stage: str) -> int:
+    """Decide and execute one stage whose upstream is done."""
+    from mcgitops.run.steps import run_step
+
+    reporter = app.reporter()
+    try:
+        return run_step(app.workspace, reporter, stage)
+    finally:
+        reporter.close()
+
+
+@command.command(name="finish")
+@click.argument("stages", nargs=-1)
+@click.pass_obj
+def finish(app: App, stages: tuple[str, ...]) -> int:
+    """Write outputs into the folder and name the runs under the commit."""
+    from mcgitops.run.train import finish as finish_stages
+
+    _, aside = finish_stages(app.workspace, stages)
+    for path in aside:
+        click.echo(f"{path} was not in the store; it is kept in .mcgitops/replaced/.", err=True)
+    return 0

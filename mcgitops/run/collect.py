@@ -1,0 +1,371 @@
+"""Follows a run's container to its end and turns it into a record: the log, what it used, what it
+made.
+
+Outputs come out through the engine's API in one stream a folder, and are hashed and stored on the
+way; nothing is written into the project folder here.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from mcgitops import __version__
+from mcgitops.errors import TrainingFailed
+from mcgitops.plan.model import RunPlan
+from mcgitops.plan.override import container_name, project_name, volumes
+from mcgitops.plan.reads import reads
+from mcgitops.project.load import writable_mount
+from mcgitops.project.model import Service, is_within, normalised
+from mcgitops.project.spec import seconds
+from mcgitops.run.engine import SAMPLE_SECONDS, Ended, Usage
+from mcgitops.run.progress import TAIL, Reporter
+from mcgitops.run.workspace import Workspace
+from mcgitops.store.records import FileRef, ImageRef, Resources, RunRecord, Scalar
+
+if TYPE_CHECKING:
+    from docker.models.containers import Container
+
+_LARGEST_LOG = 64 * 1024 * 1024
+
+
+@dataclass
+class Made:
+    """What a run's container left behind."""
+
+    files: dict[str, FileRef] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+
+def collect(
+    workspace: Workspace,
+    stage: Service,
+    run: RunPlan,
+    reporter: Reporter,
+    cancel: threading.Event,
+    commit: str = "",
+    dirty: bool = False,
+) -> RunRecord:
+    """Follow, take, publish, clean up. Raises `TrainingFailed`, with a record kept, on failure."""
+    engine = workspace.engine
+    container = engine.container(container_name(workspace.project, run))
+    if container is None:
+        finished = workspace.local.run(workspace.project.name, stage.name, run.fingerprint)
+        if finished is not None:
+            return finished  # a second call, or another training was first
+        raise TrainingFailed(
+            f"the container of {run.label} is gone.", "Something else removed it; train again."
+        )
+    try:
+        log, tail, usage, state = _follow(workspace, stage, run, container, reporter, cancel)
+        ended = engine.ended(container)
+        if state == "succeeded" and (ended.exit_code != 0 or ended.error):
+            state = "failed"
+        made = Made()
+        if state == "succeeded":
+            made = _take(workspace, stage, run, container)
+            if missing := _missing(stage, made):
+                state = "failed"
+                tail.append(f"mcgitops: {stage.name} ended without writing {missing}.")
+        record = _record(workspace, stage, run, ended, usage, state, made, log, tail)
+        record = record.model_copy(update={"commit": commit, "dirty": dirty})
+        if state == "succeeded":
+            record = workspace.local.publish(record)
+        else:
+            workspace.local.attempt(record)
+    finally:
+        clean_up(workspace, stage, run)
+    reporter.finished(run, record)
+    if state != "succeeded":
+        raise failure(run, record, ended, stage)
+    return record
+
+
+def clean_up(workspace: Workspace, stage: Service, run: RunPlan) -> None:
+    """Remove everything of the run from the engine; harmless when there is nothing."""
+    remote = workspace.engine.is_remote
+    names = [v.name for v in volumes(workspace.project, stage, run, engine_is_remote=remote)]
+    name = project_name(workspace.project, run)
+    workspace.engine.remove_container(container_name(workspace.project, run))
+    workspace.engine.remove_project(name, names)
+
+
+def failure(run: RunPlan, record: RunRecord, ended: Ended, stage: Service) -> TrainingFailed:
+    """What to say of a failed run, and what to do about it."""
+    if record.state == "timed-out":
+        return TrainingFailed(
+            f"{run.label} was stopped after {stage.spec.timeout}.",
+            "Raise x-mcgitops.timeout, or make it faster.",
+        )
+    if record.state == "interrupted":
+        return TrainingFailed(f"{run.label} was interrupted.", "Train again.")
+    if ended.out_of_memory:
+        return TrainingFailed(
+            f"{run.label} ran out of memory (exit code {ended.exit_code}).",
+            "Give it more, or let it use less.",
+        )
+    if ended.exit_code == 0 and not ended.error:
+        return TrainingFailed(
+            f"{run.label} failed: {record.log_tail[-1].removeprefix('mcgitops: ')}",
+            "Write it there, or correct x-mcgitops; the path is inside the mounted folder.",
+        )
+    said = f" ({ended.error})" if ended.error else ""
+    return TrainingFailed(
+        f"{run.label} failed with exit code {ended.exit_code}{said}.",
+        f"Its log is above; mcgitops show {run.id} shows it again.",
+    )
+
+
+def _follow(
+    workspace: Workspace,
+    stage: Service,
+    run: RunPlan,
+    container: Container,
+    reporter: Reporter,
+    cancel: threading.Event,
+) -> tuple[FileRef | None, deque[str], Usage, str]:
+    """Until the container ends: its log, its last lines, its use, and how it went."""
+    tail: deque[str] = deque(maxlen=TAIL)
+    usage = Usage()
+    limit = seconds(stage.spec.timeout) if stage.spec.timeout else None
+    grace = int(seconds(_grace(stage)))
+    began = time.monotonic()
+    state = "succeeded"
+    folder = workspace.state / "run"
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder) as log:
+        size = 0
+
+        def on_line(text: str) -> None:
+            nonlocal size
+            data = text.encode("utf-8", "replace") + b"\n"
+            if size + len(data) <= _LARGEST_LOG:
+                log.write(data)
+                size += len(data)
+            tail.append(text)
+            reporter.line(run, text)
+
+        follower = threading.Thread(
+            target=workspace.engine.follow, args=(container, on_line), daemon=True
+        )
+        follower.start()
+        while follower.is_alive():
+            workspace.engine.sample(container, usage)
+            reporter.usage(run, usage)
+            follower.join(SAMPLE_SECONDS)
+            if cancel.is_set():
+                state = "interrupted"
+            elif limit is not None and time.monotonic() - began > limit:
+                state = "timed-out"
+            else:
+                continue
+            container.stop(timeout=grace)
+            follower.join(10)
+            break
+        container.wait()
+        log.flush()
+        log.seek(0)
+        reference: FileRef | None = None
+        if size:
+            digest, size = workspace.local.put_stream(log)
+            reference = FileRef(path=f"{run.stage}-{run.id}.log", digest=digest, size=size)
+    return reference, tail, usage, state
+
+
+def _grace(stage: Service) -> str:
+    text = str(stage.definition.get("stop_grace_period") or "10s")
+    # Compose prints durations as 1m30s; fractions such as 500ms become a second
+    return text if not text.endswith(("ms", "us")) else "1s"
+
+
+def _take(workspace: Workspace, stage: Service, run: RunPlan, container: Container) -> Made:
+    """Everything declared, out of the container into the store."""
+    made = Made()
+    mounts = {
+        mount.target: mount
+        for path in stage.spec.produced
+        if (mount := writable_mount(workspace.project, stage, path)) is not None
+    }
+    declared = tuple(normalised(path) for path in stage.spec.produced)
+    undeclared: list[str] = []
+    seeds = _seeded(workspace, stage)
+    for target, mount in mounts.items():
+        base = workspace.project.relative(mount.source) or "."
+        name = posixpath.basename(target.rstrip("/"))
+        links: dict[str, FileRef] = {}
+        for entry, content in workspace.engine.archive(container, target):
+            below = entry.name[len(name) :].strip("/") if entry.name.startswith(name) else ""
+            if not below or entry.isdir():
+                continue
+            path = below if base == "." else f"{base}/{below}"
+            if not _plain(path):
+                made.warnings.append(f"{path!r} has no usable name and was left out.")
+                continue
+            if not any(is_within(path, d) for d in declared):
+                if path not in seeds and path not in workspace.project.produced():
+                    undeclared.append(path)
+                continue
+            if entry.islnk():
+                original = links.get(entry.linkname)
+                if original is not None:
+                    made.files[path] = original.model_copy(update={"path": path})
+                continue
+            if content is None:
+                made.warnings.append(f"{path} is a link or a device and was left out.")
+                continue
+            digest, size = workspace.local.put_stream(content)
+            reference = FileRef(
+                path=path, digest=digest, size=size, executable=bool(entry.mode & 0o100)
+            )
+            links[entry.name] = made.files[path] = reference
+    if undeclared:
+        more = f" and {len(undeclared) - 5} more" if len(undeclared) > 5 else ""
+        made.warnings.append(
+            f"{', '.join(sorted(undeclared)[:5])}{more} written but not declared: not kept. "
+            "Add it to outputs to keep it."
+        )
+    return made
+
+
+def _seeded(workspace: Workspace, stage: Service) -> frozenset[str]:
+    """Files that were in the volumes before the run."""
+    found: set[str] = set()
+    for read in reads(workspace.project, stage):
+        base = workspace.project.relative(read.path)
+        if read.kind == "volume" and base is not None:
+            from mcgitops.run.gather import look_at
+
+            prefix = "" if base == "." else f"{base}/"
+            found |= {prefix + entry.path for entry in look_at(workspace, read).entries}
+    return frozenset(found)
+
+
+def _plain(path: str) -> bool:
+    """Whether a path can be a record's: valid text without control characters or `..`."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return path.isprintable() and ".." not in path.split("/")
+
+
+def _missing(stage: Service, made: Made) -> str:
+    missing = [
+        path
+        for path in map(normalised, stage.spec.produced)
+        if not any(is_within(found, path) for found in made.files)
+    ]
+    return " and ".join(missing)
+
+
+def _record(
+    workspace: Workspace,
+    stage: Service,
+    run: RunPlan,
+    ended: Ended,
+    usage: Usage,
+    state: str,
+    made: Made,
+    log: FileRef | None,
+    tail: deque[str],
+) -> RunRecord:
+    digest, size = workspace.engine.image(run.image)
+    metrics, metric_warnings = _metrics(workspace, stage, made)
+    params, param_warnings = _params(workspace, stage)
+    of = _by_kind(stage, made)
+    return RunRecord.model_validate(
+        {
+            "project": workspace.project.name,
+            "stage": stage.name,
+            "fingerprint": run.fingerprint,
+            "state": state,
+            "matrix": dict(run.combination.matrix),
+            "replicate": dict(run.combination.replicate),
+            "exit_code": ended.exit_code,
+            "started": datetime.now(UTC) if ended.started.startswith("0001") else ended.started,
+            "image": ImageRef(reference=run.image, digest=digest, size=size),
+            "resources": Resources(
+                wall_seconds=ended.wall_seconds,
+                cpu_seconds=usage.cpu_seconds,
+                peak_memory_bytes=usage.peak_memory_bytes,
+                peak_memory_sampled=usage.sampled and usage.peak_memory_bytes is not None,
+            ),
+            "facts": dict(run.facts),
+            "metrics": metrics,
+            "params": params,
+            "plots": of["plots"],
+            "outputs": of["outputs"],
+            "metric_files": of["metrics"],
+            "manifests": _manifests(workspace, stage) if state == "succeeded" else (),
+            "upstream": dict(run.upstream),
+            "warnings": (*made.warnings, *metric_warnings, *param_warnings),
+            "log": log,
+            "log_tail": tuple(tail),
+            "tool": f"mcgitops {__version__}",
+        }
+    )
+
+
+def _by_kind(stage: Service, made: Made) -> dict[str, tuple[FileRef, ...]]:
+    """The files by what they were declared as; each file once."""
+    rest = dict(made.files)
+    result: dict[str, tuple[FileRef, ...]] = {}
+    for kind in ("metrics", "plots", "outputs"):
+        declared = [normalised(path) for path in getattr(stage.spec, kind)]
+        chosen = [path for path in rest if any(is_within(path, d) for d in declared)]
+        result[kind] = tuple(rest.pop(path) for path in sorted(chosen))
+    return result
+
+
+def _metrics(
+    workspace: Workspace, stage: Service, made: Made
+) -> tuple[dict[str, dict[str, Scalar]], list[str]]:
+    from mcgitops.metrics.readers import read
+
+    values: dict[str, dict[str, Scalar]] = {}
+    warnings: list[str] = []
+    for path, file in _below(stage.spec.metrics, made):
+        with workspace.local.open_object(file.digest) as stream:
+            reading = read(path, stream)
+        values[path] = dict(reading.values)
+        warnings += reading.warnings
+    return values, warnings
+
+
+def _below(declared: tuple[str, ...], made: Made) -> Iterator[tuple[str, FileRef]]:
+    for path, file in sorted(made.files.items()):
+        if any(is_within(path, normalised(d)) for d in declared):
+            yield path, file
+
+
+def _params(workspace: Workspace, stage: Service) -> tuple[dict[str, dict[str, Scalar]], list[str]]:
+    from mcgitops.metrics.readers import read_params
+
+    values: dict[str, dict[str, Scalar]] = {}
+    warnings: list[str] = []
+    for path in stage.spec.params:
+        file = workspace.folder / path
+        with file.open("rb") as stream:
+            reading = read_params(path, stream)
+        values[path] = dict(reading.values)
+        warnings += reading.warnings
+    return values, warnings
+
+
+def _manifests(workspace: Workspace, stage: Service) -> tuple[FileRef, ...]:
+    """What the run read, as objects, so that a later plan can say which file has changed."""
+    from mcgitops.run.gather import look_at
+
+    result = []
+    for read in reads(workspace.project, stage):
+        data = look_at(workspace, read).manifest.encode("utf-8", "surrogateescape")
+        digest, size = workspace.local.put_bytes(data)
+        result.append(FileRef(path=read.name, digest=digest, size=size))
+    return tuple(result)

@@ -1,0 +1,289 @@
+"""Gathers the facts for a plan and asks the planner until it has no more questions."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from mcgitops.errors import UsageError
+from mcgitops.facts import git
+from mcgitops.facts.context import skip_ignored
+from mcgitops.facts.files import Skip, keep_all, tree
+from mcgitops.plan.fingerprint import content_digest
+from mcgitops.plan.model import Facts, Known, Plan, Questions, Read, Revision, Scalar
+from mcgitops.plan.planner import all_reads, plan
+from mcgitops.project.model import STATE_FOLDER, is_within
+from mcgitops.project.tree import Tree
+from mcgitops.run.workspace import Workspace
+from mcgitops.store.records import RunRecord
+from mcgitops.store.store import Store
+
+_MANIFEST_LIMIT = 64 * 1024 * 1024
+_ANCESTORS = 50
+
+
+def make_plan(
+    workspace: Workspace,
+    stages: Sequence[str] = (),
+    *,
+    only: bool = False,
+    force: bool = False,
+    built: frozenset[str] = frozenset(),
+) -> Plan:
+    """Look, and decide. Raises `UsageError` for a stage that isn't there."""
+    check_stages(workspace, stages)
+    facts = look(workspace, stages, built=built)
+    while True:
+        answer = plan(workspace.project, facts, stages=stages, only=only, force=force)
+        if isinstance(answer, Plan):
+            return answer
+        facts = _answered(workspace, facts, answer)
+
+
+def check_stages(workspace: Workspace, stages: Sequence[str]) -> None:
+    """Refuse names that aren't stages, with the nearest that is."""
+    names = [stage.name for stage in workspace.project.stages]
+    for name in stages:
+        if name in names:
+            continue
+        import difflib
+
+        near = difflib.get_close_matches(name, names, n=1)
+        if near:
+            hint = f"Did you mean {near[0]}?"
+        elif name in workspace.project.services:
+            hint = f"Add x-mcgitops to the service {name} to make it one."
+        else:
+            hint = f"The stages are: {', '.join(names)}." if names else "There is none."
+        raise UsageError(f"{name} is not a stage.", hint)
+
+
+def look(
+    workspace: Workspace, stages: Sequence[str] = (), *, built: frozenset[str] = frozenset()
+) -> Facts:
+    """All facts that can be known before any decision."""
+    project = workspace.project
+    trees = {read: look_at(workspace, read) for read in all_reads(project, stages)}
+    _check_params(workspace, trees)
+    head = git.head(workspace.folder, project.produced())
+    base = base_of(workspace, head)
+    previous = _previous(workspace, base)
+    return Facts(
+        trees=trees,
+        previous=previous,
+        manifests=_manifests(workspace.local, previous, trees.values()),
+        params=_params(workspace),
+        folder=_produced_now(workspace),
+        head=Revision(head.commit, head.branch, head.dirty),
+        base=base,
+        recorded=_recorded(workspace, head.commit),
+        unpushed=_unpushed(workspace),
+        remote=workspace.remote.url if workspace.remote is not None else "",
+        built=built,
+    )
+
+
+def look_at(workspace: Workspace, read: Read) -> Tree:
+    """The content of one thing that a stage reads."""
+    path = Path(read.path)
+    inner: Skip = skip_ignored(path, read.dockerfile) if read.kind == "context" else keep_all
+    exclude, only = read.exclude, read.only
+    if not exclude and only is None:
+        return tree(path, workspace.index, inner)
+
+    def skip(relative: str, is_folder: bool) -> bool:
+        if any(is_within(relative, path_) for path_ in exclude):
+            return True
+        if only is not None:
+            inside = any(is_within(relative, path_) for path_ in only)
+            leads_there = is_folder and any(is_within(path_, relative) for path_ in only)
+            if not inside and not leads_there:
+                return True
+        return inner(relative, is_folder)
+
+    return tree(path, workspace.index, skip)
+
+
+def _check_params(workspace: Workspace, trees: Mapping[Read, Tree]) -> None:
+    for read, found in trees.items():
+        if read.kind == "params" and not found.entries:
+            raise UsageError(
+                f"{read.name}: the parameter file does not exist.",
+                "Create it, or correct x-mcgitops.params.",
+            )
+
+
+def base_of(workspace: Workspace, head: git.Head) -> Revision:
+    """What the head is compared with: where it left the default branch, or its first parent."""
+    if not head.commit:
+        return Revision()
+    default = git.default_branch(workspace.folder)
+    if default is None:
+        return Revision()
+    found = git.merge_base(workspace.folder, head.commit, default)
+    if found is None:
+        return Revision()
+    if found == head.commit:
+        parents = head.parents[:1]
+        return Revision(parents[0], "its parent") if parents else Revision()
+    return Revision(found, default.removeprefix("origin/"))
+
+
+def lookup(workspace: Workspace, stage: str, fingerprint: str) -> RunRecord | None:
+    """A run by its fingerprint, wherever it is."""
+    name = workspace.project.name
+    found = workspace.local.run(name, stage, fingerprint)
+    if found is None and workspace.remote is not None:
+        found = workspace.remote.run(name, stage, fingerprint)
+    return found
+
+
+def known(record: RunRecord) -> Known:
+    """A record as far as planning cares."""
+    metrics: dict[str, Scalar] = {}
+    for values in record.metrics.values():
+        metrics |= values
+    return Known(
+        stage=record.stage,
+        fingerprint=record.fingerprint,
+        variables={**record.matrix, **record.replicate},
+        content=content_digest({file.path: file.digest for file in record.files}),
+        facts=record.facts,
+        params=record.params,
+        metrics=metrics,
+        files={file.path: file.digest for file in record.files},
+        wall_seconds=record.resources.wall_seconds,
+        commit=record.commit,
+    )
+
+
+def _answered(workspace: Workspace, facts: Facts, questions: Questions) -> Facts:
+    from dataclasses import replace
+
+    runs = dict(facts.runs)
+    for stage, fingerprint in questions.fingerprints:
+        record = lookup(workspace, stage, fingerprint)
+        if record is not None:
+            runs[fingerprint] = known(record)
+    asked = facts.asked | {fingerprint for _, fingerprint in questions.fingerprints}
+    return replace(facts, runs=runs, asked=asked)
+
+
+def _previous(workspace: Workspace, base: Revision) -> dict[str, tuple[Known, ...]]:
+    """The last runs of each stage: of this folder, else of the base commit."""
+    result: dict[str, tuple[Known, ...]] = {}
+    name = workspace.project.name
+    for stage in workspace.project.stages:
+        fingerprints = last_runs(workspace, stage.name)
+        if not fingerprints and base.commit:
+            for store in (workspace.local, workspace.remote):
+                commit = store.commit(base.commit, name, stage.name) if store is not None else None
+                if commit is not None:
+                    fingerprints = commit.runs
+                    break
+        records = (lookup(workspace, stage.name, fingerprint) for fingerprint in fingerprints)
+        result[stage.name] = tuple(known(record) for record in records if record is not None)
+    return result
+
+
+def last_runs(workspace: Workspace, stage: str) -> tuple[str, ...]:
+    """The fingerprints that this folder's last training left for a stage."""
+    file = workspace.folder / STATE_FOLDER / "last.json"
+    try:
+        data = json.loads(file.read_text())
+        found = data.get(stage) or []
+    except (OSError, ValueError, AttributeError):
+        return ()
+    return tuple(f for f in found if isinstance(f, str) and re.fullmatch(r"[0-9a-f]{64}", f))
+
+
+def remember_runs(workspace: Workspace, runs: Mapping[str, Sequence[str]]) -> None:
+    """Note the stages' fingerprints for the next plan's reasons; atomically."""
+    file = workspace.state / "last.json"
+    try:
+        data = json.loads(file.read_text())
+    except (OSError, ValueError):
+        data = {}
+    data = (data if isinstance(data, dict) else {}) | {k: list(v) for k, v in runs.items()}
+    from mcgitops.run.output import write_atomically
+
+    write_atomically(file, json.dumps(data).encode())
+
+
+def _manifests(
+    store: Store, previous: Mapping[str, tuple[Known, ...]], trees: Iterable[Tree]
+) -> dict[str, Tree]:
+    """The trees that earlier runs read and that are different now, where they were kept."""
+    current = {tree_.digest for tree_ in trees}
+    wanted = {
+        digest
+        for runs in previous.values()
+        for run in runs[:1]
+        for digest in run.facts.values()
+        if digest.startswith("sha256:") and digest not in current
+    }
+    result = {}
+    for digest in wanted - store.missing(wanted):
+        text = store.read_bytes(digest, _MANIFEST_LIMIT).decode("utf-8", "surrogateescape")
+        result[digest] = Tree.parse(text)
+    return result
+
+
+def _params(workspace: Workspace) -> dict[str, dict[str, dict[str, Scalar]]]:
+    from mcgitops.metrics.readers import read_params
+
+    result: dict[str, dict[str, dict[str, Scalar]]] = {}
+    for stage in workspace.project.stages:
+        for path in stage.spec.params:
+            file = workspace.folder / path
+            if file.is_file():
+                with file.open("rb") as stream:
+                    values = dict(read_params(path, stream).values)
+                result.setdefault(stage.name, {})[path] = values
+    return result
+
+
+def _produced_now(workspace: Workspace) -> dict[str, str]:
+    """The declared files as they are in the folder: path → digest."""
+    found: dict[str, str] = {}
+    for path in sorted(workspace.project.produced()):
+        base = workspace.folder / path
+        prefix = path if base.is_dir() else path.rpartition("/")[0]
+        for entry in tree(base, workspace.index).entries:
+            found[f"{prefix}/{entry.path}" if prefix else entry.path] = entry.digest
+    return found
+
+
+def _recorded(workspace: Workspace, commit: str) -> frozenset[str]:
+    if not commit:
+        return frozenset()
+    name = workspace.project.name
+    return frozenset(
+        stage.name
+        for stage in workspace.project.stages
+        if workspace.local.commit(commit, name, stage.name) is not None
+    )
+
+
+def _unpushed(workspace: Workspace) -> bool:
+    if workspace.remote is None:
+        return False
+    from mcgitops.store.sync import Pushed
+
+    given = Pushed(workspace.folder / STATE_FOLDER / "cache", workspace.remote.url).read()
+    return not given.issuperset(workspace.local.record_keys(workspace.project.name))
+
+
+def current_runs(workspace: Workspace) -> dict[str, list[RunRecord]]:
+    """The runs that the folder's present state has, by stage; only those that are in a store.
+
+    A stage after one that was not run is left out: its runs can't be known.
+    """
+    found: dict[str, list[RunRecord]] = {}
+    for stage in make_plan(workspace).stages:
+        records = [lookup(workspace, stage.name, run.fingerprint) for run in stage.runs]
+        if any(records):
+            found[stage.name] = [record for record in records if record is not None]
+    return found

@@ -1,0 +1,175 @@
+"""Makes ready what a run needs: its second compose file, its volumes with what it reads, and build
+contexts that hold outputs of earlier stages.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from mcgitops.errors import UsageError
+from mcgitops.plan.model import Read, RunPlan
+from mcgitops.plan.override import (
+    RunVolume,
+    container_name,
+    override,
+    override_path,
+    project_name,
+    volumes,
+)
+from mcgitops.plan.planner import CONTEXT_FOLDER
+from mcgitops.plan.reads import below, reads
+from mcgitops.project.model import Service, is_within
+from mcgitops.run.gather import lookup, look_at
+from mcgitops.run.output import fetch, make_available, write_atomically
+from mcgitops.run.progress import Reporter
+from mcgitops.run.seeds import Stored, seed_stream
+from mcgitops.run.workspace import Workspace, is_alive, owner
+from mcgitops.store.records import FileRef, RunRecord
+
+
+def prepare(
+    workspace: Workspace,
+    stage: Service,
+    run: RunPlan,
+    reporter: Reporter,
+    process: int | None = None,
+) -> None:
+    """Write the override file; make and fill the run's volumes; away with what a dead one left.
+
+    process: whose life the run's hangs on (default: ours).
+    """
+    engine, project = workspace.engine, workspace.project
+    wait_for_others(workspace, run, reporter)
+    remote = engine.is_remote
+    made = volumes(project, stage, run, engine_is_remote=remote)
+    engine.remove_project(project_name(project, run), [volume.name for volume in made])
+    text = override(project, stage, run, engine_is_remote=remote, owner=owner(process))
+    write_atomically(
+        workspace.state / Path(override_path(run)).relative_to(".mcgitops"), text.encode()
+    )
+    if not made:
+        return
+    if not engine.has_image(run.image):
+        _pull(workspace, run.image)
+    upstream = list(upstream_records(workspace, run))
+    labels = {
+        "com.docker.compose.project": project_name(project, run),
+        "mcgitops.project": project.name,
+        "mcgitops.run": run.fingerprint,
+    }
+    engine.make_volumes(
+        run.image,
+        {volume.name: volume.target for volume in made},
+        (_seed(workspace, stage, volume, upstream) for volume in made),
+        labels,
+    )
+
+
+def wait_for_others(workspace: Workspace, run: RunPlan, reporter: Reporter) -> None:
+    """While another training has this very run in hand, wait; what a dead one left is removed."""
+    name = container_name(workspace.project, run)
+    told = False
+    while (container := workspace.engine.container(name)) is not None:
+        who = str(container.labels.get("mcgitops.owner", ""))
+        if container.status not in ("running", "created") or not is_alive(who) or who == owner():
+            workspace.engine.remove_container(name)
+            return
+        if not told:
+            reporter.note(f"{run.label} is being trained by {who}; waiting for it.")
+            told = True
+        time.sleep(0.5)
+
+
+def upstream_records(workspace: Workspace, run: RunPlan) -> Iterator[RunRecord]:
+    """The selected runs that this one builds on, their files in the local store."""
+    for name, fingerprint in run.upstream.items():
+        record = lookup(workspace, name, fingerprint)
+        if record is None:
+            raise UsageError(f"run {fingerprint[:12]} of {name} is in no store.", "Train it first.")
+        make_available(workspace, record)
+        yield record
+
+
+def write_context(workspace: Workspace, stage: Service, run: RunPlan, name: str) -> None:
+    """Materialise an additional build context: the folder, with upstream's outputs in place."""
+    source = str(((stage.build or {}).get("additional_contexts") or {})[name])
+    target = workspace.state / Path(CONTEXT_FOLDER).relative_to(".mcgitops") / run.id / name
+    read = next(r for r in reads(workspace.project, stage) if r.path == source)
+    files = [f for record in upstream_records(workspace, run) for f in record.files]
+    materialise(
+        workspace, source, [e.path for e in look_at(workspace, read).entries], files, target
+    )
+
+
+def materialise(
+    workspace: Workspace, source: str, paths: list[str], outputs: list[FileRef], target: Path
+) -> None:
+    """A copy of a folder, with files of the store instead of those that stages produce."""
+    if target.exists():
+        shutil.rmtree(target)
+    target.mkdir(parents=True)
+    for path in paths:
+        (target / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(Path(source) / path, target / path, follow_symlinks=False)
+    inside = below(workspace.project, source, frozenset(file.path for file in outputs))
+    base = workspace.project.relative(source)
+    for file in outputs:
+        if base is None or not is_within(file.path, base):
+            continue
+        relative = file.path if base == "." else file.path[len(base) + 1 :]
+        if relative in inside:
+            fetch(workspace.local, file, target / relative)
+
+
+def write_dockerfile(workspace: Workspace, stage: Service, run: RunPlan) -> None:
+    """Write `dockerfile_inline` to the file that the build command names."""
+    text = str((stage.build or {})["dockerfile_inline"])
+    folder = workspace.state / Path(CONTEXT_FOLDER).relative_to(".mcgitops")
+    write_atomically(folder / f"{run.id}.Dockerfile", text.encode())
+
+
+def _seed(
+    workspace: Workspace, stage: Service, volume: RunVolume, upstream: list[RunRecord]
+) -> Iterator[bytes]:
+    """The tar stream that fills one volume: the folder's own files, then upstream's outputs."""
+    folder = Path(volume.source)
+    read = next(
+        (
+            r
+            for r in reads(workspace.project, stage)
+            if r.kind == "volume" and r.path == str(folder)
+        ),
+        Read(volume.source, volume.source),
+    )
+    own = [entry.path for entry in look_at(workspace, read).entries]
+    base = workspace.project.relative(volume.source)
+    stored = [
+        Stored(
+            file.path if base == "." else file.path[len(base) + 1 :],
+            file.size,
+            file.executable,
+            partial(workspace.local.open_object, file.digest),
+        )
+        for record in upstream
+        for file in record.files
+        if base is not None and is_within(file.path, base)
+    ]
+    return seed_stream(volume.target, folder, own, stored)
+
+
+def _pull(workspace: Workspace, image: str) -> None:
+    from docker.errors import APIError, DockerException
+
+    from mcgitops.errors import EngineError
+
+    try:
+        workspace.engine.client.images.pull(image)
+    except (APIError, DockerException) as error:
+        raise EngineError(
+            f"the image {image} is not there and can't be pulled: {str(error).splitlines()[0]}",
+            "Check its name and your access to the registry.",
+        ) from None

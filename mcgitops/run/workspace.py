@@ -1,0 +1,84 @@
+"""What a training works with: the project, its two stores, the index and the engine."""
+
+from __future__ import annotations
+
+import os
+import socket
+import tempfile
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from mcgitops.facts.index import Index
+from mcgitops.project.model import STATE_FOLDER, Project
+from mcgitops.run.engine import Engine
+from mcgitops.store.store import Store
+
+
+@dataclass
+class Workspace:
+    """A project with its stores.
+
+    remote:     the project's store where it isn't the local one.
+    local_path: the folder of the local store; differs from the project's own for a worktree.
+    head_sha:   of a pull request: the head that the checked-out merge commit was made from.
+    """
+
+    project: Project
+    local: Store
+    remote: Store | None = None
+    head_sha: str = ""
+    engine: Engine = field(default_factory=Engine)
+
+    @property
+    def folder(self) -> Path:
+        """The project folder."""
+        return self.project.folder
+
+    @cached_property
+    def state(self) -> Path:
+        """`.mcgitops`: made when first needed, and hidden from git without touching its files."""
+        state = self.folder / STATE_FOLDER
+        if not state.is_dir():
+            state.mkdir(parents=True, exist_ok=True)
+        ignore = state / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n")
+        return state
+
+    @cached_property
+    def index(self) -> Index:
+        """The digests of files that were hashed before."""
+        return Index(self.folder / STATE_FOLDER / "index.sqlite")
+
+
+def lock_folder() -> Path:
+    """Where this user's locks live on this machine: one place for all checkouts."""
+    base = os.environ.get("XDG_RUNTIME_DIR")
+    if base and os.access(base, os.W_OK):
+        folder = Path(base) / "mcgitops"
+    else:
+        folder = Path(tempfile.gettempdir()) / f"mcgitops-{os.getuid()}"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.stat().st_uid != os.getuid():  # somebody else's folder under our name
+        folder = Path(tempfile.mkdtemp(prefix="mcgitops-"))
+    return folder
+
+
+def owner(process: int | None = None) -> str:
+    """Who runs a container: host and process, so that what died can be told from what lives."""
+    return f"{socket.gethostname()}:{process or os.getpid()}"
+
+
+def is_alive(owner_: str) -> bool:
+    """Whether that owner may still be at work. On another host nobody can tell: it may."""
+    host, _, process = owner_.rpartition(":")
+    if host != socket.gethostname() or not process.isdigit():
+        return bool(host)
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
