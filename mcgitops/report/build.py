@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from mcgitops.compare.model import Comparison, GateResult, MetricChange, RunView, Side
+from mcgitops.report import words
 from mcgitops.report.escape import clean
 from mcgitops.report.model import Report, Revision, StageSummary, Status
 
@@ -71,10 +72,7 @@ def _headline(comparison: Comparison) -> tuple[Status, str]:
     changes = comparison.metrics
     if comparison.failures:
         runs = [failure.run for failure in comparison.failures]
-        word = {"timed-out": "timed out", "interrupted": "was interrupted"}.get(
-            comparison.failures[0].state, "failed"
-        )
-        return "failed", f"{_list(runs)} {word if len(runs) == 1 else 'failed'}"
+        return "failed", f"{_list(runs)} {_ended([f.state for f in comparison.failures])}"
     if failed := [gate for gate in comparison.gates if gate.state == "failed"]:
         return "gate failed", _gates(failed, changes)
     if warned := [gate for gate in comparison.gates if gate.state == "warned"]:
@@ -82,6 +80,12 @@ def _headline(comparison: Comparison) -> tuple[Status, str]:
     if comparison.base is None:
         return "nothing to compare", "nothing to compare with yet"
     return _differences(changes)
+
+
+def _ended(states: Sequence[str]) -> str:
+    if len(states) == 1:
+        return words.ENDED.get(states[0], "failed")
+    return "have not been trained" if set(states) == {"missing"} else "failed"
 
 
 def _differences(changes: Sequence[MetricChange]) -> tuple[Status, str]:

@@ -26,7 +26,6 @@ FOLDED_ROWS = 200
 PARTS = 8
 LOG_LINES = 30
 
-_FAILED = {"timed-out": "timed out", "interrupted": "was interrupted", "failed": "failed"}
 _SIGNS = {"failed": words.RED, "warned": words.ORANGE}
 
 
@@ -217,7 +216,7 @@ def _failures(report: Report, lines: int) -> str:
     return template(
         "markdown/failures.md.j2",
         failures=report.failures[:most],
-        words=_FAILED,
+        ended=words.ENDED,
         lines=lines,
         more=f"{words.count(more, 'more run')} failed" if more > 0 else "",
     )

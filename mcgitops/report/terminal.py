@@ -21,7 +21,6 @@ LOG_LINES = 20
 
 _SIGNS = {words.RED: "✖", words.ORANGE: "!", words.GREEN: "✔", words.WHITE: "·"}
 _COLOURS = {words.RED: "31", words.ORANGE: "33", words.GREEN: "32", words.WHITE: "2"}
-_FAILED = {"timed-out": "timed out", "interrupted": "was interrupted"}
 
 
 def render(report: Report, *, width: int = WIDE, color: bool = False) -> str:
@@ -35,6 +34,22 @@ def render(report: Report, *, width: int = WIDE, color: bool = False) -> str:
             title=view.paint(title, _COLOURS[sign], bold=True),
             subtitle="\n".join(view.wrap(_subtitle(report))),
             sections=[section for section in view.sections(report) if section],
+        )
+        + "\n"
+    )
+
+
+def render_metrics(
+    report: Report, *, width: int = WIDE, color: bool = False, everything: bool = False
+) -> str:
+    """Only the metrics: all of them, or those that changed and how many didn't."""
+    view = _View(max(width, 40), color)
+    return (
+        template(
+            "terminal.txt.j2",
+            title="\n".join(view.wrap(_subtitle(report))),
+            subtitle="",
+            sections=[section for section in view.metrics_only(report, everything) if section],
         )
         + "\n"
     )
@@ -65,6 +80,17 @@ class _View:
     def wrap(self, text: str, indent: str = "") -> list[str]:
         return textwrap.wrap(text, self.width, initial_indent=indent, subsequent_indent=indent)
 
+    def metrics_only(self, report: Report, everything: bool) -> list[str]:
+        everything = everything or report.base is None
+        shown = [change for change in report.metrics if change.is_changed or everything]
+        same = len(report.metrics) - len(shown)
+        if not report.metrics:
+            return ["No metrics."]
+        return [
+            self._metrics(report, shown, most=len(shown), costs=False),
+            f"{words.count(same, 'metric')} unchanged" if same else "",
+        ]
+
     def sections(self, report: Report) -> list[str]:
         shown = [change for change in report.metrics if change.is_changed or report.base is None]
         same = len(report.metrics) - len(shown)
@@ -81,9 +107,16 @@ class _View:
             f"Reproduce: {clean(report.reproduce)}" if report.reproduce else "",
         ]
 
-    def _metrics(self, report: Report, changes: Sequence[MetricChange]) -> str:
-        cells = [words.metric_cells(change) for change in changes[:ROWS]]
-        if report.base is not None:
+    def _metrics(
+        self,
+        report: Report,
+        changes: Sequence[MetricChange],
+        *,
+        most: int = ROWS,
+        costs: bool = True,
+    ) -> str:
+        cells = [words.metric_cells(change) for change in changes[:most]]
+        if report.base is not None and costs:
             cells += [words.cost_cells(cost) for cost in words.notable_costs(report)]
         if not cells:
             return ""
@@ -92,7 +125,7 @@ class _View:
             if self.width >= WIDE
             else self._lines(cells, report.base is not None)
         )
-        more = len(changes) - ROWS
+        more = len(changes) - most
         return f"{text}\nand {words.count(more, 'metric')} more" if more > 0 else text
 
     def _table(self, cells: Sequence[words.Cells], has_base: bool) -> str:
@@ -141,7 +174,7 @@ class _View:
     def _failures(self, report: Report) -> str:
         lines: list[str] = []
         for failure in report.failures[:5]:
-            word = _FAILED.get(failure.state, "failed")
+            word = words.ENDED.get(failure.state, "failed")
             code = "" if failure.exit_code is None else f" with exit code {failure.exit_code}"
             lines.append(self.paint(f"{clean(failure.run)} {word}{code}", _COLOURS[words.RED]))
             lines += [f"  │ {clean(line)}" for line in failure.log_tail[-LOG_LINES:]]

@@ -11,6 +11,12 @@ from mcgitops.report.model import Report, Revision, StageSummary
 
 RED, ORANGE, GREEN, WHITE = "🔴", "🟠", "🟢", "⚪"
 ARROWS = {"higher": "↑", "lower": "↓", "": ""}
+ENDED = {
+    "failed": "failed",
+    "timed-out": "timed out",
+    "interrupted": "was interrupted",
+    "missing": "has not been trained",
+}
 NOTABLE_PERCENT = 10.0
 """A size that changed by less isn't shown beside the metrics."""
 

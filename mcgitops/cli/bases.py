@@ -1,0 +1,92 @@
+"""What the head is compared with, and why. Pure but for what git and the store are asked.
+
+The base is the merge base with the target branch; where that has no runs, the nearest of its
+first-parent ancestors that has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from mcgitops.facts import git
+
+ANCESTORS = 50
+"""How far back a base is looked for."""
+AT_ONCE = 10
+
+
+@dataclass(frozen=True)
+class Base:
+    """A commit to compare with. `why` is for people."""
+
+    commit: str
+    name: str
+    why: str
+
+
+def wanted(
+    folder: Path, head: git.Head, environ: Mapping[str, str], given: str = ""
+) -> Base | None:
+    """The base before anybody looked whether it has runs; None outside git and without history."""
+    if given:
+        return Base(git.resolve(folder, given), given, "as asked for")
+    if not head.commit:
+        return None
+    if environ.get("GITHUB_EVENT_NAME") == "pull_request" and len(head.parents) > 1:
+        # What is checked out is the merge with the base, whose tip is the first parent. It need
+        # not be here (a shallow clone) to be looked up in the store.
+        name = environ.get("GITHUB_BASE_REF") or "the base"
+        return Base(head.parents[0], name, f"{name}, which the pull request is merged with")
+    for target in _targets(folder, environ):
+        base = git.merge_base(folder, head.commit, target)
+        if base is None:
+            continue
+        name = target.removeprefix("origin/")
+        if base != head.commit:
+            return Base(base, name, f"merge base with {name}")
+        if head.dirty:
+            return Base(base, "HEAD", "the last commit")
+        break
+    if head.parents:
+        return Base(head.parents[0], "", "the commit before")
+    return None
+
+
+def with_runs(folder: Path, base: Base, has_runs: Callable[[str], bool]) -> Base | None:
+    """The base, or its nearest first-parent ancestor for which the store has runs."""
+    commits = git.first_parents(folder, base.commit, ANCESTORS) or [base.commit]
+    found = _first(commits, has_runs)
+    if found is None:
+        return None
+    if found == 0:
+        return base
+    what = "1 commit" if found == 1 else f"{found} commits"
+    origin = f"the {base.why}" if base.why.startswith("merge base") else base.name or base.why
+    return Base(commits[found], base.name, f"nearest ancestor with runs, {what} before {origin}")
+
+
+def _targets(folder: Path, environ: Mapping[str, str]) -> list[str]:
+    """The branches that this work may be merged into, best guess first, as they are here."""
+    names = []
+    if target := environ.get("GITHUB_BASE_REF"):
+        names += [f"origin/{target}", target]
+    if default := git.default_branch(folder):
+        names.append(default)
+    return [name for name in names if git.exists(folder, name)]
+
+
+def _first(commits: Sequence[str], has_runs: Callable[[str], bool]) -> int | None:
+    """The index of the first commit that has runs; asks for several at once, as each may be far."""
+    if not commits:
+        return None
+    if has_runs(commits[0]):  # nearly always
+        return 0
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for start in range(1, len(commits), AT_ONCE):
+            found = list(pool.map(has_runs, commits[start : start + AT_ONCE]))
+            if any(found):
+                return start + found.index(True)
+    return None

@@ -1,0 +1,253 @@
+"""Turns run records into the two sides of a comparison, and that into a report.
+
+The head is the working tree, through the fingerprints that planning gives it, or a commit. The base
+is a commit. Records are looked up in the local store first, then in the project's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from mcgitops import __version__
+from mcgitops.cli import bases
+from mcgitops.cli.app import App
+from mcgitops.compare import Gate, MetricRule, RunView, Side, compare
+from mcgitops.compare.model import Artifact
+from mcgitops.errors import StoreError, UsageError
+from mcgitops.facts import git
+from mcgitops.metrics import Plot, read_plot
+from mcgitops.project.spec import MetricSpec
+from mcgitops.report.build import build
+from mcgitops.report.model import Report
+
+if TYPE_CHECKING:
+    from mcgitops.run.workspace import Workspace
+    from mcgitops.store.records import FileRef, RunRecord
+    from mcgitops.store.store import Store
+
+MOST_PLOTS = 8
+
+
+def make_report(
+    app: App, *, base: str = "", head: str = "", shown_head: str = "", name: str = ""
+) -> Report:
+    """The report of the working tree, or of the commit `head`, against its base.
+
+    base, head: revisions; "" chooses the base, and takes the working tree.
+    shown_head: of a pull request: the head that people know, where its merge was trained.
+    name:       what the head is called, such as its branch.
+    """
+    evidence = Evidence(app)
+    after = evidence.commit(head) if head else evidence.working_tree()
+    before = evidence.base(after.commit if head else "", base)
+    if shown_head or name:
+        after = Side(shown_head or after.commit, name or after.name, "", after.dirty, after.runs)
+    comparison = compare(before, after, evidence.rules())
+    commit = "" if after.dirty else after.commit
+    return build(
+        app.project.name,
+        comparison,
+        reproduce=f"git checkout {commit[:12]} && mcgitops train" if commit else "mcgitops train",
+        tool=f"mcgitops {__version__}",
+    )
+
+
+@dataclass
+class Evidence:
+    """The project's records, as sides of a comparison."""
+
+    app: App
+
+    @cached_property
+    def stores(self) -> tuple[Store, ...]:
+        """The local store, and the project's where that is another."""
+        local = self.app.local_store
+        return (local,) if self.app.store is local else (local, self.app.store)
+
+    @cached_property
+    def git_head(self) -> git.Head:
+        """What is checked out; files that stages produce don't make it dirty."""
+        return git.head(self.app.project.folder, self.app.project.produced())
+
+    def rules(self) -> tuple[MetricRule, ...]:
+        """What the file says of metrics."""
+        return tuple(_rule(key, spec) for key, spec in self.app.project.spec.metrics.items())
+
+    def working_tree(self) -> Side:
+        """The present state of the folder, with those of its runs that a store has.
+
+        Runs that failed, or haven't been made, are in it as such, so that no gate overlooks them.
+        """
+        from mcgitops.run.gather import lookup, make_plan
+
+        workspace = self._workspace()
+        views: list[RunView] = []
+        for stage in make_plan(workspace).stages:
+            if not stage.runs:
+                views.append(RunView(stage.name, "", state="missing"))
+            for run in stage.runs:
+                record = lookup(workspace, stage.name, run.fingerprint)
+                record = record or self._attempt(stage.name, run.fingerprint)
+                if record is not None:
+                    views.append(self._view(record, stage.selected))
+                    continue
+                combination = run.combination
+                views.append(
+                    RunView(
+                        stage.name,
+                        run.fingerprint,
+                        state="missing",
+                        matrix=dict(combination.matrix),
+                        replicate=dict(combination.replicate),
+                    )
+                )
+        if all(view.state == "missing" for view in views):
+            raise UsageError(
+                "Nothing has been trained from the present state of the folder.",
+                "Run mcgitops train, or name a commit that was trained.",
+            )
+        head = self.git_head
+        return Side(head.commit, head.branch, "", head.dirty, self._with_plots(views))
+
+    def commit(self, revision: str) -> Side:
+        """A commit with the runs that it has."""
+        sha = git.resolve(self.app.project.folder, revision)
+        runs = self._runs_of(sha)
+        if not runs:
+            raise UsageError(
+                f"{revision} has no runs in {self.stores[-1].url}.",
+                "Train it, pull its runs, or name another commit.",
+            )
+        name = revision if not sha.startswith(revision) else ""
+        return Side(sha, name, "", False, self._with_plots(runs))
+
+    def base(self, head: str = "", given: str = "") -> Side | None:
+        """The base of the working tree, or of the commit `head`; None where there is none."""
+        folder = self.app.project.folder
+        current = self._head_of(head) if head else self.git_head
+        found = bases.wanted(folder, current, self.app.environ, given)
+        chosen = bases.with_runs(folder, found, self._has_runs) if found else None
+        if chosen is None:
+            return None
+        runs = self._with_plots(self._runs_of(chosen.commit))
+        return Side(chosen.commit, chosen.name, chosen.why, False, runs)
+
+    def _head_of(self, sha: str) -> git.Head:
+        if sha == self.git_head.commit:
+            return git.Head(sha, parents=self.git_head.parents)
+        parents = git.first_parents(self.app.project.folder, sha, 2)[1:]
+        return git.Head(sha, parents=tuple(parents))
+
+    def _has_runs(self, sha: str) -> bool:
+        name = self.app.project.name
+        return any(
+            store.commit(sha, name, stage.name) is not None
+            for store in self.stores
+            for stage in self.app.project.stages
+        )
+
+    def _runs_of(self, sha: str) -> list[RunView]:
+        project = self.app.project
+        views: list[RunView] = []
+        for stage in project.stages:
+            records = (store.commit(sha, project.name, stage.name) for store in self.stores)
+            commit = next((record for record in records if record is not None), None)
+            if commit is None:
+                continue
+            for fingerprint in commit.runs:
+                run = self._run(stage.name, fingerprint)
+                views.append(self._view(run, commit.selected))
+        return views
+
+    def _run(self, stage: str, fingerprint: str) -> RunRecord:
+        *others, last = self.stores
+        for store in others:
+            if (found := store.run(self.app.project.name, stage, fingerprint)) is not None:
+                return found
+        return last.existing_run(self.app.project.name, stage, fingerprint)
+
+    def _attempt(self, stage: str, fingerprint: str) -> RunRecord | None:
+        """The last failed attempt at a run on this machine."""
+        attempts = self.stores[0].attempts(self.app.project.name, stage)
+        return next((record for record in attempts if record.fingerprint == fingerprint), None)
+
+    def _workspace(self) -> Workspace:
+        from mcgitops.run.workspace import Workspace
+
+        local, *remote = self.stores
+        return Workspace(self.app.project, local, remote[0] if remote else None)
+
+    def _view(self, record: RunRecord, selected: str) -> RunView:
+        return RunView(
+            stage=record.stage,
+            fingerprint=record.fingerprint,
+            state=record.state,
+            matrix=record.matrix,
+            replicate=record.replicate,
+            selected=record.fingerprint == selected,
+            commit=record.commit,
+            exit_code=record.exit_code,
+            metrics=record.metrics,
+            params=record.params,
+            facts=record.facts,
+            upstream=record.upstream,
+            wall_seconds=record.resources.wall_seconds,
+            cpu_seconds=record.resources.cpu_seconds,
+            peak_memory_bytes=record.resources.peak_memory_bytes,
+            peak_memory_sampled=record.resources.peak_memory_sampled,
+            image=record.image.reference,
+            image_digest=record.image.digest,
+            image_size=record.image.size,
+            outputs=tuple(Artifact(f.path, f.digest, f.size) for f in record.outputs),
+            warnings=record.warnings,
+            log_tail=record.log_tail,
+        )
+
+    def _with_plots(self, views: Iterable[RunView]) -> tuple[RunView, ...]:
+        """The same runs; those whose curves may be drawn have them."""
+        from dataclasses import replace
+
+        views = list(views)
+        first = {view.stage: view for view in reversed(views) if view.state == "succeeded"}
+        first |= {view.stage: view for view in views if view.selected}
+        found = []
+        for view in views:
+            if view is first.get(view.stage):
+                plots, warnings = self._plots(view)
+                view = replace(view, plots=plots, warnings=(*view.warnings, *warnings))
+            found.append(view)
+        return tuple(found)
+
+    def _plots(self, view: RunView) -> tuple[tuple[Plot, ...], tuple[str, ...]]:
+        plots: list[Plot] = []
+        warnings: list[str] = []
+        for file in self._run(view.stage, view.fingerprint).plots[:MOST_PLOTS]:
+            try:
+                plot, said = self._plot(file)
+            except StoreError as error:  # a chart less, not a report less
+                warnings.append(f"{file.path}: {error.message}")
+                continue
+            warnings += said
+            if plot is not None:
+                plots.append(plot)
+        return tuple(plots), tuple(warnings)
+
+    def _plot(self, file: FileRef) -> tuple[Plot | None, tuple[str, ...]]:
+        store = next((s for s in self.stores[:-1] if not s.missing([file.digest])), self.stores[-1])
+        with store.open_object(file.digest) as stream:
+            reading = read_plot(file.path, stream)
+        return reading.plot, reading.warnings
+
+
+def _rule(key: str, spec: MetricSpec) -> MetricRule:
+    gate = spec.gate
+    return MetricRule(
+        key,
+        spec.goal,
+        Gate(gate.min, gate.max, gate.max_drop, gate.max_drop_percent, gate.level)
+        if gate
+        else None,
+    )
