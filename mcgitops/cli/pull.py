@@ -27,6 +27,7 @@ def command(app: App, revision: str, outputs: bool, force: bool, as_json: bool) 
     from mcgitops.cli.transfer import sentence, shown, summary
     from mcgitops.errors import StoreError
     from mcgitops.facts import git
+    from mcgitops.run.workspace import Workspace
     from mcgitops.store.restore import Restored, restore
     from mcgitops.store.sync import pull
 
@@ -38,6 +39,7 @@ def command(app: App, revision: str, outputs: bool, force: bool, as_json: bool) 
             f"{app.store.url} has no runs of {commit[:12]}.",
             "Train it (mcgitops train), or name another commit; mcgitops runs lists what there is.",
         )
+    _ = Workspace(app.project, app.local_store).state  # hidden from git in a fresh clone, too
     restored = Restored((), ())
     if outputs:
         restored = restore(app.local_store, pulled.files, app.project.folder, force=force)

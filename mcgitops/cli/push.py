@@ -22,6 +22,7 @@ def command(app: App, again: bool, as_json: bool) -> None:
     not given yet. Artifacts are copied first and records last; what is there isn't sent again.
     """
     from mcgitops.cli.transfer import sentence, shown, summary
+    from mcgitops.run.workspace import Workspace
     from mcgitops.store.sync import push
     from mcgitops.store.transfer import CopyResult
 
@@ -29,7 +30,7 @@ def command(app: App, again: bool, as_json: bool) -> None:
         result = CopyResult()
         text = f"Nothing to push: the project's store is this folder's own, {app.store.url}."
     else:
-        cache = app.project.folder / ".mcgitops" / "cache"
+        cache = Workspace(app.project, app.local_store).state / "cache"
         with shown(app, "Pushing") as told:
             result = push(
                 app.local_store, app.store, app.project.name, cache, again=again, progress=told

@@ -1,0 +1,151 @@
+"""push, pull, runs and show as people run them, against a real S3 server."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from mcgitops.store.store import open_store
+from tests.conftest import ProjectFactory, Runner
+from tests.integration.store.conftest import MakeRun, fingerprint
+from tests.lab.s3 import S3Server
+
+pytestmark = [pytest.mark.s3, pytest.mark.engine]
+
+
+def env_of(server: S3Server, prefix: str) -> dict[str, str]:
+    return {**server.env, "MCGITOPS_STORE": server.url(prefix)}
+
+
+def test_a_run_reaches_another_machine(
+    trained: Path,
+    project_factory: ProjectFactory,
+    run_mcgitops: Runner,
+    rclone_s3: S3Server,
+    tmp_path: Path,
+) -> None:
+    env = env_of(rclone_s3, uuid4().hex)
+    pushed = run_mcgitops("push", cwd=trained, env=env)
+    assert "Pushed 2 records and 3 files" in pushed.stdout
+    assert rclone_s3.secret_key not in pushed.stdout + pushed.stderr
+
+    other = tmp_path / "other"
+    project_factory.git(tmp_path, "clone", "--quiet", str(trained), str(other))
+    pulled = run_mcgitops("pull", cwd=other, env=env)
+    assert "Wrote 2 files" in pulled.stdout
+    assert (other / "out/model.bin").read_text() == "model 1"
+    assert json.loads((other / "out/metrics.json").read_text()) == {"accuracy": 0.5}
+
+    again = json.loads(run_mcgitops("pull", "--json", cwd=other, env=env).stdout)
+    assert (again["written"], again["objects"], again["records"]) == ([], 0, 0)
+    assert project_factory.git(other, "status", "--porcelain") == ""  # .mcgitops is hidden
+
+    listed = run_mcgitops("runs", cwd=other, env=env).stdout
+    assert fingerprint(1)[:12] in listed
+    assert "accuracy 0.5" in listed
+    shown = json.loads(
+        run_mcgitops("show", fingerprint(1)[:8], "--json", cwd=other, env=env).stdout
+    )
+    assert shown["fingerprint"] == fingerprint(1)
+    text = run_mcgitops("show", fingerprint(1)[:8], cwd=other, env=env).stdout
+    assert "out/model.bin" in text
+
+
+def test_a_second_push_needs_no_network(
+    trained: Path, run_mcgitops: Runner, rclone_s3: S3Server
+) -> None:
+    env = env_of(rclone_s3, uuid4().hex)
+    run_mcgitops("push", cwd=trained, env=env)
+    offline = {**env, "AWS_ACCESS_KEY_ID": "", "HTTP_PROXY": "http://127.0.0.1:1"}
+    assert "Nothing to push" in run_mcgitops("push", cwd=trained, env=offline).stdout
+
+
+def test_push_again_finds_out_what_the_store_has_lost(
+    trained: Path, run_mcgitops: Runner, rclone_s3: S3Server
+) -> None:
+    prefix = uuid4().hex
+    env = env_of(rclone_s3, prefix)
+    run_mcgitops("push", cwd=trained, env=env)
+    client = rclone_s3.client()
+    listed = client.list_objects_v2(Bucket=rclone_s3.bucket, Prefix=f"{prefix}/objects/")
+    lost = listed["Contents"][0]["Key"]
+    client.delete_object(Bucket=rclone_s3.bucket, Key=lost)
+    again = json.loads(run_mcgitops("push", "--again", "--json", cwd=trained, env=env).stdout)
+    assert (again["objects"], again["records"]) == (1, 0)
+
+
+def test_pull_does_not_lose_a_file_that_no_store_has(trained: Path, run_mcgitops: Runner) -> None:
+    (trained / "out").mkdir()
+    (trained / "out/model.bin").write_text("mine")
+    refused = run_mcgitops("pull", cwd=trained, check=False)
+    assert refused.code == 1
+    assert "out/model.bin would be overwritten" in refused.stderr
+    assert (trained / "out/model.bin").read_text() == "mine"
+    assert not (trained / "out/metrics.json").exists()
+    run_mcgitops("pull", "--force", cwd=trained)
+    assert (trained / "out/model.bin").read_text() == "model 1"
+
+
+def test_pull_of_a_commit_without_runs_says_what_to_do(project: Path, run_mcgitops: Runner) -> None:
+    answer = run_mcgitops("pull", cwd=project, check=False)
+    assert answer.code == 1
+    assert "has no runs of" in answer.stderr
+    assert "mcgitops train" in answer.stderr
+
+
+def test_push_into_the_folders_own_store_has_nothing_to_do(
+    trained: Path, run_mcgitops: Runner
+) -> None:
+    assert "Nothing to push" in run_mcgitops("push", cwd=trained).stdout
+
+
+def test_an_ambiguous_prefix_names_the_runs(
+    trained: Path, run_mcgitops: Runner, make_run: MakeRun
+) -> None:
+    make_run(open_store(str(trained / ".mcgitops/store")), 2)
+    answer = run_mcgitops("show", "0000", cwd=trained, check=False)
+    assert answer.code == 2
+    assert "begins 2 runs: 00000001ffffffff, 00000002ffffffff" in answer.stderr
+    missing = run_mcgitops("show", "abcd", cwd=trained, check=False)
+    assert missing.code == 2
+    assert "No run or release 'abcd'" in missing.stderr
+
+
+def test_runs_are_listed_newest_first_and_failed_ones_too(
+    trained: Path, run_mcgitops: Runner, make_run: MakeRun
+) -> None:
+    store = open_store(str(trained / ".mcgitops/store"))
+    make_run(store, 3)
+    failed = make_run(store, 2, publish=False).model_copy(update={"state": "failed"})
+    store.attempt(failed)
+    records = json.loads(run_mcgitops("runs", "--json", cwd=trained).stdout)
+    assert [record["fingerprint"] for record in records] == [
+        fingerprint(3),
+        fingerprint(2),
+        fingerprint(1),
+    ]
+    assert records[0]["metrics"]["out/metrics.json"]["loss"] == {"float": "nan"}
+    assert len(json.loads(run_mcgitops("runs", "-n", "1", "--json", cwd=trained).stdout)) == 1
+    wrong = run_mcgitops("runs", "trian", cwd=trained, check=False)
+    assert wrong.code == 2
+    assert "Did you mean train?" in wrong.stderr
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("s3://models?endpoint=http://127.0.0.1:1", "Did you mean endpoint_url?"),
+        ("s3://key:hush@models", "holds credentials"),
+        ("s3://models?endpoint_url=http://key:hush@127.0.0.1", "holds credentials"),
+    ],
+)
+def test_a_wrong_url_is_a_sentence(
+    trained: Path, run_mcgitops: Runner, url: str, said: str
+) -> None:
+    answer = run_mcgitops("push", cwd=trained, env={"MCGITOPS_STORE": url}, check=False)
+    assert answer.code == 2
+    assert said in answer.stderr
+    assert "hush" not in answer.stderr
