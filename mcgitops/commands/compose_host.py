@@ -1,0 +1,92 @@
+"""`docker compose` on a host, out of a release folder: start it, take it down, make it current.
+
+Each function returns an argument list; `commands.ssh.on_host` takes it to the host.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+
+Argv = tuple[str, ...]
+
+
+def compose(folder: str, project_name: str, variables: Iterable[str], *arguments: str) -> Argv:
+    """`docker compose … ARGUMENT…` with exactly the values of the release folder.
+
+    The release's variables are taken out of the environment first: otherwise a value of whoever
+    calls would win over the folder's `.env`, and a rollback would not bring the old one back.
+    """
+    unset = [word for name in ("COMPOSE_PROFILES", *variables) for word in ("-u", name)]
+    return (
+        "env", *unset, "docker", "compose",
+        "--project-name", project_name,
+        "--project-directory", folder,
+        "--env-file", f"{folder}/.env",
+        "--file", f"{folder}/compose.yml",
+        *arguments,
+    )  # fmt: skip
+
+
+def up(
+    folder: str, project_name: str, variables: Iterable[str], *, seconds: int, bounded: bool
+) -> Argv:
+    """Start what the folder says and remove what it no longer names; never builds or pulls.
+
+    It doesn't `--wait`: that exits 1 for a service that ends with 0, and takes a crash loop for
+    health. `mcgitops step healthy` judges instead. bounded: end it on the host itself after
+    `seconds`, even where the connection is gone (needs coreutils or busybox there).
+    """
+    started = compose(
+        folder, project_name, variables,
+        "up", "--detach", "--no-build", "--pull", "never", "--remove-orphans",
+    )  # fmt: skip
+    return ("timeout", str(seconds), *started) if bounded else started
+
+
+def down(folder: str, project_name: str, variables: Iterable[str]) -> Argv:
+    """Remove the project's containers and networks; named volumes hold data and stay."""
+    return compose(folder, project_name, variables, "down", "--remove-orphans")
+
+
+def logs(
+    folder: str, project_name: str, variables: Iterable[str], service: str, lines: int
+) -> Argv:
+    """The last lines that a service wrote."""
+    return compose(
+        folder, project_name, variables,
+        "logs", "--no-color", "--no-log-prefix", "--tail", str(lines), service,
+    )  # fmt: skip
+
+
+def begin(root: str, placement: str) -> str:
+    """Shell: note what is being rolled out, so that an interrupted rollout is seen afterwards."""
+    return (
+        f"cd {shlex.quote(root)} && printf '%s\\n' {shlex.quote(placement)} > attempt.new"
+        " && mv -f attempt.new attempt"
+    )
+
+
+def commit(root: str, placement: str, before: str) -> str:
+    """Shell: make a placement the current one, remember the former, end the attempt.
+
+    `mv -T` replaces a symlink in one step (GNU, busybox); BSD calls the same `-h`.
+    """
+    lines = [f"cd {shlex.quote(root)}"]
+    if before and before != placement:
+        lines.append(_link(before, "previous"))
+    lines += [_link(placement, "current"), "rm -f attempt"]
+    return " && ".join(lines)
+
+
+def end_attempt(root: str) -> str:
+    """Shell: what was being rolled out is gone again."""
+    return f"cd {shlex.quote(root)} && rm -f attempt"
+
+
+def _link(placement: str, name: str) -> str:
+    target = shlex.quote(f"releases/{placement}")
+    return (
+        f"ln -sfn {target} {name}.new"
+        f" && {{ mv -fT {name}.new {name} 2>/dev/null || mv -fh {name}.new {name}; }}"
+    )

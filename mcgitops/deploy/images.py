@@ -1,0 +1,285 @@
+"""Images without a registry: out of an engine into the store, layer by layer, and back.
+
+A layer is stored as the plain tar that its diff-id is the digest of, and a configuration under its
+own digest. So a release's image is named by digests alone, the same layer is one object however
+many images hold it, and an unchanged image is neither saved nor stored again.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, BinaryIO, cast
+
+from mcgitops.commands import image as image_commands
+from mcgitops.commands.command import Command
+from mcgitops.errors import EngineError
+from mcgitops.facts.program import missing_program, output
+from mcgitops.plan.rollout import Pin
+from mcgitops.run.process import execute
+from mcgitops.store.records import ReleaseImage
+from mcgitops.store.store import Store
+
+LARGEST_CONFIG = 4 * 1024 * 1024
+_GZIP = b"\x1f\x8b"
+_ZSTD = b"\x28\xb5\x2f\xfd"
+
+
+@dataclass(frozen=True)
+class LocalImage:
+    """What the local engine says of an image."""
+
+    id: str
+    diff_ids: tuple[str, ...]
+    size: int
+
+
+def find(reference: str, folder: Path) -> LocalImage | None:
+    """The image in the local engine, or None."""
+    answer = output(image_commands.inspect(reference), folder, check=False)
+    if answer.code != 0:
+        if "No such image" in answer.stderr or "No such object" in answer.stderr:
+            return None
+        raise EngineError(f"docker image inspect {reference} failed: {answer.stderr.strip()}")
+    found = json.loads(answer.stdout)[0]
+    layers = (found.get("RootFS") or {}).get("Layers") or ()
+    return LocalImage(found["Id"], tuple(layers), int(found.get("Size") or 0))
+
+
+def find_or_pull(reference: str, folder: Path) -> LocalImage:
+    """The image in the local engine; fetched where it is only named."""
+    if found := find(reference, folder):
+        return found
+    execute(
+        Command(image_commands.pull(reference), reason=f"the release pins {reference}"), folder
+    )
+    pulled = find(reference, folder)
+    if pulled is None:
+        raise EngineError(f"{reference} is not in the engine, although docker has pulled it.")
+    return pulled
+
+
+def store_image(
+    store: Store, service: str, reference: str, image: LocalImage, folder: Path
+) -> ReleaseImage:
+    """Put what the store lacks of an image into it, and pin it."""
+    config = image.id
+    if store.missing((config, *image.diff_ids)):
+        config = _export(store, image, folder)
+    declared = tuple(json.loads(store.read_bytes(config, LARGEST_CONFIG))["rootfs"]["diff_ids"])
+    if lost := store.missing(declared):
+        raise EngineError(
+            f"{reference}: docker image save did not contain the layer {min(lost)}.",
+            "Remove the image and build it again; engines older than 25 may need an upgrade.",
+        )
+    return ReleaseImage(
+        service=service, reference=reference, config_digest=config, diff_ids=declared,
+        size=image.size,
+    )  # fmt: skip
+
+
+def _export(store: Store, image: LocalImage, folder: Path) -> str:
+    """Stream `docker image save` into the store; gives the configuration's digest."""
+    argv = image_commands.save(image.id)
+    try:
+        process = subprocess.Popen(
+            argv, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, start_new_session=True,
+        )  # fmt: skip
+    except FileNotFoundError:
+        raise missing_program(argv[0]) from None
+    assert process.stdout is not None  # noqa: S101
+    assert process.stderr is not None  # noqa: S101
+    try:
+        wanted = store.missing(image.diff_ids)
+        config = _read_archive(store, process.stdout, set(image.diff_ids), wanted)
+        while process.stdout.read(65536):  # the padding after the archive's end
+            pass
+        said = process.stderr.read().decode("utf-8", "replace").strip()
+        if process.wait() != 0:
+            raise EngineError(f"docker image save {image.id} failed: {said}")
+    except tarfile.TarError as error:
+        process.kill()
+        said = process.stderr.read().decode("utf-8", "replace").strip()
+        raise EngineError(f"docker image save {image.id} failed: {said or error}") from None
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+    return config
+
+
+def _read_archive(store: Store, stream: IO[bytes], layers: set[str], wanted: set[str]) -> str:
+    """Take layers to the store as they come; the configuration is named at the archive's end."""
+    small: dict[str, bytes] = {}
+    manifest = b""
+    with tarfile.open(fileobj=stream, mode="r|") as archive:
+        for member in archive:
+            if not member.isreg():
+                continue  # folders; older engines link a repeated layer to its first place
+            content = archive.extractfile(member)
+            assert content is not None  # noqa: S101  (a regular file has content)
+            named = f"sha256:{Path(member.name).name}"
+            if named in layers:
+                if named in wanted:
+                    _put_layer(store, content, named)
+                continue
+            start = content.read(4)
+            rest = _Joined(start, content)
+            if start.lstrip()[:1] in (b"{", b"[") and member.size <= LARGEST_CONFIG:
+                small[member.name] = rest.read()
+                if member.name == "manifest.json":
+                    manifest = small[member.name]
+            elif member.size > 1024 or start[:2] == _GZIP:
+                _put_layer(store, rest, "")
+    if not manifest:
+        raise EngineError("docker image save gave an archive without manifest.json.")
+    name = str(json.loads(manifest)[0]["Config"])
+    return store.put_bytes(small[name])[0]
+
+
+def _put_layer(store: Store, content: IO[bytes] | _Joined, expected: str) -> None:
+    """Store one layer as plain tar, whatever it was packed with (containerd keeps it gzipped)."""
+    start = content.read(4)
+    joined = _Joined(start, content)
+    if start == _ZSTD:
+        raise EngineError(
+            "The image has a layer packed with zstd, which can't be unpacked here.",
+            "Build it with gzip layers (buildx: --output type=docker,compression=gzip).",
+        )
+    plain: Any = gzip.GzipFile(fileobj=joined) if start[:2] == _GZIP else joined
+    digest, _ = store.put_stream(cast(BinaryIO, plain))
+    if expected and digest != expected and start[:2] != _GZIP:
+        raise EngineError(f"The layer {expected} came out of the engine damaged.", "Try again.")
+
+
+class _Joined(io.RawIOBase):
+    """A stream of which the first bytes were read already."""
+
+    def __init__(self, start: bytes, rest: IO[bytes] | _Joined) -> None:
+        self._start = start
+        self._rest = rest
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        if size < 0:
+            start, self._start = self._start, b""
+            return start + self._rest.read()
+        if self._start:
+            start, self._start = self._start[:size], self._start[size:]
+            return start
+        return self._rest.read(size)
+
+
+@dataclass
+class Sent:
+    """What travelled to a host: the bytes on the wire and what they are unpacked."""
+
+    bytes: int = 0
+    unpacked: int = 0
+
+
+def pins(project: str, images: Iterable[ReleaseImage]) -> tuple[Pin, ...]:
+    """A record's images as the planner knows them."""
+    from mcgitops.deploy.names import image_reference
+
+    return tuple(
+        Pin(
+            image.service,
+            image_reference(project, image.service, image.config_digest),
+            image.config_digest,
+            image.diff_ids,
+        )
+        for image in images
+    )
+
+
+def write_archive(
+    store: Store, pins: Iterable[Pin], layers: set[str], target: IO[bytes], *, packed: bool
+) -> Sent:
+    """An archive for `docker load` with only these layers, streamed.
+
+    The engine takes layers that the archive lacks from what it has. packed: gzip, for the way
+    through ssh.
+    """
+    counted = _Counted(target)
+    unpacked = 0
+    stream: Any = (
+        gzip.GzipFile(fileobj=cast(BinaryIO, counted), mode="wb", compresslevel=2, mtime=0)
+        if packed
+        else counted
+    )
+    chosen = tuple(pins)
+    with (
+        tempfile.TemporaryDirectory(prefix="mcgitops-layers-") as folder,
+        tarfile.open(fileobj=stream, mode="w|", format=tarfile.PAX_FORMAT) as archive,
+    ):
+        manifest = []
+        done: set[str] = set()
+        for pin in chosen:
+            config = store.read_bytes(pin.config_digest, LARGEST_CONFIG)
+            _add(archive, _blob(pin.config_digest), config)
+            manifest.append({
+                "Config": _blob(pin.config_digest),
+                "RepoTags": [pin.reference],
+                "Layers": [_blob(layer) for layer in pin.diff_ids],
+            })  # fmt: skip
+            for layer in pin.diff_ids:
+                if layer in layers and layer not in done:
+                    done.add(layer)
+                    unpacked += _add_object(archive, store, layer, Path(folder))
+        _add(archive, "manifest.json", json.dumps(manifest).encode())
+    if packed:
+        stream.close()
+    return Sent(counted.count, unpacked)
+
+
+class _Counted:
+    """Counts what is written to another stream."""
+
+    def __init__(self, target: IO[bytes]) -> None:
+        self._target = target
+        self.count = 0
+
+    def write(self, data: bytes) -> int:
+        self._target.write(data)
+        self.count += len(data)
+        return len(data)
+
+    def flush(self) -> None:
+        self._target.flush()
+
+
+def _blob(digest: str) -> str:
+    return f"blobs/sha256/{digest.removeprefix('sha256:')}"
+
+
+def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = len(content)
+    member.mode = 0o644
+    archive.addfile(member, io.BytesIO(content))
+
+
+def _add_object(archive: tarfile.TarFile, store: Store, digest: str, folder: Path) -> int:
+    """Add a layer by way of a file: it is verified before it is sent, and its size is known."""
+    copy = folder / "layer"
+    store.fetch(digest, copy)
+    try:
+        member = tarfile.TarInfo(_blob(digest))
+        member.size = copy.stat().st_size
+        member.mode = 0o644
+        with copy.open("rb") as stream:
+            archive.addfile(member, stream)
+    finally:
+        copy.unlink()
+    return member.size

@@ -1,0 +1,246 @@
+"""One rollout at a time on a host: a lock with an owner, an expiry and a heartbeat.
+
+The lock is a small file that is only changed under a `mkdir` guard, and times are the host's own.
+It expires soon after its owner's heartbeat stops, so nothing strands it; where the owner was a
+process of this very machine that is gone, it is taken over at once.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import platform
+import secrets
+import shlex
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+from mcgitops.deploy.connection import Connections
+from mcgitops.errors import McgitopsError
+from mcgitops.facts import host as host_facts
+from mcgitops.project.hosts import Host, LockFact
+
+LEASE = 90
+"""Seconds that a lock outlives its last heartbeat."""
+BEAT = 20
+_HELD, _BUSY = 75, 76
+
+
+class Locked(McgitopsError):
+    """Another rollout is at work on a host."""
+
+
+class LockLost(McgitopsError):
+    """Another rollout has taken the lock, since ours did not renew it in time."""
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Who locks: shown to others, and told apart by the token."""
+
+    name: str
+    reason: str
+    token: str = field(default_factory=lambda: secrets.token_hex(8))
+    machine: str = field(default_factory=lambda: machine())
+    pid: int = field(default_factory=os.getpid)
+
+    def fields(self) -> str:
+        """As JSON, without the closing brace: the host adds the expiry."""
+        text = json.dumps({
+            "owner": self.name, "reason": self.reason, "token": self.token,
+            "machine": self.machine, "pid": self.pid, "started": started(self.pid),
+        })  # fmt: skip
+        return text[:-1]
+
+
+def owner_name(environ: Mapping[str, str]) -> str:
+    """For people: `ci-812` in CI, else user and machine."""
+    if run := environ.get("GITHUB_RUN_NUMBER"):
+        return f"ci-{run} ({environ.get('GITHUB_ACTOR', 'CI')})"
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = str(os.getuid())
+    return f"{user}@{platform.node()}"
+
+
+def machine() -> str:
+    """Tells apart where a process number means something: the boot and the pid namespace."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot}/{Path('/proc/self/ns/pid').stat().st_ino}"
+    except OSError:
+        return platform.node()
+
+
+def started(pid: int) -> str:
+    """When a process started, in the kernel's own count: process numbers are used again."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
+
+
+def is_dead(lock: LockFact, since: str) -> bool:
+    """Whether the lock's owner was a process of this machine that is gone."""
+    if lock.machine != machine() or not lock.pid:
+        return False
+    now = started(lock.pid)
+    if since:
+        return now != since
+    try:
+        os.kill(lock.pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+def acquire_script(root: str, owner: Owner, lease: int, dead: str = "") -> str:
+    """Shell: take or renew the lock. Exit 75 and the owner's file where somebody else holds it."""
+    mine = shlex.quote(f'"token": "{owner.token}"')
+    gone = shlex.quote(f'"token": "{dead or owner.token}"')
+    return "\n".join((
+        "umask 077",
+        f"mkdir -p {shlex.quote(root)} && cd {shlex.quote(root)} || exit 1",
+        "tries=0",
+        "until mkdir lock.guard 2>/dev/null; do",
+        # held for milliseconds: an old one was left by a process that was killed within them
+        '  if [ -n "$(find lock.guard -maxdepth 0 -mmin +1 2>/dev/null)" ]; then',
+        "    rmdir lock.guard 2>/dev/null; continue",
+        "  fi",
+        "  [ -w . ] || exit 1",
+        "  tries=$((tries + 1))",
+        f"  [ $tries -lt 100 ] || exit {_BUSY}",
+        "  sleep 0.1",
+        "done",
+        "trap 'rmdir lock.guard' EXIT",
+        "now=$(date +%s)",
+        "if [ -f lock/owner.json ]; then",
+        "  expires=$(sed -n 's/.*\"expires\": *\\([0-9][0-9]*\\).*/\\1/p' lock/owner.json)",
+        f'  if [ "${{expires:-0}}" -gt "$now" ] && ! grep -qF {mine} lock/owner.json'
+        f" && ! grep -qF {gone} lock/owner.json; then",
+        f"    cat lock/owner.json; exit {_HELD}",
+        "  fi",
+        "fi",
+        "mkdir -p lock",
+        f"printf '%s, \"expires\": %s}}\\n' {shlex.quote(owner.fields())} $((now + {lease}))"
+        " > lock/owner.new && mv -f lock/owner.new lock/owner.json",
+    ))  # fmt: skip
+
+
+def release_script(root: str, owner: Owner) -> str:
+    """Shell: give the lock back, unless somebody else has it by now."""
+    mine = shlex.quote(f'"token": "{owner.token}"')
+    return (
+        f"cd {shlex.quote(root)} 2>/dev/null || exit 0\n"
+        f"if grep -qsF {mine} lock/owner.json; then rm -rf lock; fi"
+    )
+
+
+class HostLock:
+    """The lock on one host, renewed by a thread while it is held. A context manager."""
+
+    def __init__(
+        self, connections: Connections, host: Host, root: str, owner: Owner,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:  # fmt: skip
+        self._connections = connections
+        self._host = host
+        self._root = root
+        self._owner = owner
+        self._say = say
+        self._stop = threading.Event()
+        self._beat: threading.Thread | None = None
+        self.lost = False
+
+    def __enter__(self) -> HostLock:
+        self.acquire()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.release()
+
+    def acquire(self) -> None:
+        """Take the lock. One that isn't renewed runs out, and is waited for; else `Locked`."""
+        seen: dict[str, float] = {}
+        said = False
+        while (held := self._take()) is not None:
+            known = seen.setdefault(held.token, held.expires)
+            if held.expires > known:  # its owner is alive and at work
+                raise Locked(
+                    f"{self._host.label} is locked by {held.owner}: {held.reason}.",
+                    "Wait until that is done, then run the same again.",
+                )
+            if not said:
+                self._say(
+                    f"{self._host.label} is locked by {held.owner} ({held.reason}); "
+                    "waiting to see whether it is alive"
+                )
+                said = True
+            time.sleep(1)
+        self._beat = threading.Thread(target=self._renew, daemon=True)
+        self._beat.start()
+
+    def check(self) -> None:
+        """Raise `LockLost` where the lock is no longer ours."""
+        if self.lost:
+            raise LockLost(
+                f"{self._host.label}: the lock ran out and another rollout took it.",
+                "The connection was broken for too long. Run the same again.",
+            )
+
+    def release(self) -> None:
+        """Stop the heartbeat and give the lock back; a host that is gone keeps it until expiry."""
+        self._stop.set()
+        if self._beat is not None:
+            self._beat.join()
+        try:
+            text = release_script(self._root, self._owner)
+            self._connections.script(self._host, text, timeout=20)
+        except McgitopsError as error:
+            self._say(
+                f"{self._host.label} keeps its lock for at most {LEASE} s: {error.message}"
+            )
+
+    def _take(self) -> LockFact | None:
+        """None where the lock is ours now, else who holds it."""
+        dead = ""
+        while True:
+            text = acquire_script(self._root, self._owner, LEASE, dead)
+            done = self._connections.script(self._host, text, check=False)
+            if done.code == 0:
+                return None
+            if done.code == _BUSY:
+                raise Locked(f"{self._host.label}: too many rollouts start at once.", "Try again.")
+            held = host_facts.lock_fact(done.stdout) if done.code == _HELD else None
+            if held is None:
+                raise McgitopsError(
+                    f"{self._host.label}: can't lock {self._root}: {done.stderr.strip()}",
+                    "Let the user of the deployment write there.",
+                )
+            if dead == held.token or not is_dead(held, held.started):
+                return held
+            dead = held.token
+
+    def _renew(self) -> None:
+        while not self._stop.wait(BEAT):
+            try:
+                text = acquire_script(self._root, self._owner, LEASE)
+                done = self._connections.script(self._host, text, check=False)
+            except McgitopsError:
+                continue  # the next step on this host will say so
+            if done.code == _HELD:
+                self.lost = True
+                return

@@ -1,0 +1,329 @@
+"""A release folder: made here, checked by Compose here, then put on a host whole or not at all.
+
+On the host, below the environment's folder:
+
+    releases/NAME/DIGEST/   compose.yml, .env, env files, secrets, release.json; never changed
+    files/DIGEST            what services mount, by content; shared between releases
+    state/PATH              mounted folders without content in the release: the services' own
+    current, previous       symlinks to release folders
+    attempt                 the release folder of a rollout that isn't committed
+    lock/                   who is rolling out
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import posixpath
+import shlex
+import tarfile
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+
+from mcgitops.commands import compose_host
+from mcgitops.deploy import composefile, yamlfile
+from mcgitops.deploy.composefile import Document, Rendering
+from mcgitops.deploy.names import compose_project, image_reference
+from mcgitops.deploy.values import Values, dotenv, gather
+from mcgitops.errors import UsageError
+from mcgitops.facts.program import output
+from mcgitops.project.hosts import WantedService, segment
+from mcgitops.store.records import FileRef, ReleaseRecord
+from mcgitops.store.store import Store
+
+MANIFEST = "release.json"
+LARGEST_COMPOSE = 16 * 1024 * 1024
+_PLACEHOLDERS = frozenset({".gitkeep", ".keep", ".gitignore"})
+
+
+@dataclass(frozen=True)
+class Mounted:
+    """What a service mounts from a release: one file or a folder, named by its content."""
+
+    source: str  # in the project folder
+    name: str  # below files/
+    files: tuple[tuple[str, FileRef], ...]  # path below `name` → object
+
+    @property
+    def path(self) -> str:
+        """What to mount, below the environment's folder."""
+        single = [below for below, file in self.files if file.path == self.source]
+        return f"files/{self.name}/{single[0]}" if single else f"files/{self.name}"
+
+
+@dataclass(frozen=True, repr=False)
+class Prepared:
+    """A release folder before it is anywhere. Holds values: has no readable form."""
+
+    project: str
+    environment: str
+    release: str
+    digest: str
+    services: tuple[WantedService, ...]
+    variables: tuple[str, ...]
+    mounted: tuple[Mounted, ...]
+    entries: Mapping[str, tuple[bytes, int]]  # path in the folder → content, mode
+    states: tuple[str, ...] = ()  # folders to be there, below the environment's folder
+    sensitive: frozenset[str] = frozenset()  # values that no message may show
+
+    @property
+    def folder(self) -> str:
+        """The folder below `releases/`."""
+        return f"{segment(self.release)}/{self.digest}"
+
+
+def prepare(
+    folder: Path, store: Store, record: ReleaseRecord, environment: str,
+    services: Sequence[str] | None = None,
+) -> Prepared:  # fmt: skip
+    """The release folder of an environment, with the caller's values. Starts nothing."""
+    document = yamlfile.read(store.read_bytes(record.compose.digest, LARGEST_COMPOSE).decode())
+    if unknown := sorted(set(services or ()) - set(document.get("services") or ())):
+        raise UsageError(
+            f"environments.{environment}.services: {unknown[0]} is not in release {record.name}.",
+            f"It has: {', '.join(sorted(document['services']))}.",
+        )
+    document = composefile.restricted(document, services)
+    if not document["services"]:
+        raise UsageError(
+            f"Release {record.name} has no service that {environment} would run.",
+            "A deployed service is one without x-mcgitops and without profiles.",
+        )
+    needs = composefile.needs(document)
+    values = gather(folder, needs)
+    mounted = tuple(_mounted(needs.mounts, record.files))
+    names = _names(values)
+    pins = {image.service: image.config_digest for image in record.images}
+    rendered = composefile.host_form(
+        document,
+        Rendering(
+            project=record.project,
+            pins=pins,
+            mounted={one.source: one.path for one in mounted},
+            env_files={path: names[path] for path in values.env_files},
+            secret_files={path: names[path] for path in values.secret_files},
+            values=values.variables,
+            contents={
+                path: hashlib.sha256(file.content).hexdigest()
+                for path, file in values.secret_files.items()
+            },
+        ),
+    )
+    entries: dict[str, tuple[bytes, int]] = {
+        "compose.yml": (yamlfile.write(rendered).encode(), 0o600),
+        ".env": (dotenv(values.variables).encode(), 0o600),
+        **{names[path]: (file.content, 0o600) for path, file in values.env_files.items()},
+        # who may read a secret inside a container is decided by the file's mode; outside, nobody
+        # gets past the folder's own 0700
+        **{names[path]: (file.content, file.mode) for path, file in values.secret_files.items()},
+    }
+    wanted = tuple(_wanted(record.project, rendered, pins))
+    digest = _digest(entries, wanted)
+    variables = tuple(values.names)
+    _check(entries, record, environment, variables)
+    entries[MANIFEST] = (_manifest(record, digest, wanted, variables), 0o600)
+    have = {one.source for one in mounted}
+    states = tuple(
+        f"state/{composefile.inside(source)}" for source in needs.mounts if source not in have
+    )
+    return Prepared(
+        record.project, environment, record.name, digest, wanted, variables, mounted, entries,
+        states, _sensitive(values),
+    )  # fmt: skip
+
+
+def write_archive(
+    store: Store, prepared: Prepared, absent_files: Iterable[str], target: IO[bytes]
+) -> None:
+    """The folder and the files that the host lacks, as a tar stream, gzipped."""
+    absent = set(absent_files)
+    with (
+        tempfile.TemporaryDirectory(prefix="mcgitops-files-") as folder,
+        tarfile.open(fileobj=target, mode="w|gz", format=tarfile.PAX_FORMAT) as archive,
+    ):
+        for one in prepared.mounted:
+            if one.name not in absent:
+                continue
+            absent.discard(one.name)  # two mounts of the same content are one folder
+            _add_folder(archive, f"files/{one.name}")
+            folders: set[str] = set()
+            for below, file in one.files:
+                for parent in _parents(below):
+                    if parent not in folders:
+                        folders.add(parent)
+                        _add_folder(archive, f"files/{one.name}/{parent}")
+                _add_object(archive, store, file, f"files/{one.name}/{below}", Path(folder))
+        base = f"releases/{prepared.folder}"
+        for path, (content, mode) in sorted(prepared.entries.items()):
+            member = tarfile.TarInfo(f"{base}/{path}")
+            member.size, member.mode, member.mtime = len(content), mode, 0
+            archive.addfile(member, io.BytesIO(content))
+
+
+def receive_script(root: str, prepared: Prepared, token: str) -> str:
+    """Shell: unpack an archive from standard input aside, then move everything into place."""
+    incoming = f"incoming.{token}"
+    final = shlex.quote(f"releases/{prepared.folder}")
+    made = " ".join(shlex.quote(path) for path in prepared.states)
+    return "\n".join((
+        "set -e",
+        "umask 077",
+        f"mkdir -p {shlex.quote(root)} && cd {shlex.quote(root)}",
+        # what a killed rollout left; a live one holds the lock
+        f"rm -rf incoming.* && mkdir {incoming}",
+        f"trap 'rm -rf {incoming}' EXIT",
+        f"tar -xzpof - -C {incoming}",
+        "mkdir -p files releases state",
+        "chmod 755 files state",
+        f"for item in {incoming}/files/*; do",
+        '  [ -e "$item" ] || continue',
+        '  [ -e "files/${item##*/}" ] || mv "$item" files/',
+        "done",
+        f"mkdir -p releases/{shlex.quote(segment(prepared.release))}",
+        f"[ -f {final}/{MANIFEST} ] || {{ rm -rf {final}; mv {incoming}/{final} {final}; }}",
+        *((f"(umask 022; mkdir -p {made})",) if made else ()),
+    ))  # fmt: skip
+
+
+def _mounted(sources: Iterable[str], files: Sequence[FileRef]) -> Iterable[Mounted]:
+    for source in sources:
+        inside = [file for file in files if _is_within(file.path, source)]
+        if not inside or all(posixpath.basename(f.path) in _PLACEHOLDERS for f in inside):
+            continue  # no content: a folder of the service's own
+        pairs = [
+            (posixpath.basename(f.path) if f.path == source else _below(f.path, source), f)
+            for f in sorted(inside, key=lambda file: file.path)
+        ]
+        summary = json.dumps([[below, f.digest, f.executable] for below, f in pairs])
+        name = hashlib.sha256(summary.encode()).hexdigest()[:20]
+        yield Mounted(source, name, tuple(pairs))
+
+
+def _is_within(path: str, source: str) -> bool:
+    if source == ".":
+        return not path.startswith("../")
+    return path == source or path.startswith(source + "/")
+
+
+def _below(path: str, source: str) -> str:
+    return path if source == "." else path[len(source) + 1 :]
+
+
+def _names(values: Values) -> dict[str, str]:
+    """Where env files and secrets lie in the folder: numbered, since paths may clash."""
+    names = {}
+    for number, path in enumerate(sorted(values.env_files)):
+        names[path] = f"env/{number}-{posixpath.basename(path)}"
+    for number, path in enumerate(sorted(values.secret_files)):
+        names[path] = f"secrets/{number}-{posixpath.basename(path)}"
+    return names
+
+
+def _sensitive(values: Values) -> frozenset[str]:
+    """Short values (a port, a flag) are no secrets, and would blot out half of every message."""
+    texts = set(values.variables.values())
+    for file in values.env_files.values():
+        lines = file.content.decode("utf-8", "replace").splitlines()
+        texts |= {line.partition("=")[2].strip().strip("'\"") for line in lines}
+    for file in values.secret_files.values():
+        texts |= set(file.content.decode("utf-8", "replace").split("\n"))
+    return frozenset(text for text in texts if len(text) >= 6)
+
+
+def _wanted(
+    project: str, document: Document, pins: Mapping[str, str]
+) -> Iterable[WantedService]:
+    for name, service in document["services"].items():
+        digest = pins.get(name, "")
+        reference = image_reference(project, name, digest) if digest else ""
+        yield WantedService(name, composefile.replicas(service), reference, digest)
+
+
+def _digest(
+    entries: Mapping[str, tuple[bytes, int]], services: Sequence[WantedService]
+) -> str:
+    whole = hashlib.sha256(repr(services).encode())
+    for path, (content, mode) in sorted(entries.items()):
+        whole.update(f"{path}\0{mode:o}\0{len(content)}\0".encode())
+        whole.update(content)
+    return whole.hexdigest()[:16]
+
+
+def _manifest(
+    record: ReleaseRecord, digest: str, services: Sequence[WantedService],
+    variables: Sequence[str],
+) -> bytes:  # fmt: skip
+    return json.dumps({
+        "format": 1,
+        "project": record.project,
+        "release": record.name,
+        "commit": record.commit,
+        "digest": digest,
+        "placed": datetime.now(UTC).isoformat(timespec="seconds"),
+        "variables": list(variables),
+        "services": {
+            one.name: {
+                "replicas": one.replicas, "image": one.image, "config_digest": one.config_digest,
+            }
+            for one in services
+        },
+    }).encode()  # fmt: skip
+
+
+def _check(
+    entries: Mapping[str, tuple[bytes, int]], record: ReleaseRecord, environment: str,
+    variables: Sequence[str],
+) -> None:  # fmt: skip
+    """Let Compose read the folder here, as the host will: a missing value must not reach a host."""
+    with tempfile.TemporaryDirectory(prefix="mcgitops-") as name:
+        folder = Path(name) / "releases" / "x" / "y"
+        for path, (content, _) in entries.items():
+            target = folder / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+        argv = compose_host.compose(
+            str(folder), compose_project(record.project, environment), variables,
+            "config", "--quiet",
+        )  # fmt: skip
+        answer = output(argv, folder, check=False)
+    if answer.code != 0:
+        lines = [line for line in answer.stderr.splitlines() if line.strip()]
+        said = lines[-1].strip().rstrip(".") if lines else "it gave no reason"
+        raise UsageError(
+            f"Release {record.name} can't run in {environment}: {said}.",
+            "Set the missing variables in the environment or in .env before deploying.",
+        )
+
+
+def _parents(path: str) -> list[str]:
+    parts = path.split("/")[:-1]
+    return ["/".join(parts[: count + 1]) for count in range(len(parts))]
+
+
+def _add_folder(archive: tarfile.TarFile, name: str) -> None:
+    member = tarfile.TarInfo(name)
+    member.type, member.mode, member.mtime = tarfile.DIRTYPE, 0o755, 0
+    archive.addfile(member)
+
+
+def _add_object(
+    archive: tarfile.TarFile, store: Store, file: FileRef, name: str, folder: Path
+) -> None:
+    copy = folder / "object"
+    store.fetch(file.digest, copy)  # verified before a byte of it is sent
+    try:
+        member = tarfile.TarInfo(name)
+        member.size = copy.stat().st_size
+        member.mode, member.mtime = 0o755 if file.executable else 0o644, 0
+        with copy.open("rb") as stream:
+            archive.addfile(member, stream)
+    finally:
+        copy.unlink()

@@ -1,0 +1,133 @@
+"""Images to a host: only the layers that it lacks, through ssh; or by digest through a registry."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import IO
+
+from mcgitops.commands import image as image_commands
+from mcgitops.commands.command import Command
+from mcgitops.commands.ssh import on_host
+from mcgitops.deploy import images
+from mcgitops.deploy.connection import Connections
+from mcgitops.deploy.images import Sent
+from mcgitops.errors import EngineError
+from mcgitops.facts.program import output
+from mcgitops.plan.rollout import Pin, has_image, lacking, same_image
+from mcgitops.project.hosts import Host, HostFacts, ImageFact
+from mcgitops.run.process import Completed, execute
+from mcgitops.store.store import Store
+
+
+def ship(
+    connections: Connections, facts: HostFacts, pins: Sequence[Pin], store: Store, registry: str
+) -> Sent:
+    """Bring the images that a host lacks, and check that it then has exactly the pinned ones."""
+    absent = [pin for pin in pins if not has_image(pin, facts)]
+    if not absent:
+        return Sent()
+    if registry:
+        for pin in absent:
+            _through_registry(connections, facts.host, pin, store, registry)
+        sent = Sent()
+    else:
+        sent = _load(connections, facts, absent, store)
+    verify(connections, facts, absent)
+    return sent
+
+
+def verify(connections: Connections, facts: HostFacts, pins: Sequence[Pin]) -> None:
+    """Raise `EngineError` unless the host has each image, with the pinned content."""
+    for pin in pins:
+        seen = _seen(connections, facts.host, pin.reference)
+        if seen is None:
+            raise EngineError(f"{facts.host.label}: {pin.reference} did not arrive.", "Try again.")
+        if not same_image(pin, seen, facts.content_store):
+            raise EngineError(
+                f"{facts.host.label}: {pin.reference} is not the image that the release pins "
+                f"({seen.id} instead of {pin.config_digest}).",
+                "Remove it there with docker image rm, then deploy again.",
+            )
+
+
+def _load(
+    connections: Connections, facts: HostFacts, pins: Sequence[Pin], store: Store
+) -> Sent:
+    """Load with the missing layers; where the engine refuses that, with all of them."""
+    missing = {layer for pin in pins for layer in lacking(pin, facts.images)}
+    sent, done = _stream(connections, facts.host, pins, missing, store)
+    if done.code == 0 and all(_is_there(connections, facts, pin) for pin in pins):
+        return sent
+    every = {layer for pin in pins for layer in pin.diff_ids}
+    if missing != every:
+        more, done = _stream(connections, facts.host, pins, every, store)
+        sent = Sent(sent.bytes + more.bytes, sent.unpacked + more.unpacked)
+    if done.code != 0:
+        last = (done.stdout.strip().splitlines() or ["no reason given"])[-1]
+        raise EngineError(f"{facts.host.label}: docker image load failed: {last}")
+    return sent
+
+
+def _stream(
+    connections: Connections, host: Host, pins: Sequence[Pin], layers: set[str], store: Store
+) -> tuple[Sent, Completed]:
+    sent = Sent()
+
+    def write(target: IO[bytes]) -> None:
+        nonlocal sent
+        sent = images.write_archive(store, pins, layers, target, packed=not host.is_local)
+
+    command = on_host(host.url, image_commands.load(), connections.options)
+    done = connections.stream(host, command, write)
+    return sent, done
+
+
+def _is_there(connections: Connections, facts: HostFacts, pin: Pin) -> bool:
+    seen = _seen(connections, facts.host, pin.reference)
+    return seen is not None and same_image(pin, seen, facts.content_store)
+
+
+def _seen(connections: Connections, host: Host, reference: str) -> ImageFact | None:
+    argv = image_commands.inspect(reference, template="{{json .Id}}\t{{json .RootFS.Layers}}")
+    command = on_host(host.url, argv, connections.options)
+    answer = connections.execute(host, command, check=False, timeout=60)
+    if answer.code != 0:
+        return None
+    identifier, layers = (json.loads(part) for part in answer.stdout.split("\t"))
+    return ImageFact(identifier, (reference,), tuple(layers or ()))
+
+
+def _through_registry(
+    connections: Connections, host: Host, pin: Pin, store: Store, registry: str
+) -> None:
+    """Push from here, pull there by digest. Credentials: those of `docker login` on each side."""
+    remote = f"{registry.rstrip('/')}/{pin.reference.removeprefix('mcgitops/')}"
+    by_digest = push(connections.folder, pin, store, remote)
+    for argv in (image_commands.pull(by_digest), image_commands.tag(by_digest, pin.reference)):
+        connections.execute(host, on_host(host.url, argv, connections.options), timeout=1800)
+
+
+def push(folder: Path, pin: Pin, store: Store, remote: str) -> str:
+    """Have the image in the registry; gives its reference by digest."""
+    local = images.find(pin.reference, folder)
+    fact = ImageFact(local.id, (pin.reference,), local.diff_ids) if local else None
+    if fact is None or not (same_image(pin, fact, False) or same_image(pin, fact, True)):
+        load_here(folder, pin, store)
+    execute(Command(image_commands.tag(pin.reference, remote)), folder)
+    execute(Command(image_commands.push(remote), reason="hosts pull it by digest"), folder)
+    answer = output(image_commands.inspect(remote, template="{{json .RepoDigests}}"), folder)
+    name = remote.rpartition(":")[0]
+    found = [digest for digest in json.loads(answer.stdout) if digest.startswith(name + "@")]
+    if not found:
+        raise EngineError(f"The registry gave no digest for {remote}.", "Push it by hand to see.")
+    return str(found[0])
+
+
+def load_here(folder: Path, pin: Pin, store: Store) -> None:
+    """Load a release's image into the local engine out of the store."""
+    with Connections(folder, {}) as connections:
+        here = HostFacts(Host.parse("local://"))
+        _load(connections, replace(here, images=()), [pin], store)

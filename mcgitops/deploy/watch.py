@@ -1,0 +1,78 @@
+"""Waits until what was started on a host is healthy, or surely is not."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Sequence
+
+from mcgitops.commands import compose_host
+from mcgitops.commands.ssh import on_host
+from mcgitops.deploy.connection import Connections
+from mcgitops.errors import McgitopsError
+from mcgitops.facts import host as host_facts
+from mcgitops.plan.health import Health, judge
+from mcgitops.project.hosts import ContainerFact, Host, WantedService
+
+POLL = 0.3
+LOG_LINES = 12
+
+
+class Unhealthy(McgitopsError):
+    """A release did not become healthy on a host."""
+
+
+def await_health(
+    connections: Connections, host: Host, compose_project: str,
+    wanted: Iterable[WantedService], seconds: float, cancel: threading.Event | None = None,
+) -> tuple[ContainerFact, ...]:  # fmt: skip
+    """Poll until healthy. Raises `Unhealthy` when a service has failed, or after `seconds`."""
+    services = tuple(wanted)
+    end = time.monotonic() + seconds
+    while True:
+        done = connections.script(host, host_facts.containers_script(compose_project), check=False)
+        now, containers = host_facts.parse_containers(done.stdout)
+        found = judge(services, containers, now)
+        if found.state == "healthy":
+            return containers
+        late = time.monotonic() > end
+        if found.state == "failed" or late or (cancel is not None and cancel.is_set()):
+            said = "; ".join(_blocking(found)) or "its services did not start"
+            suffix = f" after {seconds:g} s" if late and found.state != "failed" else ""
+            raise Unhealthy(f"{said}{suffix}")
+        time.sleep(POLL)
+
+
+def _blocking(found: Health) -> tuple[str, ...]:
+    return tuple(
+        problem
+        for service in found.services
+        if service.state != "healthy"
+        for problem in service.problems or (f"{service.name} is not up yet",)
+    )
+
+
+def failing(wanted: Iterable[WantedService], containers: Sequence[ContainerFact], now: float
+            ) -> tuple[str, ...]:  # fmt: skip
+    """The services that are not well."""
+    found = judge(wanted, containers, now)
+    return tuple(service.name for service in found.services if service.state != "healthy")
+
+
+def last_lines(
+    connections: Connections, host: Host, folder: str, compose_project: str,
+    variables: Sequence[str], wanted: Sequence[WantedService],
+) -> list[str]:  # fmt: skip
+    """The last log lines of what is not well, for the error; none where they can't be had."""
+    try:
+        done = connections.script(host, host_facts.containers_script(compose_project), check=False)
+        now, containers = host_facts.parse_containers(done.stdout)
+        lines: list[str] = []
+        for service in failing(wanted, containers, now)[:3]:
+            argv = compose_host.logs(folder, compose_project, variables, service, LOG_LINES)
+            command = on_host(host.url, argv, connections.options)
+            answer = connections.execute(host, command, check=False, timeout=20)
+            lines += [f"{service}: {line}" for line in answer.stdout.splitlines()[-LOG_LINES:]]
+    except McgitopsError:
+        return []
+    return lines
