@@ -41,6 +41,9 @@ def make_report(
     name:       what the head is called, such as its branch.
     """
     evidence = Evidence(app)
+    for revision in (base, head):
+        if revision:
+            git.resolve(app.project.folder, revision)  # a typo is said before anything else
     after = evidence.commit(head) if head else evidence.working_tree()
     before = evidence.base(after.commit if head else "", base)
     if shown_head or name:
@@ -130,6 +133,12 @@ class Evidence:
         current = self._head_of(head) if head else self.git_head
         found = bases.wanted(folder, current, self.app.environ, given)
         chosen = bases.with_runs(folder, found, self._has_runs) if found else None
+        if chosen is None and given:
+            raise UsageError(
+                f"{given} has no runs in {self.stores[-1].url}, nor has any of the "
+                f"{bases.ANCESTORS} commits before it.",
+                "Train it, pull its runs, or name another revision.",
+            )
         if chosen is None:
             return None
         runs = self._with_plots(self._runs_of(chosen.commit))

@@ -17,9 +17,9 @@ UNSEEN = "\ufffd"
 MOST_MARKS = 3
 """Combining marks in a row that are kept; more of them paint over other lines."""
 
-_PLAIN = re.compile(r"[A-Za-z0-9]+(?:(?:[_./ -]|, )[A-Za-z0-9]+)*%?")
+_PLAIN = re.compile(r"[A-Za-z0-9]+(?:(?:[_./= -]|, )[A-Za-z0-9]+)*%?")
 _WORD = re.compile(
-    r"[=<>≤≥+·–]|\(?[+−]?(?:[<>∞][0-9.,]*|[A-Za-z0-9]+(?:[_./,'’-][A-Za-z0-9]+)*)%?\)?[,;:.]?"
+    r"[=<>≤≥+·–]|\(?[+−]?(?:[<>∞][0-9.,]*|[A-Za-z0-9]+(?:[_./,'’=-][A-Za-z0-9]+)*)%?\)?[,;:.]?"
 )
 _REFERENCE = re.compile(
     r"\bwww\.|\b[A-Za-z]+-\d|\b[0-9a-f]{7,64}\b|\b(?:https?|ftp|mailto|xmpp)\b", re.IGNORECASE
@@ -57,10 +57,7 @@ def prose(text: str, limit: int = 300) -> str:
     Never put it at the beginning of a line.
     """
     words = clean(text, limit).split()
-    return " ".join(
-        word if _WORD.fullmatch(word) and not _REFERENCE.search(word) else code(word, limit)
-        for word in words
-    )
+    return " ".join(_word(word, limit) for word in words)
 
 
 def code(text: str, limit: int = 80) -> str:
@@ -94,6 +91,13 @@ def mermaid(text: str, limit: int = 60) -> str:
     """For a quoted text within a Mermaid chart: letters, digits and a few harmless signs."""
     text = re.sub(r"[^\w .,:()/+-]", " ", clean(text, limit))
     return " ".join(text.split()) or "series"
+
+
+def _word(word: str, limit: int) -> str:
+    if _WORD.fullmatch(word) and not _REFERENCE.search(word):
+        return word
+    bare = word.rstrip(",;:.")
+    return code(bare, limit) + word[len(bare) :] if bare else code(word, limit)
 
 
 def _line(text: str, limit: int) -> str:
