@@ -27,6 +27,7 @@ from mcgitops.store.s3_url import BucketUrl, parse
 from mcgitops.store.threads import each
 
 if TYPE_CHECKING:
+    from botocore.config import _RetryDict
     from _typeshed import WriteableBuffer
     from types_boto3_s3 import S3Client
 
@@ -39,6 +40,7 @@ LARGE_AT_ONCE = 2  # multipart uploads at once, each with a few parts in memory
 MIDDLE_AT_ONCE = 4  # uploads between SMALL and PART at once
 PARTS_IN_MEMORY = 4
 RESUMES = 5  # of one download, without a byte of progress in between
+RETRIES: _RetryDict = {"mode": "standard", "total_max_attempts": 5}  # waits 7.5 s on average
 ABSENT = {"NoSuchKey", "404", "NotFound"}
 
 
@@ -252,11 +254,12 @@ def _connect(place: BucketUrl) -> S3Client:
     from mcgitops import __version__
 
     session = boto3.Session(profile_name=place.profile or None)
+    retries: _RetryDict = {"mode": "standard"} if os.environ.get("AWS_MAX_ATTEMPTS") else RETRIES
     config = Config(
         user_agent_extra=f"mcgitops/{__version__}",
         connect_timeout=10,
         read_timeout=60,
-        retries={"mode": "standard", "total_max_attempts": 6},
+        retries=retries,
         max_pool_connections=THREADS + LARGE_AT_ONCE * PARTS_IN_MEMORY,
         # Newer boto3 adds checksums that services other than AWS often don't know; content is
         # verified by its digest anyway.
