@@ -49,11 +49,12 @@ def head(folder: Path, ignoring: frozenset[str] = frozenset()) -> Head:
     prefix = (_git(folder, "rev-parse", "--show-prefix") or "") if changed and ignoring else ""
     ignored = tuple(prefix + path for path in ignoring)
     dirty = any(not any(path == i or path.startswith(i + "/") for i in ignored) for path in changed)
-    shown = _git(folder, "rev-list", "--max-count=1", "--parents", commit) or commit
-    tree = _git(folder, "rev-parse", f"{commit}^{{tree}}") or ""
-    return Head(
-        commit, tree, "" if branch == "(detached)" else branch, dirty, tuple(shown.split()[1:])
-    )
+    # The commit itself names its parents in a shallow clone too, where rev-list knows none.
+    shown = (_git(folder, "cat-file", "commit", commit) or "").partition("\n\n")[0]
+    fields = [line.split(" ", 1) for line in shown.splitlines() if " " in line]
+    parents = tuple(value for name, value in fields if name == "parent")
+    tree = next((value for name, value in fields if name == "tree"), "")
+    return Head(commit, tree, "" if branch == "(detached)" else branch, dirty, parents)
 
 
 def resolve(folder: Path, revision: str) -> str:
