@@ -32,7 +32,10 @@ else:
 
 
 class _Loader(_SafeLoader):
-    """Safe, reads `1e-3` as the number that everybody means, and notices duplicate keys."""
+    """Safe, reads `1e-3` as the number that everybody means, and notices duplicate keys.
+
+    Without a sign (`12e5`) it stays text, as PyYAML writes it: it may be part of a hash.
+    """
 
     warnings: Warnings
 
@@ -48,7 +51,7 @@ class _Loader(_SafeLoader):
 
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+$"),
+    re.compile(r"^[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+][0-9]+$"),
     list("-+0123456789."),
 )
 
