@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from mcgitops.plan.model import RunPlan
     from mcgitops.project.model import Project
     from mcgitops.run.progress import Reporter
     from mcgitops.run.workspace import Workspace
+    from mcgitops.store.records import RunRecord
     from mcgitops.store.store import Store
 
 HEAD_SHA = "MCGITOPS_HEAD_SHA"
@@ -83,7 +85,23 @@ class App:
         """Who shows a training's progress: live on a terminal, plain lines elsewhere."""
         from mcgitops.run.progress import PlainReporter, TerminalReporter
 
-        return TerminalReporter() if self.is_terminal else PlainReporter(quiet=quiet)
+        if self.is_terminal:
+            return TerminalReporter()
+        if not self.environ.get("GITHUB_ACTIONS"):
+            return PlainReporter(quiet=quiet)
+        from mcgitops.forge import workflow
+
+        def failure(run: RunPlan, record: RunRecord) -> str:
+            tail = "\n".join(record.log_tail)
+            return workflow.annotation("error", tail, title=f"{run.label} {record.state}")
+
+        return PlainReporter(
+            group=workflow.group,
+            endgroup=workflow.endgroup,
+            untrusted=workflow.untrusted,
+            failure=failure,
+            quiet=quiet,
+        )
 
     @property
     def in_ci(self) -> bool:

@@ -112,9 +112,7 @@ def run(argv: list[str] | None = None) -> int:
     except click.ClickException as error:
         error.show()
         return 2
-    except click.Abort:
-        return 130
-    except KeyboardInterrupt:
+    except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted. Nothing half-done is left.", err=True)
         return 130
     except BrokenPipeError:  # the reader (such as head) went away

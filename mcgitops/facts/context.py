@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from mcgitops.facts.files import Skip, keep_all
 
@@ -38,7 +38,7 @@ def skip_ignored(context: Path, dockerfile: str = "Dockerfile") -> Skip:
     def skip(path: str, is_folder: bool) -> bool:
         if keep_all(path, is_folder):
             return True
-        if not matcher.matches(PurePosixPath(path)):
+        if not matcher.matches(path):  # type: ignore[arg-type]  # the stubs want a PathLike
             return False
         # an exception may bring back something below an excluded folder
         return not (is_folder and any(_reaches(e, path.split("/")) for e in exceptions))

@@ -295,11 +295,26 @@ def _plan_facts(facts: Facts, planned: Mapping[str, StagePlan]) -> dict[str, str
 
 
 def changed_facts(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """The names of facts that differ, those that cause others first."""
+    """What differs, in words; only causes where there are some, not what follows from them."""
     names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
-    causes = [n for n in names if not n.startswith(("run ", "definition of "))]
-    definitions = [n for n in names if n.startswith("definition of ")]
-    return causes or definitions or names
+
+    def rank(name: str) -> int:
+        if name == "outputs in the folder":
+            return 3
+        return 2 if name.startswith("run ") else 1 if name.startswith("definition of ") else 0
+
+    first = min(map(rank, names), default=0)
+    return [_changed(name, before.get(name), now.get(name)) for name in names if rank(name) == first]
+
+
+def _changed(name: str, before: str | None, now: str | None) -> str:
+    if before is None or now is None or before.startswith("sha256:") or len(before + now) > 120:
+        return name
+    if name.startswith("run "):
+        return f"{name} (it {now} now)"
+    if name.startswith("definition of ") or name == "outputs in the folder":
+        return name
+    return f"{name} ({before} → {now})"
 
 
 def all_reads(project: Project, stages: Sequence[str] = ()) -> tuple[Read, ...]:

@@ -161,7 +161,8 @@ def _follow(
             reporter.usage(run, usage)
             follower.join(SAMPLE_SECONDS)
             if cancel.is_set():
-                state = "interrupted"
+                # what it would still write is thrown away, so there is little to wait for
+                state, grace = "interrupted", min(grace, 1)
             elif limit is not None and time.monotonic() - began > limit:
                 state = "timed-out"
             else:

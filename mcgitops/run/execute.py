@@ -37,6 +37,7 @@ class Session:
     jobs: int
     keep_going: bool = False
     cancel: threading.Event = field(default_factory=threading.Event)
+    failing: threading.Event = field(default_factory=threading.Event)
     built: set[str] = field(default_factory=set)
     trained: list[RunRecord] = field(default_factory=list)
     failures: list[McgitopsError] = field(default_factory=list)
@@ -91,10 +92,8 @@ def execute_stages(session: Session, plan: Plan) -> None:
 def combined(failures: Sequence[McgitopsError]) -> McgitopsError:
     """One error for several failures; a training failure wins, since it decides the exit code."""
     chosen = next((f for f in failures if isinstance(f, TrainingFailed)), failures[0])
-    others = len(failures) - 1
-    if others:
-        texts = "\n".join(str(failure) for failure in failures)
-        return type(chosen)(texts) if isinstance(chosen, TrainingFailed) else chosen
+    if len(failures) > 1 and isinstance(chosen, TrainingFailed):
+        return TrainingFailed("\n".join(dict.fromkeys(str(failure) for failure in failures)))
     return chosen
 
 
@@ -178,9 +177,11 @@ def _build(session: Session, service: Service, stage: StagePlan) -> None:
 
 def _run(session: Session, service: Service, run: RunPlan) -> None:
     """One run: its commands in order, under the machine's lock for its fingerprint."""
-    if session.cancel.is_set():
-        raise Cancelled("Interrupted.")
     with session.slots, _exclusive(session.gpu, service.uses_gpu):
+        if session.cancel.is_set():
+            raise Cancelled("Interrupted.")
+        if session.failing.is_set() and not session.keep_going:
+            raise Cancelled(f"{run.label} was not started, since another run failed.")
         with lock(run, session):
             # another training on this machine may have made it while we waited
             there = lookup(session.workspace, run.stage, run.fingerprint)
@@ -194,9 +195,11 @@ def _run(session: Session, service: Service, run: RunPlan) -> None:
                         raise Cancelled("Interrupted.")
                     _run_command(session, service, run, command)
             except CommandFailed as error:
+                session.failing.set()
                 clean_up(session.workspace, service, run)
                 raise TrainingFailed(f"{run.label} could not be started.\n{error}") from None
             except BaseException:
+                session.failing.set()
                 clean_up(session.workspace, service, run)
                 raise
 

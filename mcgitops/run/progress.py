@@ -161,7 +161,11 @@ class PlainReporter:
         with self._lock:
             lines = self._lines.pop(run.fingerprint, [])
             self._print(summary(run, record))
-            if lines and not (self.quiet and record.state == "succeeded"):
+            if (
+                lines
+                and record.state != "interrupted"
+                and not (self.quiet and record.state == "succeeded")
+            ):
                 failed = record.state != "succeeded"
                 self._print("" if failed else self.group(f"log of {run.label}"))
                 self._print(self.untrusted("\n".join(lines)))
@@ -265,7 +269,7 @@ class TerminalReporter:
             self._running.pop(run.fingerprint, None)
             tail = self._tails.pop(run.fingerprint, deque())
         self._say(summary(run, record))
-        if record.state != "succeeded":
+        if record.state not in ("succeeded", "interrupted"):
             for text in tail:
                 self._say(f"    {text}")
         for warning in record.warnings:
