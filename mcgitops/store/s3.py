@@ -27,8 +27,8 @@ from mcgitops.store.s3_url import BucketUrl, parse
 from mcgitops.store.threads import each
 
 if TYPE_CHECKING:
-    from botocore.config import _RetryDict
     from _typeshed import WriteableBuffer
+    from botocore.config import _RetryDict
     from types_boto3_s3 import S3Client
 
 MIB = 1024 * 1024

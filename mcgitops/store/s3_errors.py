@@ -7,6 +7,8 @@ some services put the string that they signed, or the key's id, into it.
 from __future__ import annotations
 
 import re
+import time
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from mcgitops.errors import StoreError
@@ -55,6 +57,8 @@ _SERVICE: dict[str, tuple[str, str]] = {
         "Free some space there, then run the same again: what has arrived stays.",
     ),
 }
+_SKEWED = {"AccessDenied", "SignatureDoesNotMatch"}  # what some services say of a wrong clock
+SKEW_SECONDS = 300
 _SAME = {
     "403": "AccessDenied",
     "Forbidden": "AccessDenied",
@@ -148,7 +152,10 @@ def explain(error: Exception, action: str, place: BucketUrl, endpoint: str) -> S
         code = code_of(response)
         if region := _region_of(response):
             facts["region"] = f", {region}"
-        known = _SERVICE.get(_SAME.get(code, code))
+        code = _SAME.get(code, code)
+        if code in _SKEWED and abs(_skew(response)) > SKEW_SECONDS:
+            code = "RequestTimeTooSkewed"
+        known = _SERVICE.get(code)
         unknown = (f"the service said {_line(code)}: {_line(_message_of(response))}", "")
     else:
         name = type(error).__name__
@@ -166,6 +173,20 @@ def code_of(response: dict[str, Any]) -> str:
     """The error's code; the status where the service gave none (the answer to a HEAD)."""
     code = str(response.get("Error", {}).get("Code") or "")
     return code or str(response.get("ResponseMetadata", {}).get("HTTPStatusCode", "unknown"))
+
+
+def _skew(response: dict[str, Any]) -> float:
+    """By how many seconds this machine's clock is ahead of the service's, where it says its own."""
+    date = response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
+    try:
+        return now() - parsedate_to_datetime(date).timestamp()
+    except (TypeError, ValueError):
+        return 0.0
+
+
+def now() -> float:
+    """This machine's clock."""
+    return time.time()
 
 
 def _message_of(response: dict[str, Any]) -> str:
