@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mcgitops.errors import UsageError
+from mcgitops.errors import Problem, ProjectError, UsageError
 from mcgitops.facts.program import output
 from mcgitops.project.load import load
 from mcgitops.project.model import Project
@@ -50,7 +50,7 @@ def find_files(
 
 
 def config(project_folder: Path, files: Sequence[Path], *options: str) -> str:
-    """What `docker compose config` prints, all profiles on. Raises `UsageError` where it refuses."""
+    """What `docker compose config` prints, all profiles on. Raises `UsageError` if it refuses."""
     argv = ["docker", "compose", "--profile", "*"]
     for file in files:
         argv += ["--file", str(file)]
@@ -76,8 +76,11 @@ def _refused(stderr: str, files: Sequence[Path]) -> UsageError:
     said = lines[-1].strip() if lines else "it gave no reason"
     hint = "Correct the compose file; docker compose config shows the same."
     if cycle := re.search(r"dependency cycle detected: (.*)", said):
-        said = f"services wait for each other: {cycle[1]}"
+        first = cycle[1].split(" -> ")[0]
+        file, line = read_sources(files[0].parent, files).place("services", first, "depends_on")
+        message = f"services wait for each other: {cycle[1]}."
         hint = "Remove one of these depends_on."
+        return ProjectError([Problem(message, hint, file, line, first, "depends_on")])
     name = files[0].name if files else "compose file"
     # Compose names the file itself in some messages
     prefix = "" if name in said else f"{name}: "

@@ -65,7 +65,7 @@ def output(
 def missing_program(name: str) -> EngineError:
     """The error for a program that isn't installed, with how to get it."""
     hints = {
-        "docker": "Install Docker Engine with its compose and buildx plugins: docs.docker.com/engine.",
+        "docker": "Install Docker Engine with Compose and buildx: docs.docker.com/engine.",
         "git": "Install git.",
         "ssh": "Install an OpenSSH client.",
     }

@@ -88,7 +88,7 @@ def _service(
                     line,
                     name,
                     KEY,
-                )  # fmt: skip
+                )
             )
         if stage is not None:
             stage = _rebased(stage, name, sources, folder)
@@ -139,7 +139,10 @@ def _spec(
         return model.model_validate(value if value is not None else {})
     except ValidationError as error:
         problems.extend(
-            _problem(model, detail, sources, keys, service) for detail in error.errors()
+            _problem(model, detail, sources, keys, service)
+            for detail in error.errors()
+            # a list whose items were all refused isn't too short as well
+            if not (detail["type"] == "too_short" and detail["input"])
         )
         return None
 
@@ -185,6 +188,14 @@ def _problem(
         return Problem(
             f"{shown} is not a number.", "Write it as 0.005.", file, line, service, dotted
         )
+    if kind == "string_type":
+        text = as_text(detail["input"]) if isinstance(detail["input"], int | float) else "…"
+        hint = f"Write {text}s, or {text}m." if location[-1] == "timeout" else f'Write "{text}".'
+        return Problem(f"{shown} is not text.", hint, file, line, service, dotted)
+    if kind == "greater_than_equal":
+        least = (detail.get("ctx") or {}).get("ge", 0)
+        hint = f"Write a number from {least:g} on."
+        return Problem(f"{shown} is less than {least:g}.", hint, file, line, service, dotted)
     return Problem(f"{shown}: {detail['msg']}.", "", file, line, service, dotted)
 
 
@@ -257,7 +268,7 @@ def _misplaced(document: Mapping[str, Any], sources: Sources) -> list[Problem]:
                     source.line(KEY),
                     "",
                     KEY,
-                )  # fmt: skip
+                )
             )
     return problems
 
@@ -298,25 +309,68 @@ def _cross_checks(project: Project, sources: Sources) -> list[Problem]:
                         )
                     )
                 elif not _writable(project, service, path):
-                    top = path.split("/")[0]
-                    example = f"./{top}:/app/{top}" if "/" in path else "./out:/app/out"
-                    problems.append(
-                        Problem(
-                            f"{path} is in no folder that the service can write.",
-                            f"Add a volume such as {example}, or correct the path.",
-                            *where,
-                        )
-                    )
-                other = owners.setdefault(path, service.name)
-                if other != service.name:
-                    problems.append(
-                        Problem(
-                            f"{path} is declared by {other} too.",
-                            "Let each stage write its own files.",
-                            *where,
-                        )
-                    )
+                    problems.append(Problem(*_unwritable(project, service, path), *where))
+                problems.extend(_declared_twice(owners, path, service.name, where))
+        problems.extend(_check_inputs(project, service, sources))
         problems.extend(_check_select(project, service, sources))
+    problems.extend(_check_environments(project, sources))
+    return problems
+
+
+def _unwritable(project: Project, service: Service, path: str) -> tuple[str, str]:
+    """What is wrong with a declared path that the service can't write, and how to mend it."""
+    for mount in service.mounts:
+        source = project.relative(mount.source) if mount.kind == "bind" else None
+        if source is not None and is_within(path, source):
+            message = f"{path} is in ./{source}, which the service mounts read-only."
+            return message, "Take :ro off that volume, or correct the path."
+    top = path.split("/")[0]
+    example = f"./{top}:/app/{top}" if "/" in path else "./out:/app/out"
+    message = f"{path} is in no folder that the service can write."
+    return message, f"Add a volume such as {example}, or correct the path."
+
+
+def _declared_twice(
+    owners: dict[str, str], path: str, service: str, where: tuple[str, int | None, str, str]
+) -> list[Problem]:
+    """Two stages that write the same file, or one into the other's folder."""
+    for other, owner in owners.items():
+        if owner == service or not (is_within(path, other) or is_within(other, path)):
+            continue
+        message = f"{path} is declared by {owner} too"
+        message += "." if path == other else f", as {other}."
+        return [Problem(message, "Let each stage write its own files.", *where)]
+    owners[path] = service
+    return []
+
+
+def _check_inputs(project: Project, service: Service, sources: Sources) -> list[Problem]:
+    """Inputs that no bind mount holds: nothing would be there."""
+    mounted = [project.relative(mount.source) for mount in service.mounts if mount.kind == "bind"]
+    problems = []
+    for path in service.spec.inputs or ():
+        if not any(m is not None and (is_within(path, m) or is_within(m, path)) for m in mounted):
+            file, line = sources.place("services", service.name, KEY, "inputs")
+            message = f"{path} is in no folder that the service mounts."
+            hint = "Add a volume, or correct the path."
+            problems.append(Problem(message, hint, file, line, service.name, "inputs"))
+    return problems
+
+
+def _check_environments(project: Project, sources: Sources) -> list[Problem]:
+    """Services to deploy that aren't there, or are stages."""
+    names = [service.name for service in project.deployed]
+    problems = []
+    for environment, spec in project.spec.environments.items():
+        for name in spec.services or ():
+            if name in names:
+                continue
+            file, line = sources.place(KEY, "environments", environment, "services")
+            near = difflib.get_close_matches(name, names, n=1)
+            what = "a stage" if name in project.services else "no service"
+            hint = f"Did you mean {near[0]}?" if near else "Name services that are not stages."
+            key = f"{KEY}.environments.{environment}.services"
+            problems.append(Problem(f"{name} is {what}.", hint, file, line, "", key))
     return problems
 
 

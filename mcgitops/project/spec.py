@@ -7,6 +7,7 @@ errors; the hint with the nearest name is made in `mcgitops.project.problems`.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -104,6 +105,34 @@ class StageSpec(Spec):
     timeout: Annotated[str, Field(pattern=r"^(\d+(h|m|s))+$")] | None = Field(
         None, description="How long one run may take, such as `90m` or `1h30m`. Default: no limit."
     )
+
+    @field_validator("matrix", "replicates", mode="before")
+    @classmethod
+    def _values_are_single(cls, axes: object) -> object:
+        # before the union is tried, which would tell of each of its branches
+        for name, values in axes.items() if isinstance(axes, Mapping) else ():
+            for value in values if isinstance(values, list | tuple) else ():
+                if not isinstance(value, Scalar):
+                    raise ValueError(f"{name}: {value} is not one value. Write text or a number.")
+        return axes
+
+    @field_validator("select", mode="before")
+    @classmethod
+    def _select_is_one_of_two(cls, select: object) -> object:
+        # `{best: accuracy}` would pass as a variable named best as well
+        if select is None or isinstance(select, BestBy):
+            return select
+        if not isinstance(select, Mapping) or not select:
+            raise ValueError(f"{select!r} selects nothing. Write {{SEED: 0}} or {{best: METRIC}}.")
+        if set(select) == {"best"}:
+            metric = select["best"]
+            if not isinstance(metric, str) or not metric.strip():
+                raise ValueError("best names no metric. Write {best: METRIC}.")
+            return BestBy(best=metric)
+        for name, value in select.items():
+            if not isinstance(value, Scalar):
+                raise ValueError(f"{name}: {value} is not one value. Write text or a number.")
+        return select
 
     @field_validator("params", "metrics", "plots", "outputs", "inputs")
     @classmethod
