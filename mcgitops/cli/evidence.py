@@ -221,7 +221,7 @@ class Evidence:
 
         views = list(views)
         first = {view.stage: view for view in reversed(views) if view.state == "succeeded"}
-        first |= {view.stage: view for view in views if view.selected}
+        first |= {view.stage: view for view in views if view.selected and view.state == "succeeded"}
         found = []
         for view in views:
             if view is first.get(view.stage):

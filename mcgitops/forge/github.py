@@ -129,6 +129,11 @@ class GitHub:
         with _answers(f"comparing {sha[:7]} with {branch}"):
             return self._repository.compare(branch, sha).status in ("behind", "identical")
 
+    def merge_base(self, base: str, head: str) -> str:
+        """The commit at which two revisions parted."""
+        with _answers(f"comparing {head[:7]} with {base}"):
+            return self._repository.compare(base, head).merge_base_commit.sha
+
     def pulls_of(self, sha: str) -> tuple[int, ...]:
         """The open pull requests that a commit is the head of, oldest first."""
         with _answers(f"the pull requests of {sha[:7]}"):

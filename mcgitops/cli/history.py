@@ -1,0 +1,109 @@
+"""Makes enough of git's history known for a job: CI checks out one commit and nothing before it.
+
+Asked in this order: what is here, then the remote (a short fetch of commits), then the forge's API,
+which answers even where the checkout left no credentials for git.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mcgitops.cli import bases
+from mcgitops.cli.app import App
+from mcgitops.errors import UsageError
+from mcgitops.facts import git
+from mcgitops.facts.program import output
+from mcgitops.forge.event import Event, PullRequest, Push, Tag
+
+if TYPE_CHECKING:
+    from mcgitops.forge.github import GitHub
+
+DEPTH = bases.ANCESTORS
+
+
+def base_for(app: App, github: GitHub, event: Event) -> str:
+    """The base's commit where git alone can't tell it; `""` where it can."""
+    folder = app.project.folder
+    if not is_shallow(folder):
+        return ""
+    head = git.head(folder)
+    target = _target(event)
+    if len(head.parents) > 1 or not target or _is(event, target):
+        # A merge with the base, or the base's own branch: the first parent is known. Its ancestors
+        # matter only where it has no runs of its own.
+        if head.parents:
+            _fetch(app, head.parents[0])
+        return ""
+    tracking = f"refs/remotes/origin/{target}"
+    if _fetch(app, head.commit, f"+refs/heads/{target}:{tracking}") and git.merge_base(
+        folder, head.commit, tracking
+    ):
+        return ""
+    return _merge_base(github, target, head.commit)
+
+
+def require_branch(app: App, github: GitHub, tag: Tag) -> None:
+    """Raise unless a tag's commit is on the default branch."""
+    from mcgitops.forge.github import ForgeError
+
+    folder = app.project.folder
+    branch = tag.default_branch or (git.default_branch(folder) or "").removeprefix("origin/")
+    hint = "Merge it first, or allow it: --any-branch (the action's input any-branch: true)."
+    try:
+        branch = branch or github.default_branch()
+        there = _is_ancestor(app, tag.sha, branch) or github.is_on_branch(tag.sha, branch)
+    except ForgeError as error:
+        raise UsageError(
+            f"It can't be told whether {tag.name} is on the default branch: {error.message}",
+            "Check out with fetch-depth: 0, give the token contents: read, or pass --any-branch.",
+        ) from None
+    if not there:
+        raise UsageError(
+            f"{tag.name} is not deployed: its commit {tag.sha[:12]} is not on {branch}.", hint
+        )
+
+
+def is_shallow(folder: Path) -> bool:
+    """Whether commits are missing from this clone."""
+    done = output(("git", "rev-parse", "--is-shallow-repository"), folder, check=False)
+    return done.stdout.strip() == "true"
+
+
+def _target(event: Event) -> str:
+    if isinstance(event, PullRequest):
+        return event.base_ref
+    return event.default_branch if isinstance(event, Push) else ""
+
+
+def _is(event: Event, target: str) -> bool:
+    return isinstance(event, Push) and event.branch == target
+
+
+def _fetch(app: App, *refs: str) -> bool:
+    """Fetch commits or branches with some of their ancestors; False where the remote says no."""
+    done = output(
+        ("git", "fetch", "--quiet", "--no-tags", f"--depth={DEPTH}", "origin", *refs),
+        app.project.folder,
+        env={"GIT_TERMINAL_PROMPT": "0"},
+        check=False,
+    )
+    return done.code == 0
+
+
+def _merge_base(github: GitHub, target: str, sha: str) -> str:
+    from mcgitops.forge.github import ForgeError
+
+    try:
+        return github.merge_base(target, sha)
+    except ForgeError:
+        return ""
+
+
+def _is_ancestor(app: App, sha: str, branch: str) -> bool:
+    folder = app.project.folder
+    return any(
+        git.merge_base(folder, sha, name) == sha
+        for name in (f"origin/{branch}", branch)
+        if branch and git.exists(folder, name)
+    )
