@@ -54,8 +54,8 @@ def _release_and_deploy(app: App, release: str, environments: list[str]) -> list
             continue
         from mcgitops.deploy.rollout import plan_rollouts
 
-        commands = plan_rollouts(app.project, app.store, environment, record)
-        found.append(Section(f"deploy {environment}", f"release {release}", tuple(commands)))
+        rollout = plan_rollouts(app.project, app.store, environment, release, app.environ)
+        found.append(Section(f"deploy {environment}", f"release {release}", rollout.commands))
     return found
 
 

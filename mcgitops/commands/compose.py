@@ -18,28 +18,27 @@ def compose(
 
 
 def run_detached(
-    project_name: str, files: tuple[str, ...], service: str, container: str, *, reason: str = ""
+    project_name: str,
+    files: tuple[str, ...],
+    service: str,
+    container: str,
+    *,
+    with_dependencies: bool = False,
+    reason: str = "",
 ) -> Command:
-    """Start a stage's container and return at once; `mcgitops step collect` follows it."""
+    """Start a stage's container and return at once; `mcgitops step collect` follows it.
+
+    with_dependencies: start what it depends on first, and wait for its conditions.
+    """
+    options = () if with_dependencies else ("--no-deps",)
     return compose(
-        "run", "--detach", "--no-deps", "--name", container, service,
+        "run", "--detach", *options, "--name", container, service,
         project_name=project_name, files=files, reason=reason,
     )  # fmt: skip
 
 
-def up_companions(
+def build_services(
     project_name: str, files: tuple[str, ...], services: tuple[str, ...], *, reason: str = ""
 ) -> Command:
-    """Start the ordinary services that a stage needs, and wait until they are healthy."""
-    return compose(
-        "up", "--detach", "--wait", "--no-deps", "--no-build", *services,
-        project_name=project_name, files=files, reason=reason,
-    )  # fmt: skip
-
-
-def down(project_name: str, files: tuple[str, ...], *, reason: str = "") -> Command:
-    """Remove everything of a run's own project: containers, networks, volumes."""
-    return compose(
-        "down", "--volumes", "--remove-orphans", "--timeout", "10",
-        project_name=project_name, files=files, reason=reason,
-    )  # fmt: skip
+    """Build the images of services that run along with a stage."""
+    return compose("build", *services, project_name=project_name, files=files, reason=reason)

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mcgitops.plan.model import Facts
-from mcgitops.plan.reads import is_data, reads
+from mcgitops.plan.reads import is_data, reads, service_reads
 from mcgitops.project.model import Combination, Project, Service
 
 FORMAT = 1
@@ -34,6 +34,9 @@ _BUILD_VOLATILE = frozenset(
      "secrets", "ssh", "labels", "provenance", "sbom"}
 )  # fmt: skip
 
+# keys of a companion whose values hold this machine's paths
+_ABSOLUTE = frozenset({"build", "volumes", "develop", "ports", "profiles"})
+
 
 def digest(value: Any) -> str:
     """`sha256:…` of a value's canonical JSON."""
@@ -47,7 +50,7 @@ def build_facts(project: Project, stage: Service, facts: Facts) -> dict[str, str
     if build is None:
         return {"image": stage.image}
     result = {"build": digest({k: v for k, v in build.items() if k not in _BUILD_VOLATILE})}
-    for read in reads(project, stage):
+    for read in service_reads(project, stage):
         if read.kind in ("context", "dockerfile"):
             result[read.name] = facts.trees[read].digest
     if secrets := build.get("secrets"):
@@ -110,9 +113,10 @@ def run_facts(
     if stage.spec.inputs is not None:
         result["inputs"] = digest(sorted(stage.spec.inputs))
     for service in project.companions(stage):
-        result[f"service {service.name}"] = digest(
-            {k: v for k, v in service.definition.items() if k not in ("build", "volumes")}
-        )
+        definition = {k: v for k, v in service.definition.items() if k not in _ABSOLUTE}
+        own_build = {k: v for k, v in (service.build or {}).items() if k not in _BUILD_VOLATILE}
+        mounts_ = [[m.target, project.relative(m.source) or m.source] for m in service.mounts]
+        result[f"service {service.name}"] = digest([definition, own_build, mounts_])
     return result
 
 

@@ -15,7 +15,7 @@ import yaml
 
 from mcgitops.plan.model import RunPlan
 from mcgitops.project.load import writable_mount
-from mcgitops.project.model import Mount, Project, Service, is_within, normalised
+from mcgitops.project.model import Project, Service, normalised
 
 RUN_FOLDER = ".mcgitops/run"
 
@@ -27,6 +27,7 @@ class RunVolume:
     seeded: whether it starts with what the folder holds (the declared inputs, or all).
     """
 
+    service: str
     name: str
     key: str
     source: str  # absolute path that it stands for
@@ -59,10 +60,10 @@ def compose_files(project: Project, run: RunPlan) -> tuple[str, ...]:
 def volumes(
     project: Project, stage: Service, run: RunPlan, *, engine_is_remote: bool
 ) -> tuple[RunVolume, ...]:
-    """The bind mounts that become volumes of the run.
+    """The bind mounts that become volumes of the run, its companions' included.
 
-    Always those that hold outputs; with `inputs:`, or an engine that doesn't see our files, every
-    bind mount of the project folder.
+    Always the writable ones of the project folder, so that runs side by side don't meet; with
+    `inputs:`, or an engine that doesn't see our files, every bind mount of the project folder.
     """
     outputs = {
         mount.target
@@ -70,22 +71,24 @@ def volumes(
         if (mount := writable_mount(project, stage, path)) is not None
     }
     result = []
-    for number, mount in enumerate(stage.mounts):
-        if mount.kind != "bind":
-            continue
-        inside = project.relative(mount.source) is not None
-        narrowed = stage.spec.inputs is not None or engine_is_remote
-        if mount.target in outputs or (inside and (narrowed or not mount.read_only)):
-            result.append(
-                RunVolume(
-                    name=f"{project_name(project, run)}-{number}",
-                    key=f"run-{number}",
-                    source=mount.source,
-                    target=mount.target,
-                    read_only=mount.read_only,
-                    holds_outputs=mount.target in outputs,
+    for service in (stage, *project.companions(stage)):
+        narrowed = service is stage and stage.spec.inputs is not None
+        for number, mount in enumerate(service.mounts):
+            if mount.kind != "bind" or project.relative(mount.source) is None:
+                continue
+            if engine_is_remote or narrowed or not mount.read_only:
+                key = f"run-{service.name}-{number}"
+                result.append(
+                    RunVolume(
+                        service=service.name,
+                        name=f"{project_name(project, run)}-{service.name}-{number}",
+                        key=key,
+                        source=mount.source,
+                        target=mount.target,
+                        read_only=mount.read_only,
+                        holds_outputs=service is stage and mount.target in outputs,
+                    )
                 )
-            )
     return tuple(result)
 
 
@@ -111,6 +114,11 @@ class _Override(list[Any]):
     """Replaces a list of the first file instead of appending to it."""
 
 
+class _OverrideMapping(dict[str, Any]):
+    """Replaces a mapping of the first file instead of merging with it."""
+
+
+_Dumper.add_representer(_OverrideMapping, lambda d, v: d.represent_mapping("!override", dict(v)))
 _Dumper.add_representer(_Reset, lambda d, _: d.represent_scalar("!reset", "null"))
 _Dumper.add_representer(_Override, lambda d, v: d.represent_sequence("!override", list(v)))
 
@@ -124,12 +132,9 @@ def override(
     owner: str = "",
 ) -> str:
     """The YAML text of the run's second compose file."""
-    replaced = {
-        volume.target: volume
-        for volume in volumes(project, stage, run, engine_is_remote=engine_is_remote)
-    }
-    service: dict[str, Any] = {
-        "container_name": _Reset(),
+    replaced = volumes(project, stage, run, engine_is_remote=engine_is_remote)
+    companions = project.companions(stage)
+    service = _common(stage, replaced, frozenset(c.name for c in companions)) | {
         "restart": "no",
         "environment": _escaped(run.combination.variables),
         "labels": {
@@ -141,20 +146,42 @@ def override(
     }
     if stage.build is not None:
         service |= {"image": run.image, "build": _Reset(), "pull_policy": "never"}
-    if replaced:
-        service["volumes"] = _Override(
-            _volume_entry(replaced[mount.target]) if mount.target in replaced else _entry(raw)
-            for mount, raw in zip(stage.mounts, stage.definition["volumes"], strict=True)
-        )
     if needs_no_network_of_its_own(project, stage):
         # spares the engine a network, which it has only some thirty of, and the time to make it
         service |= {"networks": _Reset(), "network_mode": "bridge"}
     document: dict[str, Any] = {"services": {run.stage: service}}
+    for companion in companions:
+        own = _common(companion, replaced, frozenset(c.name for c in companions))
+        if companion.build is not None and not companion.image:
+            # a name that the runs share: their own project's name would make an image each
+            own["image"] = f"mcgitops/{project.name}-{companion.name.lower()}"
+        document["services"][companion.name] = own
     if replaced:
         document["volumes"] = {
-            volume.key: {"name": volume.name, "external": True} for volume in replaced.values()
+            volume.key: {"name": volume.name, "external": True} for volume in replaced
         }
     return yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+
+
+def _common(
+    service: Service, replaced: tuple[RunVolume, ...], companions: frozenset[str]
+) -> dict[str, Any]:
+    """What every service of a run loses: fixed names, ports of the host, foreign dependencies."""
+    result: dict[str, Any] = {"container_name": _Reset(), "ports": _Reset()}
+    if service.depends_on:
+        kept = {
+            name: {"condition": condition}
+            for name, condition in service.depends_on.items()
+            if name in companions
+        }
+        result["depends_on"] = _OverrideMapping(kept) if kept else _Reset()
+    own = {volume.target: volume for volume in replaced if volume.service == service.name}
+    if own:
+        result["volumes"] = _Override(
+            _volume_entry(own[mount.target]) if mount.target in own else _escaped(raw)
+            for mount, raw in zip(service.mounts, service.definition["volumes"], strict=True)
+        )
+    return result
 
 
 def needs_no_network_of_its_own(project: Project, stage: Service) -> bool:
@@ -184,11 +211,6 @@ def _volume_entry(volume: RunVolume) -> dict[str, Any]:
     return entry
 
 
-def _entry(raw: Mapping[str, Any]) -> dict[str, Any]:
-    result: dict[str, Any] = _escaped(raw)
-    return result
-
-
 def _escaped(value: Any) -> Any:
     """`$` doubled again, since Compose interpolates this file too."""
     if isinstance(value, str):
@@ -198,14 +220,3 @@ def _escaped(value: Any) -> Any:
     if isinstance(value, list):
         return [_escaped(item) for item in value]
     return value
-
-
-def seed_skips(project: Project, volume: RunVolume) -> frozenset[str]:
-    """Project-relative paths that don't go into a volume: what stages produce."""
-    base = project.relative(volume.source)
-    return frozenset(p for p in project.produced() if base is None or is_within(p, base))
-
-
-def mount_of(stage: Service, target: str) -> Mount:
-    """The stage's mount at a target."""
-    return next(mount for mount in stage.mounts if mount.target == target)

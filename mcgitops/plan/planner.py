@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from mcgitops.commands.build import buildx_build
 from mcgitops.commands.command import Command
-from mcgitops.commands.compose import run_detached, up_companions
+from mcgitops.commands.compose import build_services, run_detached
 from mcgitops.commands.ours import verb
 from mcgitops.plan.fingerprint import content_digest, fingerprint, image_tag, run_facts
 from mcgitops.plan.model import (
@@ -142,13 +142,18 @@ def _with_commands(project: Project, stage: Service, run: RunPlan) -> RunPlan:
     commands: list[Command] = [
         verb("step", "prepare", run.stage, run.id, reason="its volumes, with what it reads")
     ]
-    companions = tuple(service.name for service in project.companions(stage))
-    if companions:
-        commands.append(
-            up_companions(name, files, companions, reason=f"{run.stage} depends on them")
-        )
+    companions = project.companions(stage)
+    if built := tuple(service.name for service in companions if service.build is not None):
+        commands.append(build_services(name, files, built, reason=f"{run.stage} depends on them"))
     commands += [
-        run_detached(name, files, run.stage, container_name(project, run), reason=run.reason),
+        run_detached(
+            name,
+            files,
+            run.stage,
+            container_name(project, run),
+            with_dependencies=bool(companions),
+            reason=run.reason,
+        ),
         verb("step", "collect", run.stage, run.id, reason="follow it, take what it made, publish"),
     ]
     return replace(run, commands=tuple(commands))
@@ -304,7 +309,9 @@ def changed_facts(before: Mapping[str, str], now: Mapping[str, str]) -> list[str
         return 2 if name.startswith("run ") else 1 if name.startswith("definition of ") else 0
 
     first = min(map(rank, names), default=0)
-    return [_changed(name, before.get(name), now.get(name)) for name in names if rank(name) == first]
+    return [
+        _changed(name, before.get(name), now.get(name)) for name in names if rank(name) == first
+    ]
 
 
 def _changed(name: str, before: str | None, now: str | None) -> str:

@@ -12,25 +12,34 @@ _DOORS = ("/var/run", "/run", "/dev", "/proc", "/sys", "/etc/localtime", "/etc/t
 
 
 def reads(project: Project, stage: Service) -> tuple[Read, ...]:
-    """Everything whose content is part of the stage's fingerprint, each once."""
-    produced = project.produced()
+    """Everything whose content is part of the stage's fingerprint, each once.
+
+    The ordinary services that run along with it count as well: a database's seed decides too.
+    """
     found: dict[str, Read] = {}
-
-    def add(read: Read) -> None:
-        found.setdefault(read.name, read)
-
     for path in stage.spec.params:
-        add(Read(path, str(project.folder / path), "params"))
-    if stage.build is not None:
-        for read in _build_reads(project, stage, produced):
-            add(read)
-    for mount in stage.mounts:
-        if is_data(project, mount):
-            add(_mount_read(project, stage, mount, produced))
-    for name, config in _configs(project, stage).items():
-        if file := config.get("file"):
-            add(Read(f"config {name}", str(file), "config"))
+        found.setdefault(path, Read(path, str(project.folder / path), "params"))
+    for service in (stage, *project.companions(stage)):
+        for read in service_reads(project, service):
+            found.setdefault(read.name, read)
     return tuple(found.values())
+
+
+def service_reads(project: Project, service: Service) -> tuple[Read, ...]:
+    """What one service's build and container read."""
+    produced = project.produced()
+    found = _build_reads(project, service, produced) if service.build is not None else []
+    found += [
+        _mount_read(project, service, mount, produced)
+        for mount in service.mounts
+        if is_data(project, mount)
+    ]
+    found += [
+        Read(f"config {name}", str(config["file"]), "config")
+        for name, config in _configs(project, service).items()
+        if config.get("file")
+    ]
+    return tuple(found)
 
 
 def is_data(project: Project, mount: Mount) -> bool:
@@ -89,8 +98,8 @@ def _build_reads(project: Project, stage: Service, produced: frozenset[str]) -> 
 def _mount_read(project: Project, stage: Service, mount: Mount, produced: frozenset[str]) -> Read:
     name = project.relative(mount.source) or mount.source
     only: frozenset[str] | None = None
-    if stage.spec.inputs is not None:
-        inputs = frozenset(stage.spec.inputs)
+    if stage.stage is not None and stage.stage.inputs is not None:
+        inputs = frozenset(stage.stage.inputs)
         base = project.relative(mount.source)
         only = below(project, mount.source, inputs)
         if base is not None and any(is_within(base, path) for path in inputs):

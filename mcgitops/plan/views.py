@@ -67,21 +67,22 @@ def to_text(plan: Plan, *, verbose: bool = True) -> str:
     names = [*(s.name for s in plan.stages), *(s.name for s in plan.sections)]
     width = max(map(len, names), default=0) + 2
 
-    def numbered(commands: tuple[Command, ...]) -> None:
+    def numbered(commands: tuple[Command, ...], reason: str) -> None:
         nonlocal number
         for command in commands:
             number += 1
-            lines.append(f"{number:>3}  {command.shell_line()}")
+            why = f"  # {_comment(command.reason)}" if command.reason not in ("", reason) else ""
+            lines.append(f"{number:>3}  {command.shell_line()}{why}")
 
     for stage in plan.stages:
         lines.append(f"{stage.name:<{width}}{_state(stage):<9} {stage.reason}".rstrip())
-        numbered(stage.commands)
+        numbered(stage.commands, stage.reason)
         hint = _duration_hint(stage.runs)
         if hint:
             lines.append(f"     {hint}")
     for section in plan.sections:
         lines.append(f"{section.name:<{width}}{section.reason}".rstrip())
-        numbered(section.commands)
+        numbered(section.commands, section.reason)
     lines.append("")
     for warning in plan.warnings:
         lines.append(f"warning: {warning}")

@@ -61,12 +61,14 @@ def prepare(
         "mcgitops.project": project.name,
         "mcgitops.run": run.fingerprint,
     }
-    engine.make_volumes(
-        run.image,
-        {volume.name: volume.target for volume in made},
-        (_seed(workspace, stage, volume, upstream) for volume in made),
-        labels,
-    )
+    for service in dict.fromkeys(volume.service for volume in made):
+        own = [volume for volume in made if volume.service == service]
+        engine.make_volumes(
+            run.image,
+            {volume.name: volume.target for volume in own},
+            (_seed(workspace, stage, volume, upstream) for volume in own),
+            labels,
+        )
 
 
 def wait_for_others(workspace: Workspace, run: RunPlan, reporter: Reporter) -> None:
