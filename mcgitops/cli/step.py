@@ -85,3 +85,31 @@ def finish(app: App, stages: tuple[str, ...]) -> int:
     for path in aside:
         click.echo(f"{path} was not in the store; it is kept in .mcgitops/replaced/.", err=True)
     return 0
+
+
+def _rollout_step(name: str, about: str) -> None:
+    """Add one step of an exported rollout: each acts on one host of one environment."""
+
+    @command.command(name=name, help=about)
+    @click.argument("environment")
+    @click.option("--release", default="", metavar="NAME")
+    @click.option("--current", is_flag=True, help="The release that is current on the host.")
+    @click.option("--host", "url", required=True, metavar="URL")
+    @click.pass_obj
+    def step(app: App, environment: str, release: str, current: bool, url: str) -> int:
+        from mcgitops.deploy.steps import Steps
+
+        if bool(release) == current:
+            raise click.UsageError("Give one of --release and --current.")
+        # the script that called us is what the lock belongs to
+        Steps(app.project, app.store, environment, url, app.environ).run(
+            name, release, os.getppid()
+        )
+        return 0
+
+
+_rollout_step("lock", "Lock a host for a rollout.")
+_rollout_step("ship", "Bring the images that a host lacks.")
+_rollout_step("place", "Write a release folder on a host.")
+_rollout_step("healthy", "Wait until what a host was given is healthy.")
+_rollout_step("unlock", "Give a host's lock back.")

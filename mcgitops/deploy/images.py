@@ -283,3 +283,8 @@ def _add_object(archive: tarfile.TarFile, store: Store, digest: str, folder: Pat
     finally:
         copy.unlink()
     return member.size
+
+
+def megabytes(size: int) -> str:
+    """Bytes for people, in decimal megabytes."""
+    return f"{size / 1e6:.1f} MB" if size < 99.95e6 else f"{size / 1e6:.0f} MB"

@@ -149,13 +149,14 @@ class HostLock:
 
     def __init__(
         self, connections: Connections, host: Host, root: str, owner: Owner,
-        say: Callable[[str], None] = lambda _: None,
+        say: Callable[[str], None] = lambda _: None, *, lease: int = LEASE,
     ) -> None:  # fmt: skip
         self._connections = connections
         self._host = host
         self._root = root
         self._owner = owner
         self._say = say
+        self._lease = lease
         self._stop = threading.Event()
         self._beat: threading.Thread | None = None
         self.lost = False
@@ -173,12 +174,19 @@ class HostLock:
         self.release()
 
     def acquire(self) -> None:
+        """Take the lock, and renew it until it is released."""
+        self.take()
+        self._beat = threading.Thread(target=self._renew, daemon=True)
+        self._beat.start()
+
+    def take(self) -> None:
         """Take the lock. One that isn't renewed runs out, and is waited for; else `Locked`."""
         seen: dict[str, float] = {}
         said = False
         while (held := self._take()) is not None:
             known = seen.setdefault(held.token, held.expires)
-            if held.expires > known:  # its owner is alive and at work
+            # renewed: its owner is alive and at work. A script's lease is too long to wait for.
+            if held.expires > known or held.token.startswith("script-"):
                 raise Locked(
                     f"{self._host.label} is locked by {held.owner}: {held.reason}.",
                     "Wait until that is done, then run the same again.",
@@ -190,8 +198,6 @@ class HostLock:
                 )
                 said = True
             time.sleep(1)
-        self._beat = threading.Thread(target=self._renew, daemon=True)
-        self._beat.start()
 
     def check(self) -> None:
         """Raise `LockLost` where the lock is no longer ours."""
@@ -218,7 +224,7 @@ class HostLock:
         """None where the lock is ours now, else who holds it."""
         dead = ""
         while True:
-            text = acquire_script(self._root, self._owner, LEASE, dead)
+            text = acquire_script(self._root, self._owner, self._lease, dead)
             done = self._connections.script(self._host, text, check=False)
             if done.code == 0:
                 return None
@@ -237,7 +243,7 @@ class HostLock:
     def _renew(self) -> None:
         while not self._stop.wait(BEAT):
             try:
-                text = acquire_script(self._root, self._owner, LEASE)
+                text = acquire_script(self._root, self._owner, self._lease)
                 done = self._connections.script(self._host, text, check=False)
             except McgitopsError:
                 continue  # the next step on this host will say so

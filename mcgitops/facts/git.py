@@ -124,3 +124,8 @@ def changed_between(folder: Path, a: str, b: str) -> list[str]:
     if shown is None:
         raise EngineError(f"git could not compare {a[:12]} and {b[:12]}.")
     return [path for path in shown.split("\0") if path]
+
+
+def tags_at_head(folder: Path) -> list[str]:
+    """The tags that point to the checked-out commit."""
+    return (_git(folder, "tag", "--points-at", "HEAD") or "").split()

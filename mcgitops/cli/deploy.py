@@ -1,0 +1,131 @@
+"""`mcgitops deploy`."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import click
+
+from mcgitops.cli.app import App
+from mcgitops.errors import UsageError
+
+
+@click.command(name="deploy")
+@click.argument("environment", required=False, metavar="[ENV]")
+@click.option(
+    "--release", "release", metavar="NAME",
+    help="The release. Default: the one of HEAD that the environment's trigger names.",
+)  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Look at the hosts and print the commands only.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result, or the plan, as JSON.")
+@click.pass_obj
+def command(
+    app: App, environment: str | None, release: str | None, dry_run: bool, as_json: bool
+) -> None:
+    """Take a release to the hosts of an environment.
+
+    All hosts run the release and are healthy afterwards (exit 0), or all run what they ran before
+    (exit 5). A host that can't be reached or brought back is named (exit 6); the next deploy
+    finishes the job. ENV can be left out where the file names only one.
+    """
+    from mcgitops.deploy.execution import NeedsAttention, RolledBack
+    from mcgitops.deploy.rollout import deploy, plan_rollouts
+
+    name = _environment(app, environment)
+    wanted = release or default_release(app, name)
+    if dry_run:
+        rollout = plan_rollouts(app.project, app.store, name, wanted, app.environ)
+        if as_json:
+            from mcgitops.deploy.views import rollout_json
+
+            click.echo(json.dumps(rollout_json(rollout), indent=2))
+        else:
+            from mcgitops.deploy.views import rollout_text
+
+            click.echo(rollout_text(rollout))
+        return
+    try:
+        with _ended_politely():
+            report = deploy(
+                app.project, app.store, name, wanted, app.environ,
+                say=lambda line: click.echo(line, err=True),
+            )  # fmt: skip
+    except (RolledBack, NeedsAttention) as error:
+        if as_json:
+            click.echo(json.dumps(error.report.to_json(), indent=2))
+        raise
+    if as_json:
+        click.echo(json.dumps(report.to_json(), indent=2))
+        return
+    hosts = ", ".join(one.host for one in report.hosts.values())
+    if all(one.outcome == "nothing to do" for one in report.hosts.values()):
+        click.echo(f"Nothing to do: {name} runs {wanted} on {hosts}, healthy.")
+    else:
+        click.echo(f"{name} runs {wanted} on {hosts}.")
+
+
+def _environment(app: App, name: str | None) -> str:
+    known = sorted(app.project.spec.environments)
+    if name is not None:
+        from mcgitops.deploy.target import environment_of
+
+        environment_of(app.project, name)
+        return name
+    if len(known) == 1:
+        return known[0]
+    if not known:
+        raise UsageError(
+            "The compose file names no environment.",
+            "Add x-mcgitops.environments with hosts, such as ssh://deploy@example.com.",
+        )
+    raise UsageError("Which environment?", f"Name one of {', '.join(known)}.")
+
+
+def default_release(app: App, environment: str) -> str:
+    """The release of HEAD that the environment's trigger names. Raises where that isn't one."""
+    import fnmatch
+
+    from mcgitops.deploy.names import branch_release
+    from mcgitops.facts import git
+
+    trigger = app.project.spec.environments[environment].trigger
+    hint = f"Name a release: mcgitops deploy {environment} --release NAME."
+    if trigger is None:
+        raise UsageError(f"{environment} has no trigger to take a release from.", hint)
+    head = git.head(app.folder)
+    if trigger.branch is not None:
+        if not head.branch or not fnmatch.fnmatchcase(head.branch, trigger.branch):
+            raise UsageError(
+                f"{environment} takes releases of {trigger.branch}, and this is "
+                f"{head.branch or 'no branch'}.",
+                hint,
+            )
+        return branch_release(head.branch, head.commit)
+    found = [tag for tag in git.tags_at_head(app.folder)
+             if fnmatch.fnmatchcase(tag, trigger.tag or "")]  # fmt: skip
+    if len(found) != 1:
+        said = f"has {' and '.join(found)}" if found else f"has no tag like {trigger.tag}"
+        raise UsageError(f"HEAD {said}.", hint)
+    return found[0]
+
+
+@contextmanager
+def _ended_politely() -> Iterator[None]:
+    """A CI that cancels sends SIGTERM: go back as for Ctrl-C."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, interrupt)
+    except ValueError:  # not the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

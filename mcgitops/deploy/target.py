@@ -1,0 +1,109 @@
+"""What a rollout is about, before a host is asked: release, environment, values; and the asking."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+from mcgitops.deploy import images, place
+from mcgitops.deploy.connection import Connections, HostUnreachable
+from mcgitops.deploy.names import compose_project
+from mcgitops.deploy.place import Prepared
+from mcgitops.errors import HostNeedsAttention, UsageError
+from mcgitops.plan.rollout import Pin, Wanted
+from mcgitops.project.hosts import Host, HostFacts
+from mcgitops.project.model import Project
+from mcgitops.project.spec import Environment, seconds
+from mcgitops.store.records import ReleaseRecord
+from mcgitops.store.store import Store
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, repr=False)
+class Target:
+    """Everything that a rollout needs to know before it looks at a host."""
+
+    project: Project
+    store: Store
+    environment: str
+    spec: Environment
+    record: ReleaseRecord
+    prepared: Prepared
+    wanted: Wanted
+    pins: tuple[Pin, ...]
+    environ: Mapping[str, str]
+
+    @property
+    def hosts(self) -> tuple[Host, ...]:
+        """The environment's hosts, in the file's order."""
+        return tuple(Host.parse(url) for url in self.spec.hosts)
+
+
+def environment_of(project: Project, name: str) -> Environment:
+    """An environment by name. Raises `UsageError` with the names that there are."""
+    known = project.spec.environments
+    if name in known:
+        return known[name]
+    names = ", ".join(sorted(known)) or "none: add x-mcgitops.environments to the compose file"
+    raise UsageError(f"There is no environment {name}.", f"There is {names}.")
+
+
+def release_of(project: Project, store: Store, name: str) -> ReleaseRecord:
+    """A release by name. Raises `UsageError` where it hasn't been made."""
+    if record := store.release(project.name, name):
+        return record
+    raise UsageError(
+        f"The store {store.url} has no release {name} of {project.name}.",
+        f"Make it with mcgitops release {name}.",
+    )
+
+
+def target(
+    project: Project, store: Store, environment: str, release: str, environ: Mapping[str, str]
+) -> Target:
+    """Prepare the release folder with the caller's values. Contacts no host."""
+    spec = environment_of(project, environment)
+    record = release_of(project, store, release)
+    prepared = place.prepare(project.folder, store, record, environment, spec.services)
+    running = {service.image for service in prepared.services}
+    pins = tuple(
+        pin for pin in images.pins(record.project, record.images) if pin.reference in running
+    )
+    wanted = Wanted(
+        project=record.project,
+        environment=environment,
+        compose_project=compose_project(record.project, environment),
+        release=record.name,
+        digest=prepared.digest,
+        services=prepared.services,
+        images=pins,
+        variables=prepared.variables,
+        files=frozenset(one.name for one in prepared.mounted),
+        health_seconds=seconds(spec.health_timeout),
+        registry=spec.registry or "",
+    )
+    return Target(project, store, environment, spec, record, prepared, wanted, pins, environ)
+
+
+def look(hosts: Sequence[Host], connections: Connections, wanted: Wanted) -> list[HostFacts]:
+    """All hosts' facts, asked side by side. Raises `HostNeedsAttention` for one out of reach."""
+    def ask(host: Host) -> HostFacts:
+        try:
+            return connections.look(
+                host, wanted.project, wanted.environment, wanted.compose_project
+            )
+        except HostUnreachable as error:
+            raise HostNeedsAttention(error.message, error.hint) from error
+
+    return side_by_side(ask, hosts)
+
+
+def side_by_side(act: Callable[[Host], T], hosts: Sequence[Host]) -> list[T]:
+    """Do it for all hosts at once; the first failure is raised when all have ended."""
+    if len(hosts) == 1:
+        return [act(hosts[0])]
+    with ThreadPoolExecutor(max_workers=min(16, len(hosts))) as pool:
+        return list(pool.map(act, hosts))
