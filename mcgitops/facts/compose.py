@@ -29,6 +29,7 @@ def find_files(
     Raises `UsageError` where there is none.
     """
     named = list(files)
+    environ = {**_dotenv(folder), **environ}
     if not named and environ.get("COMPOSE_FILE"):
         separator = environ.get("COMPOSE_PATH_SEPARATOR") or os.pathsep
         named = [name for name in environ["COMPOSE_FILE"].split(separator) if name]
@@ -47,6 +48,18 @@ def find_files(
         f"{folder} and the folders above it have no compose file.",
         "Run mcgitops init to make one, or name one with -f.",
     )
+
+
+def _dotenv(folder: Path) -> dict[str, str]:
+    """What the folder's `.env` says of where the compose files are, as Compose reads it."""
+    try:
+        text = (folder / ".env").read_text("utf-8", "replace")
+    except OSError:
+        return {}
+    lines = re.finditer(
+        r"^\s*(?:export\s+)?(COMPOSE_FILE|COMPOSE_PATH_SEPARATOR)=(.*)$", text, flags=re.MULTILINE
+    )
+    return {line[1]: line[2].split(" #")[0].strip().strip("\"'") for line in lines}
 
 
 def config(project_folder: Path, files: Sequence[Path], *options: str) -> str:

@@ -1,1 +1,1 @@
-"""The compose file as typed objects, and the `x-mcgitops` models. Pure: reads and starts nothing."""
+"""The compose file as typed objects, and the `x-mcgitops` models. Pure: reads no file."""

@@ -309,7 +309,8 @@ def _cross_checks(project: Project, sources: Sources) -> list[Problem]:
                         )
                     )
                 elif not _writable(project, service, path):
-                    problems.append(Problem(*_unwritable(project, service, path), *where))
+                    message, hint = _unwritable(project, service, path)
+                    problems.append(Problem(message, hint, *where))
                 problems.extend(_declared_twice(owners, path, service.name, where))
         problems.extend(_check_inputs(project, service, sources))
         problems.extend(_check_select(project, service, sources))

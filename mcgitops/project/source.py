@@ -142,13 +142,26 @@ class Sources:
         (it was interpolated) belongs to the file that declares the service.
         """
         declares: Path | None = None
-        for source in self.files:
-            written = source.data("services", service, KEY, key)
-            if isinstance(written, Sequence) and not isinstance(written, str) and item in written:
-                return source.folder
-            if declares is None and source.has("services", service, KEY):
-                declares = source.folder
+        for name in self._ancestry(service):
+            for source in self.files:
+                written = source.data("services", name, KEY, key)
+                listed = isinstance(written, Sequence) and not isinstance(written, str)
+                if listed and item in written:
+                    return source.folder
+                if declares is None and source.has("services", name, KEY):
+                    declares = source.folder
         return declares or default
+
+    def _ancestry(self, service: str) -> list[str]:
+        """The service and those that it extends, under whatever name."""
+        names = [service]
+        for name in names:
+            for source in self.files:
+                extends = source.data("services", name, "extends")
+                base = extends.get("service") if isinstance(extends, Mapping) else extends
+                if isinstance(base, str) and base not in names:
+                    names.append(base)
+        return names
 
 
 def referenced(source: SourceFile) -> list[tuple[str, str, str]]:
