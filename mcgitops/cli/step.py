@@ -62,14 +62,15 @@ def dockerfile(app: App, stage: str, run: str) -> int:
 
 @command.command(name="run")
 @click.argument("stage")
+@click.option("--force", is_flag=True, help="Even if the store has its runs.")
 @click.pass_obj
-def run(app: App, stage: str) -> int:
+def run(app: App, stage: str, force: bool) -> int:
     """Decide and execute one stage whose upstream is done."""
     from mcgitops.run.steps import run_step
 
     reporter = app.reporter()
     try:
-        return run_step(app.workspace, reporter, stage)
+        return run_step(app.workspace, reporter, stage, force=force)
     finally:
         reporter.close()
 

@@ -8,6 +8,7 @@ import sys
 import click
 
 from mcgitops.cli.app import App
+from mcgitops.errors import UsageError
 
 
 @click.command(name="train")
@@ -16,7 +17,10 @@ from mcgitops.cli.app import App
     "--jobs", "-j", type=click.IntRange(min=1), help="Runs at a time. Default: one a core."
 )
 @click.option(
-    "--force", is_flag=True, help="Run the named stages even if the store has their runs."
+    "--force",
+    is_flag=True,
+    help="Run the named stages even if the store has their runs, which stay: shows whether "
+    "the training is reproducible.",
 )
 @click.option("--keep-going", "-k", is_flag=True, help="After a failure, run what doesn't need it.")
 @click.option("--plan", "plan_file", metavar="FILE", help="Execute exactly this saved plan.")
@@ -45,6 +49,11 @@ def command(
     from mcgitops.run.worktree import at_revision
 
     workspace = app.workspace
+    if not workspace.project.stages:
+        raise UsageError(
+            f"{workspace.project.name} has no stages: no service has x-mcgitops.",
+            "Run mcgitops init; it proposes the keys.",
+        )
     expected = None
     if plan_file is not None:
         from mcgitops.cli.plan import saved_plan

@@ -52,7 +52,8 @@ def plan(
         before = [planned[s.name] for s in project.upstream(stage) if s.name in planned]
         missing = tuple(s.name for s in project.upstream(stage) if s.name not in content)
         if missing or any(p.state == "pending" for p in before):
-            planned[stage.name] = _pending(stage.name, missing or tuple(p.name for p in before))
+            after = missing or tuple(p.name for p in before)
+            planned[stage.name] = _pending(stage.name, after, force=force and stage.name in wanted)
             continue
         upstream = {s.name: content[s.name] for s in project.upstream(stage)}
         runs = _runs(project, stage, upstream, facts, force=force and stage.name in wanted)
@@ -92,9 +93,10 @@ def _wanted(project: Project, stages: Sequence[str], *, only: bool) -> frozenset
     return names if only else _closure(project, names)
 
 
-def _pending(name: str, after: tuple[str, ...]) -> StagePlan:
+def _pending(name: str, after: tuple[str, ...], *, force: bool = False) -> StagePlan:
     reason = f"decides when {' and '.join(after)} {'is' if len(after) == 1 else 'are'} done"
-    command = verb("step", "run", name, reason=reason)
+    options = ("--force",) if force else ()
+    command = verb("step", "run", name, *options, reason=reason)
     return StagePlan(name, "pending", reason, after=after, pending=(command,))
 
 

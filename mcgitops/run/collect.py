@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from mcgitops import __version__
 from mcgitops.errors import TrainingFailed
+from mcgitops.facts.lint import base_images
 from mcgitops.plan.model import RunPlan
 from mcgitops.plan.override import container_name, project_name, volumes
 from mcgitops.plan.reads import reads
@@ -77,7 +78,7 @@ def collect(
         record = _record(workspace, stage, run, ended, usage, state, made, log, tail)
         record = record.model_copy(update={"commit": commit, "dirty": dirty})
         if state == "succeeded":
-            record = workspace.local.publish(record)
+            record = _published(workspace, run, record, reporter)
         else:
             workspace.local.attempt(record)
     finally:
@@ -86,6 +87,23 @@ def collect(
     if state != "succeeded":
         raise failure(run, record, ended, stage)
     return record
+
+
+def _published(
+    workspace: Workspace, run: RunPlan, record: RunRecord, reporter: Reporter
+) -> RunRecord:
+    """Publish; where the store has the run already, the first one stays, and differences are said.
+
+    That happens with `--force`, and where two machines made the same run: a chance to see whether
+    the training is reproducible.
+    """
+    first = workspace.local.publish(record)
+    if first.started != record.started:
+        before = {file.path: file.digest for file in first.files}
+        differ = [file.path for file in record.files if before.get(file.path) != file.digest]
+        said = f"gave other content: {', '.join(differ[:3])}" if differ else "gave the same again"
+        reporter.note(f"{run.label} {said}. The store keeps the first run {run.id}.")
+    return first
 
 
 def clean_up(workspace: Workspace, stage: Service, run: RunPlan) -> None:
@@ -291,7 +309,9 @@ def _record(
             "replicate": dict(run.combination.replicate),
             "exit_code": ended.exit_code,
             "started": datetime.now(UTC) if ended.started.startswith("0001") else ended.started,
-            "image": ImageRef(reference=run.image, digest=digest, size=size),
+            "image": ImageRef(
+                reference=run.image, digest=digest, size=size, base=_base(workspace, stage)
+            ),
             "resources": Resources(
                 wall_seconds=ended.wall_seconds,
                 cpu_seconds=usage.cpu_seconds,
@@ -312,6 +332,15 @@ def _record(
             "tool": f"mcgitops {__version__}",
         }
     )
+
+
+def _base(workspace: Workspace, stage: Service) -> str:
+    """What the last base image is at present: its reference, and its id where the engine has it."""
+    references = base_images(workspace.project, stage)
+    if not references:
+        return ""
+    digest, _ = workspace.engine.image(references[-1])
+    return f"{references[-1]}@{digest}" if digest and "@" not in references[-1] else references[-1]
 
 
 def _by_kind(stage: Service, made: Made) -> dict[str, tuple[FileRef, ...]]:

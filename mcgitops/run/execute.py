@@ -108,7 +108,7 @@ def _stage(session: Session, stage: StagePlan) -> None:
     """Execute one stage's part of the plan."""
     workspace = session.workspace
     if stage.state == "pending":
-        run_stage(session, stage.name)
+        run_stage(session, stage.name, force="--force" in stage.pending[0].argv)
         return
     todo = [run for run in stage.runs if not run.cached]
     if not todo:
@@ -143,9 +143,10 @@ def _raise_first(futures: Sequence[Future[None]], session: Session) -> None:
         raise combined([error for error in errors if isinstance(error, McgitopsError)])
 
 
-def run_stage(session: Session, name: str) -> None:
+def run_stage(session: Session, name: str, *, force: bool = False) -> None:
     """`mcgitops step run STAGE`: decide and execute one stage whose upstream is there by now."""
-    plan = make_plan(session.workspace, [name], only=True, built=frozenset(session.built))
+    built = frozenset(session.built)
+    plan = make_plan(session.workspace, [name], only=True, force=force, built=built)
     stage = plan.stage(name)
     if stage.state == "pending":
         raise TrainingFailed(

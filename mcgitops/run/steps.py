@@ -68,10 +68,10 @@ def dockerfile_step(workspace: Workspace, stage: str, run_id: str) -> int:
     return 0
 
 
-def run_step(workspace: Workspace, reporter: Reporter, stage: str) -> int:
+def run_step(workspace: Workspace, reporter: Reporter, stage: str, *, force: bool = False) -> int:
     """`mcgitops step run`."""
     check_stages(workspace, [stage])
     session = Session(workspace, reporter, default_jobs())
     with cancelled_by_signals(session.cancel):
-        run_stage(session, stage)
+        run_stage(session, stage, force=force)
     return 0
