@@ -1,0 +1,155 @@
+"""A small real project: a line is fitted in a container, and served over HTTP by another."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ProjectFactory, Result, Runner
+
+COMPOSE = """
+name: {name}
+
+services:
+  train:
+    profiles: [train]
+    build: {{context: ., target: train}}
+    volumes: ["./data:/app/data:ro", "./out:/app/out"]
+    x-mcgitops:
+      metrics: [out/metrics.json]
+      outputs: [out/model]
+
+  api:
+    build: {{context: ., target: serve, additional_contexts: {{model: ./out}}}}
+    ports: ["${{PORT:-18080}}:8080"]
+    env_file: [api.env]
+    environment:
+      TOKEN: ${{TOKEN:?}}
+    configs: [{{source: banner, target: /www/banner.txt}}]
+    healthcheck:
+      test: ["CMD", "sh", "/app/healthy.sh"]
+      interval: 1s
+      retries: 2
+      start_period: 5s
+      start_interval: 100ms
+    stop_grace_period: 1s
+
+  proxy:
+    image: {mini}
+    command: httpd -f -p 8080 -h /pages
+    volumes: ["./pages:/pages:ro", "./uploads:/uploads"]
+    stop_grace_period: 0s
+
+configs:
+  banner: {{content: "served by ${{WHO:-nobody}}"}}
+
+x-mcgitops:
+  environments:
+    production: {{trigger: {{tag: "v*"}}, hosts: {hosts}, health_timeout: 20s}}
+"""
+
+DOCKERFILE = """
+ARG BASE_IMAGE
+FROM {mini} AS train
+WORKDIR /app
+COPY train.sh ./
+CMD ["sh", "train.sh"]
+
+FROM {mini} AS serve
+WORKDIR /app
+COPY serve.sh healthy.sh ./
+COPY predict.sh /www/cgi-bin/predict
+COPY --from=model model /app/model
+RUN chmod 755 /www/cgi-bin/predict
+CMD ["sh", "serve.sh"]
+"""
+
+# least squares through the origin, and the mean error: a model, if a small one
+TRAIN = """
+mkdir -p out
+awk -F, '{ xy += $1 * $2; xx += $1 * $1 } END { printf "%.4f\\n", xy / xx }' data/points.csv > out/model
+awk -F, -v k=$(cat out/model) '{ d = $2 - k * $1; e += d < 0 ? -d : d } END { printf "{\\"mae\\": %.4f}\\n", e / NR }' \
+  data/points.csv > out/metrics.json
+"""
+PREDICT = """#!/bin/sh
+echo "Content-Type: text/plain"; echo
+awk -v k="$(cat /app/model)" -v x="${QUERY_STRING#x=}" 'BEGIN { printf "%.2f\\n", k * x }'
+"""
+SERVE = "exec httpd -f -p 8080 -h /www\n"
+HEALTHY = "wget -q -O - 'http://127.0.0.1:8080/cgi-bin/predict?x=1'\n"
+ENV = "CANARY=canary-in-env-file\n"
+DOCKERIGNORE = "*\n!train.sh\n!serve.sh\n!healthy.sh\n!predict.sh\n"
+
+
+@dataclass
+class App:
+    """The project, and the program run in it."""
+
+    folder: Path
+    name: str
+    run: Runner
+    factory: ProjectFactory
+    env: dict[str, str]
+
+    def __call__(self, *arguments: str, check: bool = True, **env: str) -> Result:
+        return self.run(*arguments, cwd=self.folder, env={**self.env, **env}, check=check)
+
+    def release(self, tag: str, files: dict[str, str] | None = None) -> None:
+        """Commit, train, tag, release."""
+        self.factory.commit(self.folder, files or {}, tag)
+        self("train")
+        self.factory.git(self.folder, "tag", tag)
+        self("release", tag)
+
+
+def points(slope: float) -> str:
+    """Training data on a line."""
+    return "".join(f"{x},{slope * x}\n" for x in range(1, 20))
+
+
+def get(url: str, timeout: float = 5) -> str:
+    """What a URL answers, or the reason why it doesn't."""
+    try:
+        with urllib.request.urlopen(url, timeout=timeout) as answer:
+            text: str = answer.read().decode().strip()
+            return text
+    except (urllib.error.URLError, OSError) as error:
+        return f"no answer: {error}"
+
+
+MakeApp = Callable[..., App]
+
+
+@pytest.fixture
+def make_app(
+    project_factory: ProjectFactory, run_mcgitops: Runner, mini_image: str,
+    unique_name: Callable[..., str],
+) -> Iterator[MakeApp]:  # fmt: skip
+    """Make the project for some hosts."""
+
+    def make(hosts: Sequence[str], env: dict[str, str] | None = None, name: str = "") -> App:
+        name = name or unique_name("deploy")
+        folder = project_factory(
+            {
+                "compose.yml": COMPOSE.format(name=name, mini=mini_image, hosts=list(hosts)),
+                "Dockerfile": DOCKERFILE.format(mini=mini_image),
+                ".dockerignore": DOCKERIGNORE,
+                ".gitignore": ".mcgitops/\nout/\napi.env\n",
+                "train.sh": TRAIN,
+                "serve.sh": SERVE,
+                "predict.sh": PREDICT,
+                "healthy.sh": HEALTHY,
+                "data/points.csv": points(2),
+                "pages/index.html": "front page\n",
+            },
+        )
+        (folder / "api.env").write_text(ENV)
+        variables = {"TOKEN": "canary-in-variable", **(env or {})}
+        return App(folder, name, run_mcgitops, project_factory, variables)
+
+    yield make
