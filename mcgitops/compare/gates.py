@@ -98,7 +98,7 @@ def _bounds(gate: Gate, judged: Judged) -> Iterator[tuple[str, bool | None, str]
 def _limit(value: float, limit: float, *, below: bool, word: str) -> tuple[bool, str]:
     passed = value <= limit if below else value >= limit
     sign = ("≤" if passed else ">") if below else ("≥" if passed else "<")
-    text = f"{_shown(value, limit)} {sign} {numbers.bound(limit)}"
+    text = f"{_shown(value, limit, passed=passed)} {sign} {numbers.bound(limit)}"
     return passed, text if passed else f"{text}, {word}"
 
 
@@ -123,17 +123,19 @@ def _drop(
         drop = 100 * drop / abs(base) if base else math.copysign(math.inf, drop) if drop else 0.0
         slack = TOLERANCE * max(limit, 1.0)
     if drop <= (limit if math.isinf(drop) else limit + slack):
-        said = f"drop {_shown(drop, limit)}{unit} ≤" if drop > 0 else "no drop; at most"
+        said = (
+            f"drop {_shown(drop, limit, passed=True)}{unit} ≤" if drop > 0 else "no drop; at most"
+        )
         return True, f"{said} {numbers.bound(limit)}{unit}"
     evidence = f"; {judged.evidence}" if judged.evidence else ""
-    shown = _shown(drop, limit)
+    shown = _shown(drop, limit, passed=False)
     return False, f"drop {shown}{unit} > {numbers.bound(limit)}{unit}, {word}{evidence}"
 
 
-def _shown(value: float, limit: float) -> str:
-    """The value with as many digits as it takes to differ from the limit."""
-    for digits in (3, 6, 12, 17):
+def _shown(value: float, limit: float, *, passed: bool) -> str:
+    """The value; one that fails with as many digits as it takes to differ from the limit."""
+    for digits in (3, 6, 12):
         text = numbers.plain(value, digits)
-        if text != numbers.plain(limit, digits) or value == limit:
+        if text != numbers.plain(limit, digits):
             return text
-    return repr(value)
+    return numbers.plain(value, 12 if passed else 17)

@@ -41,6 +41,8 @@ def plain(value: float | None, digits: int = 4) -> str:
         return fixed(value, 0)
     if value == 0:
         return "0"
+    if value != int(value):
+        value = float(f"{value:.{digits - 1}e}")  # rounded first: 0.09999… is 0.1
     if abs(value) >= 1e15 or abs(value) < 1e-4:
         mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
         if "." in mantissa:
