@@ -1,0 +1,1 @@
+"""What mcgitops costs, held against bounds and against DVC. See README.md; `make bench` runs it."""

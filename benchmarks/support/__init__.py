@@ -1,0 +1,1 @@
+"""What the benchmarks share: environments, measured processes, comparisons, tables, projects."""
