@@ -47,7 +47,7 @@ def walk(root: Path, skip: Skip) -> Iterator[Found]:
                 path = prefix + entry.name
                 if entry.is_symlink():
                     if not skip(path, False):
-                        target = os.readlink(entry.path)
+                        target = os.fspath(Path(entry.path).readlink())
                         yield Found(path, entry.stat(follow_symlinks=False), target)
                 elif entry.is_dir(follow_symlinks=False):
                     if not skip(path, True):

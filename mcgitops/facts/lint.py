@@ -20,7 +20,7 @@ def build_context_problems(project: Project) -> tuple[Problem, ...]:
         if stage.build is None:
             continue
         context = str(stage.build.get("context") or "")
-        if not os.path.isabs(context):
+        if not Path(context).is_absolute():
             continue
         dockerfile = str(stage.build.get("dockerfile") or "Dockerfile")
         skip = skip_ignored(Path(context), dockerfile)

@@ -1,4 +1,4 @@
-"""Writes outputs into the project folder: file by file, atomically, and never loses a user's file."""
+"""Writes outputs into the project folder: file by file, atomically, losing nothing of the user's."""
 
 from __future__ import annotations
 

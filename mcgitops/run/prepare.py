@@ -23,7 +23,7 @@ from mcgitops.plan.override import (
 from mcgitops.plan.planner import CONTEXT_FOLDER
 from mcgitops.plan.reads import below, reads
 from mcgitops.project.model import Service, is_within
-from mcgitops.run.gather import lookup, look_at
+from mcgitops.run.gather import look_at, lookup
 from mcgitops.run.output import fetch, make_available, write_atomically
 from mcgitops.run.progress import Reporter
 from mcgitops.run.seeds import Stored, seed_stream

@@ -130,7 +130,7 @@ class PlainReporter:
 
     def _print(self, text: str) -> None:
         if text:
-            print(text, file=self.stream, flush=True)  # noqa: T201
+            print(text, file=self.stream, flush=True)
 
     def building(self, stage: str, command: str) -> None:
         """Say which image is built."""
@@ -228,8 +228,7 @@ class TerminalReporter:
                     line.last,
                 ]
                 lines.append("   ".join(part for part in parts if part))
-            text = Text("\n".join(lines), no_wrap=True, overflow="ellipsis")
-        return text
+            return Text("\n".join(lines), no_wrap=True, overflow="ellipsis")
 
     def building(self, stage: str, command: str) -> None:
         """A live line for the build."""
