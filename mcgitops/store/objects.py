@@ -196,7 +196,7 @@ class Objects:
         key = layout.object_key(digest)
         return StoreError(
             f"Object {digest} is damaged: {key} in {self._backend.url} holds other bytes.",
-            "Delete that key, then push it again from where it was made.",
+            "Delete that key; then push or pull it from where a good copy is, or train again.",
         )
 
 

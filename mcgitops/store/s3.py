@@ -24,7 +24,7 @@ from mcgitops.store.backend import Entry
 from mcgitops.store.layout import check_key
 from mcgitops.store.s3_errors import code_of, explain
 from mcgitops.store.s3_url import BucketUrl, parse
-from mcgitops.store.threads import each
+from mcgitops.store.threads import THREADS, each
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
 MIB = 1024 * 1024
-THREADS = 16  # requests at once
 PART = 8 * MIB  # at least; larger where a file would need more parts than S3 allows
 MOST_PARTS = 9_000  # S3 allows 10,000
 SMALL = 1 * MIB  # uploads up to this size are bounded by the threads alone

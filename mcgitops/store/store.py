@@ -30,10 +30,10 @@ from mcgitops.store.records import (
     ReleaseRecord,
     RunRecord,
 )
-from mcgitops.store.threads import each
+from mcgitops.store.threads import THREADS, each
 
 LARGEST_RECORD = 64 * 1024 * 1024
-THREADS = 16
+_GOOD_COPY = "Delete that key; then push or pull it from where a good copy is, or train again."
 AnyRecord = TypeVar("AnyRecord", bound=Record)
 
 
@@ -258,7 +258,7 @@ class Store:
         place = f"{key} in {self.url}"
         try:
             loose = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             loose = None
         number = loose.get("format") if isinstance(loose, dict) else None
         if isinstance(number, int) and number > FORMAT:
@@ -274,7 +274,7 @@ class Store:
         if not same:
             raise StoreError(
                 f"The record {place} is damaged.",
-                "Delete that key, then push it again from where it was made.",
+                _GOOD_COPY,
             )
         return record
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
+THREADS = 16
+"""Requests to a bucket at once."""
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 

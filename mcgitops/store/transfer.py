@@ -21,9 +21,7 @@ from mcgitops.store.records import (
     RunRecord,
 )
 from mcgitops.store.store import Store
-from mcgitops.store.threads import each
-
-THREADS = 16
+from mcgitops.store.threads import THREADS, each
 
 
 @dataclass(frozen=True)

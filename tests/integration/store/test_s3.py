@@ -10,6 +10,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -292,6 +293,54 @@ def test_two_pushes_at_once_both_succeed(
         _, said = process.communicate(timeout=60)
         assert process.returncode == 0, said
     assert len(list(remote.runs("wine"))) == 5
+
+
+def test_a_killed_push_is_completed_by_the_next(
+    s3_server: S3Server,
+    monkeypatch: pytest.MonkeyPatch,
+    local: Store,
+    make_run: MakeRun,
+    tmp_path: Path,
+) -> None:
+    for number in range(1, 60):
+        make_run(local, number)
+    remote = bucket(s3_server, monkeypatch)
+    program = (
+        "import sys, pathlib; from mcgitops.store.store import open_store;"
+        "from mcgitops.store.sync import push;"
+        "a, b = map(open_store, sys.argv[1:3]); print('ready', flush=True);"
+        "push(a, b, 'wine', pathlib.Path(sys.argv[3]))"
+    )
+    argv = [sys.executable, "-c", program, str(local.path), remote.url, str(tmp_path / "note")]
+    for seconds in (0.3, 0.5):
+        with subprocess.Popen(argv, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            time.sleep(seconds)
+            process.kill()
+        for run in remote.runs("wine"):  # what is visible is whole
+            assert not remote.missing(file.digest for file in run.files)
+    subprocess.run(argv, check=True, stdout=subprocess.DEVNULL)
+    back = open_store(str(tmp_path / "back"))
+    assert copy_runs(remote, back, remote.runs("wine")).records == 59  # verified on the way
+
+
+def test_memory_is_bounded(
+    rclone_s3: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    store = bucket(rclone_s3, monkeypatch)
+    with (tmp_path / "large").open("wb") as stream:
+        for _ in range(25):
+            stream.write(os.urandom(10_000_000))
+    program = (
+        "import sys, pathlib; from mcgitops.store.store import open_store;"
+        "s = open_store(sys.argv[1]); f = pathlib.Path(sys.argv[2]);"
+        "digest, _ = s.put_file(f); s.fetch(digest, f.with_name('back'));"
+        "print([l for l in open('/proc/self/status') if l.startswith('VmHWM')][0].split()[1])"
+    )
+    argv = [sys.executable, "-c", program, store.url, str(tmp_path / "large")]
+    peak = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+    assert int(peak) < 200 * 1024  # KiB, for a file of 250 MB
 
 
 # Mistakes, each with its own sentence.

@@ -6,8 +6,11 @@ import math
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mcgitops.errors import StoreError, UsageError
 from mcgitops.store.records import (
@@ -130,6 +133,15 @@ def test_a_damaged_record_is_named(store: Store, value: object) -> None:
         store.run("wine", "train", "abc")
     with pytest.raises(StoreError, match="is damaged"):
         list(store.runs("wine"))
+
+
+@given(st.binary(max_size=300) | st.sampled_from([b"[" * 100_000, b"1" * 10_000, b"NaN"]))
+def test_whatever_a_record_holds_it_is_a_record_or_a_sentence(value: bytes) -> None:
+    with TemporaryDirectory() as folder:
+        store = open_store(folder)
+        write(store, "runs/wine/train/abc.json", value)
+        with pytest.raises(StoreError, match="is damaged"):
+            store.run("wine", "train", "abc")
 
 
 def test_a_record_at_another_ones_place_is_not_believed(store: Store) -> None:
