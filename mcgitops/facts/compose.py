@@ -94,10 +94,26 @@ def _refused(stderr: str, files: Sequence[Path]) -> UsageError:
         message = f"services wait for each other: {cycle[1]}."
         hint = "Remove one of these depends_on."
         return ProjectError([Problem(message, hint, file, line, first, "depends_on")])
+    if place := re.match(r"(?:validating|failed to parse) (.+?\.(?:ya?ml|json)): (.+)", said):
+        return _placed(Path(place[1]), place[2], hint, files)
     name = files[0].name if files else "compose file"
     # Compose names the file itself in some messages
     prefix = "" if name in said else f"{name}: "
     return UsageError(f"{prefix}{said.rstrip('.')}.", hint)
+
+
+def _placed(file: Path, said: str, hint: str, files: Sequence[Path]) -> ProjectError:
+    """What Compose said of one file, with the line where it is known."""
+    home = files[0].parent
+    shown, line = os.path.relpath(file, home), None
+    if numbered := re.match(r"line (\d+): (.+)", said):
+        line, said = int(numbered[1]), numbered[2]
+    elif service := re.match(r"services\.([^\s.]+)", said):
+        key = re.search(r"additional properties? '([^']+)'", said)
+        keys = ("services", service[1], *((key[1],) if key else ()))
+        found, at = read_sources(home, files).place(*keys)
+        line = at if found == shown else None
+    return ProjectError([Problem(f"{said.rstrip('.')}.", hint, shown, line)])
 
 
 def load_project(folder: Path, files: Sequence[str] = ()) -> Project:
