@@ -83,7 +83,7 @@ class Service:
         return bool(reservations.get("devices"))
 
     def combinations(self) -> tuple[Combination, ...]:
-        """All runs of the stage, in the file's order; replicates vary fastest."""
+        """All runs of the stage, values in the file's order; replicates vary fastest."""
         spec = self.spec
 
         def cells(axes: Mapping[str, tuple[Scalar, ...]]) -> list[tuple[tuple[str, str], ...]]:
