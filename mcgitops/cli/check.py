@@ -17,6 +17,7 @@ from mcgitops.errors import Problem, ProjectError
 def command(app: App, as_json: bool) -> int:
     """Check the compose file and its x-mcgitops keys; starts nothing."""
     from mcgitops.facts.lint import build_context_problems, unpinned_images
+    from mcgitops.plan.advice import secret_arguments
 
     problems: tuple[Problem, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -27,7 +28,7 @@ def command(app: App, as_json: bool) -> int:
         problems = error.problems
     else:
         problems = build_context_problems(project)
-        warnings = (*project.warnings, *unpinned_images(project))
+        warnings = (*project.warnings, *unpinned_images(project), *secret_arguments(project))
         stages = [stage.name for stage in project.stages]
     if as_json:
         shown = [{**asdict(problem), "text": str(problem)} for problem in problems]

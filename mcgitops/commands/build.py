@@ -6,10 +6,11 @@ can't is refused by name, never dropped silently.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from mcgitops.commands.command import Command
+from mcgitops.commands.command import Command, Secret
 
 _IGNORED = frozenset({"tags", "labels_from"})
 
@@ -37,6 +38,7 @@ def buildx_build(
     contexts: replacements for `additional_contexts`, by name.
     inline_dockerfile: the path of the file that holds `dockerfile_inline`, when it is used.
     """
+    environment: dict[str, str | Secret] = {}
     argv = ["docker", "buildx", "build"]
     if load:
         argv.append("--load")
@@ -45,6 +47,8 @@ def buildx_build(
     for tag in tags:
         argv += ["--tag", tag]
     for key, value in build.items():
+        if key == "args":
+            value, environment = hidden_arguments(value)
         argv += _options(key, value, secrets or {}, contexts or {})
     if inline_dockerfile:
         argv += ["--file", inline_dockerfile]
@@ -55,7 +59,28 @@ def buildx_build(
     if metadata_file:
         argv += ["--metadata-file", metadata_file]
     argv.append(str(build.get("context") or "."))
-    return Command(tuple(argv), reason=reason)
+    return Command(tuple(argv), env=environment, reason=reason)
+
+
+def looks_secret(name: str) -> bool:
+    """Whether a build argument's name says that its value is a secret."""
+    return bool(re.search(r"(?i)(token|secret|passw|credential|api_?key|private_?key)", name))
+
+
+def hidden_arguments(values: Any) -> tuple[dict[str, Any], dict[str, str | Secret]]:
+    """Build arguments with those that look secret taken out: they go through the environment.
+
+    Such a value still ends up in the image's history; `mcgitops check` says so.
+    """
+    shown: dict[str, Any] = {}
+    environment: dict[str, str | Secret] = {}
+    for name, value in _pairs(values or {}):
+        if value is not None and looks_secret(name):
+            environment[name] = Secret(name, str(value))
+            shown[name] = None
+        else:
+            shown[name] = value
+    return shown, environment
 
 
 def _dockerfile_path(context: str, dockerfile: str) -> str:
@@ -77,7 +102,7 @@ def _options(
         return []  # placed by the caller
     if key == "args":
         # an argument without a value takes it from the environment, in buildx as in Compose
-        pairs = [f"{n}={v}" if v is not None else str(n) for n, v in _pairs(value)]
+        pairs = [f"{n}={_text(v)}" if v is not None else str(n) for n, v in _pairs(value)]
         return _repeat("--build-arg", pairs)
     if key == "additional_contexts":
         pairs = [f"{n}={contexts.get(n, str(v))}" for n, v in _pairs(value)]

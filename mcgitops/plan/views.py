@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
-from mcgitops.commands.command import Command
+from mcgitops.commands.command import Command, Secret
 from mcgitops.plan.model import Plan, RunPlan, StagePlan
 
 FORMAT = 1
@@ -140,6 +140,13 @@ def to_shell(plan: Plan, *, files: tuple[str, ...] = (), folder: str = "") -> st
         lines.append(f"cd {shlex.quote(folder)}")
     if files:
         lines.append(f"export COMPOSE_FILE={shlex.quote(':'.join(files))}")
+    secrets = {
+        value.name
+        for command in plan.commands
+        for value in command.env.values()
+        if isinstance(value, Secret)
+    }
+    lines += [f': "${{{name}:?set this variable first}}"' for name in sorted(secrets)]
     for stage in plan.stages:
         lines += ["", f"# {stage.name}: {_state(stage)}, {_comment(stage.reason)}"]
         lines += _script(stage.commands)

@@ -1,4 +1,4 @@
-"""Writes outputs into the project folder: file by file, atomically, losing nothing of the user's."""
+"""Writes outputs into the project folder: file by file, atomically, losing no file of the user."""
 
 from __future__ import annotations
 
