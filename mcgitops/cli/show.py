@@ -60,7 +60,7 @@ def _find(app: App, name: str) -> RunRecord | ReleaseRecord:
 
 
 def _run(record: RunRecord) -> Iterator[tuple[str, str]]:
-    from mcgitops.cli.runs import combination, commit, flat, shown
+    from mcgitops.cli.runs import combination, flat, shown
     from mcgitops.compare import numbers
 
     yield "run", record.fingerprint
@@ -69,7 +69,7 @@ def _run(record: RunRecord) -> Iterator[tuple[str, str]]:
     yield "state", record.state + (code if record.state != "succeeded" else "")
     yield "started", f"{record.started.astimezone():%Y-%m-%d %H:%M:%S %Z}"
     if record.commit:
-        yield "commit", commit(record) + (" with uncommitted changes" if record.dirty else "")
+        yield "commit", record.commit + (" with uncommitted changes" if record.dirty else "")
     for name, value in combination(record).items():
         yield "variable", f"{name}={value}"
     yield "image", " ".join(part for part in (record.image.reference, record.image.digest) if part)

@@ -49,6 +49,10 @@ class Backend(Protocol):
         """The value as a stream, or None where there is none."""
         ...
 
+    def size(self, key: str) -> int | None:
+        """How many bytes the value has, or None where there is none."""
+        ...
+
     def put(self, key: str, value: bytes) -> None:
         """Write or replace a small value, atomically."""
         ...

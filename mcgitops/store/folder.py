@@ -70,6 +70,14 @@ class FolderBackend:
             except (FileNotFoundError, NotADirectoryError):
                 return None
 
+    def size(self, key: str) -> int | None:
+        """How many bytes the value has, or None."""
+        with self._explained("read"):
+            try:
+                return self._file(key).stat().st_size
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+
     def put(self, key: str, value: bytes) -> None:
         """Write or replace a value."""
         with self._explained("write to"), self._temporary(0o666) as (temporary, stream):

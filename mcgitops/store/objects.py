@@ -178,6 +178,13 @@ class Objects:
                 reason = error.strerror or str(error)
                 raise StoreError(f"Could not write {target}: {reason}.") from error
 
+    def size(self, digest: str) -> int:
+        """How many bytes an object has; an error where there is none."""
+        size = self._backend.size(layout.object_key(digest))
+        if size is None:
+            raise self._absent(digest)
+        return size
+
     def missing(self, digests: Iterable[str]) -> set[str]:
         """Those that the store lacks."""
         keys = {layout.object_key(digest): digest for digest in digests}

@@ -97,6 +97,11 @@ class S3Backend:
                 raise
         return closing(cast("BinaryIO", _Download(self, key, answer)))
 
+    def size(self, key: str) -> int | None:
+        """How many bytes the value has, or None."""
+        with self._explained("look into"):
+            return self._head(key)
+
     def put(self, key: str, value: bytes) -> None:
         """Write or replace a value."""
         with self._explained("write to"):
@@ -175,17 +180,20 @@ class S3Backend:
         return self._place.prefix + check_key(key)
 
     def _absent(self, key: str) -> bool:
+        return self._head(key) is None
+
+    def _head(self, key: str) -> int | None:
         try:
-            self._client.head_object(Bucket=self._place.bucket, Key=self._key(key))
+            answer = self._client.head_object(Bucket=self._place.bucket, Key=self._key(key))
         except self._client.exceptions.ClientError as error:
             if code_of(_response(error)) in ABSENT:
-                return True
+                return None
             # The answer to a HEAD has no body and so no reason: ask in a way that gives one.
             self._client.list_objects_v2(
                 Bucket=self._place.bucket, Prefix=self._key(key), MaxKeys=1
             )
             raise
-        return False
+        return answer["ContentLength"]
 
     def _put_if_absent(self, key: str, value: bytes) -> str:
         arguments: dict[str, Any] = {

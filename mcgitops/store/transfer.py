@@ -69,7 +69,9 @@ def copy_records(
     """Copy records of any kind with all the objects that they refer to."""
     everything = list(records)
     sizes = {file.digest: file.size for record in everything for file in references(record)}
-    missing = target.missing(sizes)
+    images = {digest for record in everything for digest in image_objects(record)}
+    missing = target.missing(sizes.keys() | images)
+    sizes |= {digest: source.objects.size(digest) for digest in images & missing}
     counter = _Counter(sum(sizes[digest] for digest in missing), len(missing), progress)
 
     def copy(digest: str) -> None:
@@ -87,19 +89,31 @@ def copy_records(
         records=created.count(True),
         records_there=created.count(False),
         objects=len(missing),
-        objects_there=len(sizes) - len(missing),
+        objects_there=len(sizes.keys() | images) - len(missing),
         bytes=sum(sizes[digest] for digest in missing),
     )
 
 
 def references(record: Record) -> tuple[FileRef, ...]:
-    """All objects that a record refers to."""
+    """All files that a record refers to."""
     if isinstance(record, RunRecord):
         log = (record.log,) if record.log else ()
         return (*record.files, *record.manifests, *log)
     if isinstance(record, ReleaseRecord):
         return (*record.artifacts, record.compose, *record.files)
     return ()
+
+
+def image_objects(record: Record) -> tuple[str, ...]:
+    """The objects of a release's images: their configurations and layers, by digest."""
+    if not isinstance(record, ReleaseRecord):
+        return ()
+    return tuple(
+        digest
+        for image in record.images
+        if not image.repo_digest  # else it comes from a registry
+        for digest in (image.config_digest, *image.diff_ids)
+    )
 
 
 class _Counter:

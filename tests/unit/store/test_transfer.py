@@ -8,7 +8,7 @@ import pytest
 
 from mcgitops.errors import StoreError
 from mcgitops.store import transfer
-from mcgitops.store.records import CommitRecord, FileRef, ReleaseRecord
+from mcgitops.store.records import CommitRecord, FileRef, ReleaseImage, ReleaseRecord
 from mcgitops.store.store import Store
 from mcgitops.store.sync import pull, push
 from mcgitops.store.transfer import CopyResult, Progress, copy_records, copy_runs
@@ -85,6 +85,27 @@ def test_a_release_takes_its_files_along(store: Store, other: Store) -> None:
     result = copy_records(store, other, [record])
     assert (result.objects, result.records) == (2, 1)
     assert other.release("wine", "v1") == record
+
+
+def test_a_release_takes_its_images_along(store: Store, other: Store) -> None:
+    compose = FileRef(path="compose.yml", digest=store.put_bytes(b"services: {}")[0], size=12)
+    config, layer = store.put_bytes(b"config")[0], store.put_bytes(b"layer")[0]
+    image = ReleaseImage(service="api", reference="api", config_digest=config, diff_ids=(layer,))
+    elsewhere = image.model_copy(
+        update={"diff_ids": ("sha256:" + "0" * 64,), "repo_digest": "api@sha256:1"}
+    )
+    record = ReleaseRecord(
+        project="wine", name="v1", commit="c0", created=NOON, compose=compose,
+        images=(image, elsewhere),
+    )  # fmt: skip
+    assert copy_records(store, other, [record]).objects == 3
+    assert other.read_bytes(layer) == b"layer"
+    lost = record.model_copy(update={"name": "v2", "images": (elsewhere, image.model_copy(
+        update={"diff_ids": ("sha256:" + "1" * 64,)}
+    ))})  # fmt: skip
+    with pytest.raises(StoreError, match="no object sha256:1111"):
+        copy_records(store, other, [lost])
+    assert other.release("wine", "v2") is None
 
 
 def a_commit(store: Store, number: int) -> CommitRecord:
