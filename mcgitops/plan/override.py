@@ -7,8 +7,10 @@ stays the user's own file.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -58,12 +60,19 @@ def compose_files(project: Project, run: RunPlan) -> tuple[str, ...]:
 
 
 def volumes(
-    project: Project, stage: Service, run: RunPlan, *, engine_is_remote: bool
+    project: Project,
+    stage: Service,
+    run: RunPlan,
+    *,
+    engine_is_remote: bool,
+    single_files: frozenset[str] = frozenset(),
 ) -> tuple[RunVolume, ...]:
     """The bind mounts that become volumes of the run, its companions' included.
 
     Always the writable ones of the project folder, so that runs side by side don't meet; with
     `inputs:`, or an engine that doesn't see our files, every bind mount of the project folder.
+
+    single_files: sources that are files, which no volume can stand for.
     """
     outputs = {
         mount.target
@@ -75,6 +84,8 @@ def volumes(
         narrowed = service is stage and stage.spec.inputs is not None
         for number, mount in enumerate(service.mounts):
             if mount.kind != "bind" or project.relative(mount.source) is None:
+                continue
+            if mount.source in single_files:
                 continue
             if engine_is_remote or narrowed or not mount.read_only:
                 key = f"run-{service.name}-{number}"
@@ -130,11 +141,23 @@ def override(
     *,
     engine_is_remote: bool = False,
     owner: str = "",
+    files: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
-    """The YAML text of the run's second compose file."""
-    replaced = volumes(project, stage, run, engine_is_remote=engine_is_remote)
+    """The YAML text of the run's second compose file.
+
+    files: source → text of the bind mounts that are single files. They become inline configs,
+    which Compose copies into the container, so that a run can't change the file itself.
+    """
+    replaced = volumes(
+        project,
+        stage,
+        run,
+        engine_is_remote=engine_is_remote,
+        single_files=frozenset(files),
+    )
     companions = project.companions(stage)
-    service = _common(stage, replaced, frozenset(c.name for c in companions)) | {
+    names = frozenset(companion.name for companion in companions)
+    service = _common(stage, replaced, names, files) | {
         "restart": "no",
         "environment": _escaped(run.combination.variables),
         "labels": {
@@ -151,7 +174,7 @@ def override(
         service |= {"networks": _Reset(), "network_mode": "bridge"}
     document: dict[str, Any] = {"services": {run.stage: service}}
     for companion in companions:
-        own = _common(companion, replaced, frozenset(c.name for c in companions))
+        own = _common(companion, replaced, names, files)
         if companion.build is not None and not companion.image:
             # a name that the runs share: their own project's name would make an image each
             own["image"] = f"mcgitops/{project.name}-{companion.name.lower()}"
@@ -160,11 +183,22 @@ def override(
         document["volumes"] = {
             volume.key: {"name": volume.name, "external": True} for volume in replaced
         }
+    if files:
+        document["configs"] = {
+            _config_key(source): {"content": _escaped(text)} for source, text in files.items()
+        }
     return yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
+def _config_key(source: str) -> str:
+    return "run-" + re.sub(r"[^A-Za-z0-9]+", "-", source).strip("-")
+
+
 def _common(
-    service: Service, replaced: tuple[RunVolume, ...], companions: frozenset[str]
+    service: Service,
+    replaced: tuple[RunVolume, ...],
+    companions: frozenset[str],
+    files: Mapping[str, str],
 ) -> dict[str, Any]:
     """What every service of a run loses: fixed names, ports of the host, foreign dependencies."""
     result: dict[str, Any] = {"container_name": _Reset(), "ports": _Reset()}
@@ -176,11 +210,17 @@ def _common(
         }
         result["depends_on"] = _OverrideMapping(kept) if kept else _Reset()
     own = {volume.target: volume for volume in replaced if volume.service == service.name}
-    if own:
+    copied = [m for m in service.mounts if m.kind == "bind" and m.source in files]
+    if own or copied:
         result["volumes"] = _Override(
             _volume_entry(own[mount.target]) if mount.target in own else _escaped(raw)
             for mount, raw in zip(service.mounts, service.definition["volumes"], strict=True)
+            if mount not in copied
         )
+    if copied:
+        result["configs"] = [
+            {"source": _config_key(mount.source), "target": mount.target} for mount in copied
+        ]
     return result
 
 

@@ -245,7 +245,7 @@ def _undo(wanted: Wanted, facts: HostFacts, options: SshOptions) -> tuple[tuple[
         folder = f"{facts.root}/releases/{wanted.placement}"
         argv = compose_host.down(folder, wanted.compose_project, wanted.variables)
         return (
-            Step("undo", "down", on_host(url, argv, options, reason="nothing ran here before")),
+            Step("undo", "down", _guarded(wanted, facts, argv, options, "nothing ran here before")),
             forget,
         ), True
     if before.key == (wanted.release, wanted.digest):
@@ -263,11 +263,18 @@ def _up(
     wanted: Wanted, facts: HostFacts, placement: str, variables: tuple[str, ...],
     options: SshOptions, reason: str,
 ) -> Command:  # fmt: skip
-    argv = compose_host.up(
-        f"{facts.root}/releases/{placement}", wanted.compose_project, variables,
-        seconds=wanted.health_seconds + START_SECONDS, bounded=not facts.host.is_local,
-    )  # fmt: skip
-    return on_host(facts.host.url, argv, options, reason=reason)
+    folder = f"{facts.root}/releases/{placement}"
+    argv = compose_host.up(folder, wanted.compose_project, variables)
+    return _guarded(wanted, facts, argv, options, reason)
+
+
+def _guarded(
+    wanted: Wanted, facts: HostFacts, argv: tuple[str, ...], options: SshOptions, reason: str
+) -> Command:
+    argv = compose_host.guarded(
+        facts.root, argv, seconds=wanted.health_seconds + START_SECONDS, tools=facts.tools
+    )
+    return on_host(facts.host.url, argv, options, tied=True, reason=reason)
 
 
 def _ours(name: str, wanted: Wanted, facts: HostFacts, reason: str) -> Command:

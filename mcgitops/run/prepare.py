@@ -45,9 +45,10 @@ def prepare(
     engine, project = workspace.engine, workspace.project
     wait_for_others(workspace, run, reporter)
     remote = engine.is_remote
-    made = volumes(project, stage, run, engine_is_remote=remote)
+    files = single_files(workspace, stage, remote=remote)
+    made = volumes(project, stage, run, engine_is_remote=remote, single_files=frozenset(files))
     engine.remove_project(project_name(project, run), [volume.name for volume in made])
-    text = override(project, stage, run, engine_is_remote=remote, owner=owner(process))
+    text = override(project, stage, run, engine_is_remote=remote, owner=owner(process), files=files)
     write_atomically(
         workspace.state / Path(override_path(run)).relative_to(".mcgitops"), text.encode()
     )
@@ -69,6 +70,36 @@ def prepare(
             (_seed(workspace, stage, volume, upstream) for volume in own),
             labels,
         )
+
+
+def single_files(workspace: Workspace, stage: Service, *, remote: bool) -> dict[str, str]:
+    """Bind mounts of single files that must be copied into the container: source → text.
+
+    Those are the writable ones, and every one where the engine doesn't see our files. Raises
+    `UsageError` for a file that can't be copied as text, or that an output should come from.
+    """
+    project = workspace.project
+    found: dict[str, str] = {}
+    for service in (stage, *project.companions(stage)):
+        for mount in service.mounts:
+            path = project.relative(mount.source)
+            if mount.kind != "bind" or path is None or not Path(mount.source).is_file():
+                continue
+            if service is stage and not mount.read_only and path in project.produced():
+                raise UsageError(
+                    f"service {service.name}: {path} is an output and mounted as a single file.",
+                    "Mount its folder instead.",
+                )
+            if mount.read_only and not remote:
+                continue
+            try:
+                found[mount.source] = Path(mount.source).read_text("utf-8")
+            except UnicodeDecodeError:
+                raise UsageError(
+                    f"service {service.name}: {path} is mounted as a single file and isn't text.",
+                    "Mount its folder instead, or mount it read-only (:ro).",
+                ) from None
+    return found
 
 
 def wait_for_others(workspace: Workspace, run: RunPlan, reporter: Reporter) -> None:
