@@ -10,13 +10,14 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "requirements" / "main.lock"
 READY = "mcgitops-ready"
 KEPT_DAYS = 30
+INPUT = "MCGITOPS_INPUT_"
 
 # Run with -I: neither the working folder nor PYTHONPATH may put modules in front of ours. The
 # folder is a repository, whose files are somebody else's.
@@ -28,8 +29,17 @@ START = (
 def main() -> None:
     """Become mcgitops, with the arguments that this was given."""
     python = interpreter_of(find(cache_folder(os.environ)))
+    take_inputs(os.environ)
     arguments = [*project_options(os.environ), *sys.argv[1:]]
     os.execv(python, [str(python), "-I", "-c", START, str(ROOT), *arguments])  # noqa: S606
+
+
+def take_inputs(environ: MutableMapping[str, str]) -> None:
+    """An input that was given sets its variable; one that was left empty leaves the job's own."""
+    for name in [name for name in environ if name.startswith(INPUT)]:
+        value = environ.pop(name)
+        if value.strip():
+            environ["MCGITOPS_" + name.removeprefix(INPUT)] = value
 
 
 def project_options(environ: Mapping[str, str]) -> list[str]:

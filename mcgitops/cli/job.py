@@ -281,10 +281,10 @@ class Job:
         return f"mcgitops: {what}: nothing to do: {why}."
 
     def _delivered(self) -> str:
-        from mcgitops.report.escape import code
+        from mcgitops.report.escape import plain
 
-        deployed = [code(a.target) for a in self._of("deploy")]
-        text = f"### Released {code(self._release())}\n"
+        deployed = [plain(a.target) for a in self._of("deploy")]
+        text = f"### Released {plain(self._release())}\n"
         return text + (f"\nDeployed to {', '.join(deployed)}.\n" if deployed else "")
 
     def _failed(self, error: McgitopsError, *, summary: bool = True) -> None:

@@ -1,12 +1,68 @@
-"""The fake GitHub for the tests of this folder."""
+"""For the tests of this folder: the fake GitHub, a runner, and a project that both work on."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.conftest import ProjectFactory
 from tests.lab.github import FakeGitHub
+from tests.lab.runner import ActRunner
+
+COMPOSE = """
+name: {name}
+
+services:
+  train:
+    profiles: [train]
+    build: {{context: ., target: train}}
+    volumes: ["./out:/app/out"]
+    x-mcgitops:
+      params: [params.yaml]
+      metrics: [out/metrics.json]
+      outputs: [out/model]
+
+  api:
+    build: {{context: ., target: serve, additional_contexts: {{model: ./out}}}}
+    command: httpd -f -p 8080 -h /www
+    ports: ["18080:8080"]
+    healthcheck:
+      test: ["CMD", "wget", "-q", "-O", "-", "http://127.0.0.1:8080/model"]
+      interval: 1s
+      start_period: 5s
+      start_interval: 100ms
+    stop_grace_period: 0s
+
+x-mcgitops:
+  metrics:
+    accuracy: {{goal: maximize, gate: {{max_drop: 0.01}}}}
+  environments:
+    production: {{trigger: {{tag: "v*"}}, hosts: {hosts}, health_timeout: 20s}}
+"""
+
+DOCKERFILE = """
+FROM {mini} AS train
+WORKDIR /app
+COPY train.sh params.yaml ./
+CMD ["sh", "train.sh"]
+
+FROM {mini} AS serve
+COPY --from=model model /www/model
+"""
+
+# What it prints is what no runner may obey.
+TRAIN = """
+echo "::error::forged by the training script"
+echo "::stop-commands::guess"
+lr=$(sed -n 's/^lr: //p' params.yaml)
+echo "model of lr $lr" > out/model
+awk -v lr="$lr" 'BEGIN { printf "{\\"accuracy\\": %.4f, \\"loss\\": %.4f}", 1 - lr, lr }' \\
+  > out/metrics.json
+"""
 
 
 @pytest.fixture
@@ -15,3 +71,83 @@ def hub() -> Iterator[FakeGitHub]:
     with FakeGitHub() as github:
         github.add_pull(7)
         yield github
+
+
+@pytest.fixture(scope="session")
+def runner(tmp_path_factory: pytest.TempPathFactory) -> ActRunner:
+    """A self-hosted runner: what it installed for one job is there for the next."""
+    return ActRunner(tmp_path_factory.mktemp("runner"))
+
+
+@dataclass
+class Repository:
+    """The project's working tree, and the events that GitHub would send for it."""
+
+    folder: Path
+    store: Path
+    factory: ProjectFactory
+
+    def commit(self, files: dict[str, str], message: str = "Change") -> str:
+        """A commit on what is checked out."""
+        return self.factory.commit(self.folder, files, message)
+
+    def git(self, *arguments: str) -> str:
+        """Git's answer."""
+        return self.factory.git(self.folder, *arguments)
+
+    def pushed(self) -> dict[str, Any]:
+        """The event of a push to main."""
+        return {"ref": "refs/heads/main", "repository": {"default_branch": "main"}}
+
+    def tagged(self, tag: str) -> dict[str, Any]:
+        """Tag what is checked out; the event."""
+        self.git("tag", tag)
+        return {"ref": f"refs/tags/{tag}", "repository": {"default_branch": "main"}}
+
+    def pull_request(
+        self, files: dict[str, str], number: int = 7, fork: bool = False
+    ) -> dict[str, Any]:
+        """Commit on a branch, check out its merge with main as GitHub does; the event."""
+        exists = "feature" in self.git("branch", "--list", "feature")
+        self.git("checkout", "--quiet", *([] if exists else ["-b"]), "feature")
+        head = self.commit(files, "On the branch")
+        self.git("checkout", "--quiet", "--detach", "main")
+        self.git("merge", "--quiet", "--no-ff", "--no-edit", "feature")
+        ours = {"full_name": "octo/wine"}
+        theirs = {"full_name": "stranger/wine"} if fork else ours
+        base = {"sha": self.git("rev-parse", "main"), "ref": "main", "repo": ours}
+        pull = {"number": number, "base": base}
+        pull["head"] = {"sha": head, "ref": "feature", "repo": theirs}
+        return {
+            "action": "synchronize",
+            "number": number,
+            "pull_request": pull,
+            "repository": {"default_branch": "main", **ours},
+        }
+
+
+@pytest.fixture
+def repository(
+    project_factory: ProjectFactory,
+    mini_image: str,
+    unique_name: Callable[..., str],
+    tmp_path: Path,
+) -> Callable[..., Repository]:
+    """Make the project: `repository(hosts=["ssh://…"])`."""
+
+    def make(hosts: list[str] | None = None) -> Repository:
+        listed = ", ".join(f'"{host}"' for host in hosts or ["local://"])
+        folder = project_factory(
+            {
+                "compose.yml": COMPOSE.format(name=unique_name("ci"), hosts=f"[{listed}]"),
+                "Dockerfile": DOCKERFILE.format(mini=mini_image),
+                "train.sh": TRAIN,
+                "params.yaml": "lr: 0.10\n",
+                ".dockerignore": "out\n.git\n",
+                ".gitignore": "out/*\n!out/.keep\n",
+                "out/.keep": "",
+            }
+        )
+        return Repository(folder, tmp_path / "store", project_factory)
+
+    return make

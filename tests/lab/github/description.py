@@ -190,8 +190,8 @@ class Description:
 
     def _sample(self, schema: Mapping[str, Any], depth: int) -> Any:
         schema = self._resolve(schema)
-        if schema.get("nullable") or depth > 12:
-            return None
+        if (schema.get("nullable") and "type" in schema) or depth > 12:
+            return None  # without a type OpenAPI 3.0 gives `nullable` no meaning
         if "enum" in schema:
             return schema["enum"][0]
         if "allOf" in schema:
