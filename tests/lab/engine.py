@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Mapping
@@ -122,6 +123,14 @@ def _provide(found: Found) -> None:
     installed = bool(shutil.which("dockerd"))
     wanted = [part for part in found.missing if part != "engine" or not installed]
     family = debian.family()
+    if (
+        "engine" in found.missing
+        and "permission denied" in run("docker", "version", check=False).stderr
+    ):
+        raise LabError(
+            "A Docker engine runs here, but this user may not use it. Join the group docker, or "
+            "run this as root."
+        )
     if os.geteuid() != 0 or (wanted and not family):
         raise LabError(
             f"{_named(found.missing)} doesn't answer here. Install or start Docker "
@@ -153,8 +162,9 @@ def packages_for(parts: tuple[str, ...], family: str) -> list[str]:
 
 def _start() -> None:
     """Start dockerd: through systemd where that runs the machine, else as a background process."""
-    if _answers(3):  # the package's own scripts may have started it
+    if _answers(2):  # the package's own scripts may have started it
         return
+    process = None
     if Path("/run/systemd/system").is_dir():
         run("systemctl", "start", "docker")
     else:
@@ -166,17 +176,17 @@ def _start() -> None:
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         _pid_file().write_text(f"{process.pid}\n")
-    if not _answers(60):
+    if not _answers(60, process):
         tail = LOG.read_text(errors="replace").splitlines()[-10:] if LOG.is_file() else []
         raise LabError("\n  ".join(["dockerd was started, but doesn't answer:", *tail]))
 
 
-def _answers(seconds: float) -> bool:
+def _answers(seconds: float, process: subprocess.Popen[bytes] | None = None) -> bool:
     end = time.monotonic() + seconds
     while True:
         if output("docker", "version", "--format", "{{.Server.Version}}", timeout=10):
             return True
-        if time.monotonic() > end:
+        if time.monotonic() > end or (process and process.poll() is not None):
             return False
         time.sleep(0.3)
 
@@ -191,12 +201,19 @@ def stop() -> None:
     if not path.is_file():
         return
     pid = int(path.read_text())
-    comm = Path(f"/proc/{pid}/comm")
-    if comm.is_file() and comm.read_text().strip() == "dockerd":
+    if _is_dockerd(pid):
         say("Stopping the dockerd that the lab started. Its packages stay installed.")
-        os.kill(pid, 15)
-        for _ in range(100):
-            if not comm.is_file():
-                break
-            time.sleep(0.2)
+        os.kill(pid, signal.SIGTERM)
+        end = time.monotonic() + 20
+        while _is_dockerd(pid) and time.monotonic() < end:
+            time.sleep(0.1)
     path.unlink()
+
+
+def _is_dockerd(pid: int) -> bool:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    name, state = stat.rpartition(")")[0].partition("(")[2], stat.rpartition(")")[2].split()[0]
+    return name == "dockerd" and state != "Z"
