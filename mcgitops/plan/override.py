@@ -201,7 +201,7 @@ def _common(
     files: Mapping[str, str],
 ) -> dict[str, Any]:
     """What every service of a run loses: fixed names, ports of the host, foreign dependencies."""
-    result: dict[str, Any] = {"container_name": _Reset(), "ports": _Reset()}
+    result: dict[str, Any] = {"container_name": _Reset(), "ports": _Reset(), "tty": False}
     if service.depends_on:
         kept = {
             name: {"condition": condition}

@@ -27,6 +27,7 @@ from mcgitops.project.load import writable_mount
 from mcgitops.project.model import Service, is_within, normalised
 from mcgitops.project.spec import seconds
 from mcgitops.run.engine import SAMPLE_SECONDS, Ended, Usage
+from mcgitops.run.gather import look_at
 from mcgitops.run.progress import TAIL, Reporter
 from mcgitops.run.workspace import Workspace
 from mcgitops.store.records import FileRef, ImageRef, Resources, RunRecord, Scalar
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from docker.models.containers import Container
 
 _LARGEST_LOG = 64 * 1024 * 1024
+_CUT = b"mcgitops: the log is longer than 64 MiB; the rest was not kept.\n"
 
 
 @dataclass
@@ -69,12 +71,20 @@ def collect(
         ended = engine.ended(container)
         if state == "succeeded" and (ended.exit_code != 0 or ended.error):
             state = "failed"
-        made = Made()
+        made, complaint = Made(), ("", "")
+        if state == "succeeded" and (changed := changed_reads(workspace, stage, run, live=True)):
+            state = "failed"
+            complaint = (f"{changed} changed while it was being read.", "Train again.")
         if state == "succeeded":
             made = _take(workspace, stage, run, container)
             if missing := _missing(stage, made):
                 state = "failed"
-                tail.append(f"mcgitops: {stage.name} ended without writing {missing}.")
+                complaint = (
+                    f"it ended without writing {missing}.",
+                    "Write it there, or correct x-mcgitops; the path is inside the mounted folder.",
+                )
+        if complaint[0]:
+            tail.append(f"mcgitops: {complaint[0]}")
         record = _record(workspace, stage, run, ended, usage, state, made, log, tail)
         record = record.model_copy(update={"commit": commit, "dirty": dirty})
         if state == "succeeded":
@@ -85,8 +95,25 @@ def collect(
         clean_up(workspace, stage, run)
     reporter.finished(run, record)
     if state != "succeeded":
-        raise failure(run, record, ended, stage)
+        raise failure(run, record, ended, stage, complaint)
     return record
+
+
+def changed_reads(workspace: Workspace, stage: Service, run: RunPlan, *, live: bool) -> str:
+    """What no longer is what the run's fingerprint says, named; "" where all is as planned.
+
+    live: look only at what the container sees directly, through a read-only bind mount. Everything
+    else was copied before it started, so a change of it doesn't matter any more.
+    """
+    mounted = {mount.source for mount in stage.mounts if mount.kind == "bind" and mount.read_only}
+    if live and (workspace.engine.is_remote or stage.spec.inputs is not None):
+        return ""
+    return " and ".join(
+        read.name
+        for read in reads(workspace.project, stage)
+        if (not live or read.path in mounted)
+        and look_at(workspace, read).digest != run.facts.get(read.name)
+    )
 
 
 def _published(
@@ -115,8 +142,15 @@ def clean_up(workspace: Workspace, stage: Service, run: RunPlan) -> None:
     workspace.engine.remove_project(name, names)
 
 
-def failure(run: RunPlan, record: RunRecord, ended: Ended, stage: Service) -> TrainingFailed:
-    """What to say of a failed run, and what to do about it."""
+def failure(
+    run: RunPlan, record: RunRecord, ended: Ended, stage: Service, complaint: tuple[str, str]
+) -> TrainingFailed:
+    """What to say of a failed run, and what to do about it.
+
+    complaint: what we hold against a container that ended well, and the remedy.
+    """
+    if complaint[0]:
+        return TrainingFailed(f"{run.label} failed: {complaint[0]}", complaint[1])
     if record.state == "timed-out":
         return TrainingFailed(
             f"{run.label} was stopped after {stage.spec.timeout}.",
@@ -128,11 +162,6 @@ def failure(run: RunPlan, record: RunRecord, ended: Ended, stage: Service) -> Tr
         return TrainingFailed(
             f"{run.label} ran out of memory (exit code {ended.exit_code}).",
             "Give it more, or let it use less.",
-        )
-    if ended.exit_code == 0 and not ended.error:
-        return TrainingFailed(
-            f"{run.label} failed: {record.log_tail[-1].removeprefix('mcgitops: ')}",
-            "Write it there, or correct x-mcgitops; the path is inside the mounted folder.",
         )
     said = f" ({ended.error})" if ended.error else ""
     return TrainingFailed(
@@ -159,14 +188,14 @@ def _follow(
     folder = workspace.state / "run"
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder) as log:
-        size = 0
+        size, full = 0, False
 
         def on_line(text: str) -> None:
-            nonlocal size
+            nonlocal size, full
             data = text.encode("utf-8", "replace") + b"\n"
-            if size + len(data) <= _LARGEST_LOG:
-                log.write(data)
-                size += len(data)
+            if not full:
+                full = size + len(data) > _LARGEST_LOG
+                size += log.write(_CUT if full else data)
             tail.append(text)
             reporter.line(run, text)
 
@@ -174,10 +203,12 @@ def _follow(
             target=workspace.engine.follow, args=(container, on_line), daemon=True
         )
         follower.start()
-        while follower.is_alive():
+        while follower.is_alive() or workspace.engine.is_running(container):
             workspace.engine.sample(container, usage)
             reporter.usage(run, usage)
             follower.join(SAMPLE_SECONDS)
+            if not follower.is_alive():
+                cancel.wait(SAMPLE_SECONDS)  # the log was cut off; the container may go on
             if cancel.is_set():
                 # what it would still write is thrown away, so there is little to wait for
                 state, grace = "interrupted", min(grace, 1)
@@ -228,7 +259,8 @@ def _take(workspace: Workspace, stage: Service, run: RunPlan, container: Contain
                 made.warnings.append(f"{path!r} has no usable name and was left out.")
                 continue
             if not any(is_within(path, d) for d in declared):
-                if path not in seeds and path not in workspace.project.produced():
+                others = any(is_within(path, p) for p in workspace.project.produced())
+                if path not in seeds and not others:
                     undeclared.append(path)
                 continue
             if entry.islnk():
@@ -259,8 +291,6 @@ def _seeded(workspace: Workspace, stage: Service) -> frozenset[str]:
     for read in reads(workspace.project, stage):
         base = workspace.project.relative(read.path)
         if read.kind == "volume" and base is not None:
-            from mcgitops.run.gather import look_at
-
             prefix = "" if base == "." else f"{base}/"
             found |= {prefix + entry.path for entry in look_at(workspace, read).entries}
     return frozenset(found)
@@ -324,7 +354,7 @@ def _record(
             "plots": of["plots"],
             "outputs": of["outputs"],
             "metric_files": of["metrics"],
-            "manifests": _manifests(workspace, stage) if state == "succeeded" else (),
+            "manifests": _manifests(workspace, stage, run) if state == "succeeded" else (),
             "upstream": dict(run.upstream),
             "warnings": (*made.warnings, *metric_warnings, *param_warnings),
             "log": log,
@@ -389,13 +419,14 @@ def _params(workspace: Workspace, stage: Service) -> tuple[dict[str, dict[str, S
     return values, warnings
 
 
-def _manifests(workspace: Workspace, stage: Service) -> tuple[FileRef, ...]:
+def _manifests(workspace: Workspace, stage: Service, run: RunPlan) -> tuple[FileRef, ...]:
     """What the run read, as objects, so that a later plan can say which file has changed."""
-    from mcgitops.run.gather import look_at
-
     result = []
     for read in reads(workspace.project, stage):
-        data = look_at(workspace, read).manifest.encode("utf-8", "surrogateescape")
+        tree = look_at(workspace, read)
+        if tree.digest != run.facts.get(read.name):
+            continue  # edited since; the manifest of what was read is gone, the digest is not
+        data = tree.manifest.encode("utf-8", "surrogateescape")
         digest, size = workspace.local.put_bytes(data)
         result.append(FileRef(path=read.name, digest=digest, size=size))
     return tuple(result)

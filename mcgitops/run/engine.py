@@ -11,6 +11,7 @@ import os
 import socket
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -44,6 +45,21 @@ class Usage:
     peak_memory_bytes: int | None = None
     memory_bytes: int | None = None
     sampled: bool = True
+
+
+@contextmanager
+def engine_errors(doing: str) -> Iterator[None]:
+    """What the engine's API refuses becomes an `EngineError` that says what we were doing."""
+    from docker.errors import DockerException
+    from requests.exceptions import RequestException
+
+    try:
+        yield
+    except (DockerException, RequestException) as error:
+        raise EngineError(
+            f"the Docker engine failed while {doing}: {_first_line(error)}.",
+            "docker info shows whether it is well.",
+        ) from None
 
 
 class Engine:
@@ -193,6 +209,16 @@ class Engine:
                 on_line(_clean(line))
         if rest:
             on_line(_clean(rest))
+
+    def is_running(self, container: Container) -> bool:
+        """Whether a container has not ended yet. One that is gone has."""
+        from docker.errors import NotFound
+
+        try:
+            container.reload()
+        except NotFound:
+            return False
+        return container.status in ("running", "paused", "restarting")
 
     def sample(self, container: Container, usage: Usage) -> None:
         """Update `usage` from the engine's statistics; a container that ended leaves it alone."""

@@ -20,6 +20,7 @@ from mcgitops.errors import McgitopsError, TrainingFailed
 from mcgitops.plan.model import Plan, RunPlan, StagePlan
 from mcgitops.project.model import Service
 from mcgitops.run.collect import clean_up, collect
+from mcgitops.run.engine import engine_errors
 from mcgitops.run.gather import lookup, make_plan
 from mcgitops.run.prepare import prepare, write_context, write_dockerfile
 from mcgitops.run.process import Cancelled, CommandFailed, execute
@@ -221,7 +222,8 @@ def call_step(session: Session, service: Service, run: RunPlan, command: Command
         "context": lambda: write_context(session.workspace, service, run, command.argv[5]),
         "dockerfile": lambda: write_dockerfile(session.workspace, service, run),
     }
-    steps[step]()
+    with engine_errors(f"{step} of {run.label}"):
+        steps[step]()
 
 
 def _collect(session: Session, service: Service, run: RunPlan) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from mcgitops.errors import UsageError
+from mcgitops.errors import PlanChanged, UsageError
 from mcgitops.plan.model import Read, RunPlan
 from mcgitops.plan.override import (
     RunVolume,
@@ -23,6 +23,7 @@ from mcgitops.plan.override import (
 from mcgitops.plan.planner import CONTEXT_FOLDER
 from mcgitops.plan.reads import below, reads
 from mcgitops.project.model import Service, is_within
+from mcgitops.run.collect import changed_reads
 from mcgitops.run.gather import look_at, lookup
 from mcgitops.run.output import fetch, make_available, write_atomically
 from mcgitops.run.progress import Reporter
@@ -43,6 +44,8 @@ def prepare(
     process: whose life the run's hangs on (default: ours).
     """
     engine, project = workspace.engine, workspace.project
+    if changed := changed_reads(workspace, stage, run, live=False):
+        raise PlanChanged(f"{changed} changed while {run.label} was prepared.", "Train again.")
     wait_for_others(workspace, run, reporter)
     remote = engine.is_remote
     files = single_files(workspace, stage, remote=remote)

@@ -99,7 +99,7 @@ def summary(run: RunPlan, record: RunRecord) -> str:
     if record.state == "succeeded":
         parts.append(headline_metrics(record))
     elif record.state == "failed":
-        parts.append(f"failed with exit code {record.exit_code}")
+        parts.append(f"failed with exit code {record.exit_code}" if record.exit_code else "failed")
     else:
         parts.append(record.state)
     return "   ".join(part for part in parts if part)
