@@ -19,7 +19,7 @@ def compose(folder: str, project_name: str, variables: Iterable[str], *arguments
     """
     unset = [word for name in ("COMPOSE_PROFILES", *variables) for word in ("-u", name)]
     return (
-        "env", *unset, "docker", "compose",
+        "env", *unset, "docker", "compose", "--ansi", "never",
         "--project-name", project_name,
         "--project-directory", folder,
         "--env-file", f"{folder}/.env",
@@ -28,25 +28,35 @@ def compose(folder: str, project_name: str, variables: Iterable[str], *arguments
     )  # fmt: skip
 
 
-def up(
-    folder: str, project_name: str, variables: Iterable[str], *, seconds: int, bounded: bool
-) -> Argv:
+def up(folder: str, project_name: str, variables: Iterable[str]) -> Argv:
     """Start what the folder says and remove what it no longer names; never builds or pulls.
 
     It doesn't `--wait`: that exits 1 for a service that ends with 0, and takes a crash loop for
-    health. `mcgitops step healthy` judges instead. bounded: end it on the host itself after
-    `seconds`, even where the connection is gone (needs coreutils or busybox there).
+    health. `mcgitops step healthy` judges instead.
     """
-    started = compose(
+    return compose(
         folder, project_name, variables,
         "up", "--detach", "--no-build", "--pull", "never", "--remove-orphans",
     )  # fmt: skip
-    return ("timeout", str(seconds), *started) if bounded else started
 
 
 def down(folder: str, project_name: str, variables: Iterable[str]) -> Argv:
     """Remove the project's containers and networks; named volumes hold data and stay."""
     return compose(folder, project_name, variables, "down", "--remove-orphans")
+
+
+def guarded(root: str, argv: Argv, *, seconds: int, tools: Iterable[str]) -> Argv:
+    """`argv` on the host itself one at a time (flock) and bounded (timeout), where it has these.
+
+    A compose that outlives its broken connection is waited for, and ends: it never runs beside the
+    one that puts things right again.
+    """
+    known = set(tools)
+    if "timeout" in known:
+        argv = ("timeout", str(seconds), *argv)
+    if "flock" in known:
+        argv = ("flock", f"{root}/compose.lock", *argv)
+    return argv
 
 
 def logs(

@@ -31,6 +31,7 @@ class SshOptions:
             "ConnectTimeout": str(self.connect_timeout),
             "ServerAliveInterval": "5",
             "ServerAliveCountMax": "3",
+            "LogLevel": "ERROR",
         }
         if self.known_hosts:
             options["UserKnownHostsFile"] = _config_word(self.known_hosts)
@@ -50,12 +51,23 @@ class SshOptions:
 
 
 def on_host(
-    url: str, argv: Sequence[str], options: SshOptions = SshOptions(), *, reason: str = ""
+    url: str,
+    argv: Sequence[str],
+    options: SshOptions = SshOptions(),
+    *,
+    tied: bool = False,
+    reason: str = "",
 ) -> Command:
-    """`argv` on a host: quoted for its shell behind ssh, as it is on this machine."""
+    """`argv` on a host: quoted for its shell behind ssh, as it is on this machine.
+
+    tied: the program there ends with the connection (a terminal makes sshd hang up on it).
+    """
     if url == LOCAL:
         return Command(tuple(argv), host="", reason=reason)
-    return Command((*ssh(url, options), shlex.join(argv)), host=url, reason=reason)
+    start = ssh(url, options)
+    if tied:
+        start = (start[0], "-tt", *start[1:])
+    return Command((*start, shlex.join(argv)), host=url, reason=reason)
 
 
 def script(

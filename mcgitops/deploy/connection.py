@@ -20,7 +20,7 @@ from typing import IO
 from mcgitops.commands import ssh
 from mcgitops.commands.command import Command, Secret
 from mcgitops.commands.ssh import SshOptions
-from mcgitops.errors import McgitopsError, UsageError
+from mcgitops.errors import HostNeedsAttention, UsageError
 from mcgitops.facts import host as host_facts
 from mcgitops.facts.program import missing_program
 from mcgitops.project.hosts import Host, HostFacts
@@ -29,7 +29,7 @@ from mcgitops.run.process import CommandFailed, Completed, execute
 CHUNK = 1024 * 1024
 
 
-class HostUnreachable(McgitopsError):
+class HostUnreachable(HostNeedsAttention):
     """A host could not be reached, or we would not talk to it."""
 
     def __init__(self, host: Host, message: str, hint: str = "") -> None:
@@ -52,6 +52,7 @@ class Connections:
             control_path=str(self._private / "%C"),
         )
         self._used: set[str] = set()
+        self._streams: set[subprocess.Popen[bytes]] = set()
 
     def __enter__(self) -> Connections:
         return self
@@ -70,6 +71,11 @@ class Connections:
             execute(ssh.close(url, self.options), self.folder, check=False, timeout=5)
         self._used.clear()
         shutil.rmtree(self._private, ignore_errors=True)
+
+    def abort(self) -> None:
+        """End what is being sent, from another thread: the senders see a broken pipe."""
+        for process in tuple(self._streams):
+            process.kill()
 
     def look(self, host: Host, project: str, environment: str, compose_project: str) -> HostFacts:
         """The host's facts. Raises `HostUnreachable` where it can't be asked."""
@@ -131,6 +137,7 @@ class Connections:
             raise missing_program(command.argv[0]) from None
         assert process.stdin is not None  # noqa: S101
         assert process.stdout is not None  # noqa: S101
+        self._streams.add(process)
         said: list[bytes] = []
         output: IO[bytes] = process.stdout
         reader = threading.Thread(target=lambda: said.append(_all(output)), daemon=True)
@@ -146,6 +153,8 @@ class Connections:
             process.kill()
             process.wait()
             raise
+        finally:
+            self._streams.discard(process)
         reader.join()
         text = b"".join(said).decode("utf-8", "replace")
         if not host.is_local and code == 255:

@@ -84,8 +84,9 @@ class Deployment:
     """One execution of a rollout."""
 
     def __init__(
-        self, aim: Target, connections: Connections, report: Report, say: Say
-    ) -> None:
+        self, aim: Target, connections: Connections, facts: Sequence[HostFacts], report: Report,
+        say: Say,
+    ) -> None:  # fmt: skip
         self.aim = aim
         self.connections = connections
         self.report = report
@@ -96,7 +97,7 @@ class Deployment:
             lock.owner_name(aim.environ), f"deploying {aim.record.name} to {aim.environment}"
         )
         self.locks: dict[str, lock.HostLock] = {}
-        self.facts: dict[str, HostFacts] = {}
+        self.facts = {one.host.url: one for one in facts}
 
     def run(self) -> Report:
         """Lock, look again, execute; record how it ended."""
@@ -117,10 +118,7 @@ class Deployment:
     def _lock(self, held: ExitStack) -> None:
         # always in one order, so that two rollouts can't wait for each other
         for host in sorted(self.aim.hosts, key=lambda host: host.url):
-            root = self.connections.look(
-                host, self.aim.wanted.project, self.aim.environment,
-                self.aim.wanted.compose_project,
-            ).root  # fmt: skip
+            root = self.facts[host.url].root
             taken = lock.HostLock(self.connections, host, root, self.owner, self.say)
             held.enter_context(taken)
             self.locks[host.url] = taken
@@ -158,7 +156,7 @@ class Deployment:
                 for step in one.of("prepare"):
                     self._step(one, step)
 
-        side_by_side(act, [one.host for one in acting])
+        side_by_side(act, [one.host for one in acting], self.connections.abort)
 
     def _commit(self, acting: Sequence[HostRollout]) -> None:
         """All hosts are healthy: make it final. A host that is gone now is marked at the next

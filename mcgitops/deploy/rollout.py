@@ -11,8 +11,7 @@ from dataclasses import replace
 
 from mcgitops.deploy.connection import Connections
 from mcgitops.deploy.execution import Deployment, HostReport, Report, Say
-from mcgitops.deploy.target import Target, look, target
-from mcgitops.errors import HostNeedsAttention
+from mcgitops.deploy.target import look, target
 from mcgitops.plan.rollout import Rollout, plan_rollout
 from mcgitops.project.model import Project
 from mcgitops.store.store import Store
@@ -24,7 +23,10 @@ def plan_rollouts(
     """The exact commands that `deploy` would execute now. Only looks."""
     aim = target(project, store, environment, release, environ)
     with Connections(project.folder, environ, aim.spec.known_hosts) as connections:
-        return _plan(aim, connections, shown=True)
+        facts = look(aim.hosts, connections, aim.wanted)
+        # the shared connection's socket is in a folder that is gone when somebody reads the plan
+        options = replace(connections.options, control_path="")
+        return plan_rollout(aim.wanted, facts, options)
 
 
 def deploy(
@@ -37,7 +39,8 @@ def deploy(
     """
     aim = target(project, store, environment, release, environ)
     with Connections(project.folder, environ, aim.spec.known_hosts) as connections:
-        first = _plan(aim, connections)
+        facts = look(aim.hosts, connections, aim.wanted)
+        first = plan_rollout(aim.wanted, facts, connections.options)
         report = Report(environment, release, {
             one.host.url: HostReport(one.host.label, one.before.release if one.before else "",
                                      "nothing to do" if one.nothing_to_do else "untouched")
@@ -45,14 +48,4 @@ def deploy(
         })  # fmt: skip
         if first.nothing_to_do:
             return report
-        return Deployment(aim, connections, report, say).run()
-
-
-def _plan(aim: Target, connections: Connections, *, shown: bool = False) -> Rollout:
-    facts = look(aim.hosts, connections, aim.wanted)
-    for one in facts:
-        if one.problem:
-            raise HostNeedsAttention(f"{one.host.label}: {one.problem}", one.hint)
-    # the shared connection's socket is in a folder that is gone when somebody reads the plan
-    options = replace(connections.options, control_path="") if shown else connections.options
-    return plan_rollout(aim.wanted, facts, options)
+        return Deployment(aim, connections, facts, report, say).run()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from mcgitops.deploy import images, place
-from mcgitops.deploy.connection import Connections, HostUnreachable
+from mcgitops.deploy.connection import Connections
 from mcgitops.deploy.names import compose_project
 from mcgitops.deploy.place import Prepared
 from mcgitops.errors import HostNeedsAttention, UsageError
@@ -89,21 +89,26 @@ def target(
 
 
 def look(hosts: Sequence[Host], connections: Connections, wanted: Wanted) -> list[HostFacts]:
-    """All hosts' facts, asked side by side. Raises `HostNeedsAttention` for one out of reach."""
+    """All hosts' facts, asked side by side. An unusable one raises `HostNeedsAttention`."""
     def ask(host: Host) -> HostFacts:
-        try:
-            return connections.look(
-                host, wanted.project, wanted.environment, wanted.compose_project
-            )
-        except HostUnreachable as error:
-            raise HostNeedsAttention(error.message, error.hint) from error
+        return connections.look(host, wanted.project, wanted.environment, wanted.compose_project)
 
-    return side_by_side(ask, hosts)
+    facts = side_by_side(ask, hosts)
+    for one in facts:
+        if one.problem:
+            raise HostNeedsAttention(f"{one.host.label}: {one.problem}", one.hint)
+    return facts
 
 
-def side_by_side(act: Callable[[Host], T], hosts: Sequence[Host]) -> list[T]:
+def side_by_side(
+    act: Callable[[Host], T], hosts: Sequence[Host], abort: Callable[[], None] = lambda: None
+) -> list[T]:
     """Do it for all hosts at once; the first failure is raised when all have ended."""
     if len(hosts) == 1:
         return [act(hosts[0])]
     with ThreadPoolExecutor(max_workers=min(16, len(hosts))) as pool:
-        return list(pool.map(act, hosts))
+        try:
+            return list(pool.map(act, hosts))
+        except BaseException:
+            abort()
+            raise

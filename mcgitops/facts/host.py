@@ -64,10 +64,11 @@ def host_script(project: str, environment: str, compose_project: str) -> str:
         f"root={root_of(project, environment)}\n"
         "printf '@root %s\\n' \"$root\"\n"
         "command -v docker >/dev/null || { echo '@problem docker'; exit 0; }\n"
-        "docker version --format '@engine {{.Server.Version}}' 2>&1 ||"
-        " { echo '@problem engine'; exit 0; }\n"
+        "docker info --format '@engine {{.ServerVersion}}{{println}}"
+        "@driver {{json .DriverStatus}}' 2>&1 || { echo '@problem engine'; exit 0; }\n"
         "docker compose version --short 2>/dev/null | sed 's/^/@compose /'\n"
-        "docker info --format '@driver {{json .DriverStatus}}' 2>/dev/null\n"
+        "for tool in flock timeout; do"
+        " command -v $tool >/dev/null && echo \"@tool $tool\"; done\n"
         'if [ -d "$root" ]; then cd "$root" || exit 0\n'
         "  for which in current previous; do\n"
         '    [ -f "$which/release.json" ] &&'
@@ -106,6 +107,7 @@ def parse(host: Host, text: str) -> HostFacts:
         now=float(_first(lines, "now") or 0),
         engine=_first(lines, "engine"),
         compose=_first(lines, "compose").removeprefix("v"),
+        tools=frozenset(lines["tool"]),
         content_store="io.containerd.snapshotter" in _first(lines, "driver"),
         current=_placement(_first(lines, "current")),
         previous=_placement(_first(lines, "previous")),

@@ -124,6 +124,7 @@ class HostFacts:
     now: float = 0.0  # the host's own clock
     engine: str = ""
     compose: str = ""
+    tools: frozenset[str] = frozenset()  # of flock and timeout, those that it has
     content_store: bool = False  # the engine keeps images in containerd: ids are not configurations
     current: Placement | None = None  # the committed release
     previous: Placement | None = None
