@@ -107,6 +107,11 @@ def deployments_prefix(project: str, environment: str = "") -> str:
 
 def check_key(key: str) -> str:
     """The key itself where it is a well-formed one: a backend never leaves its own place."""
-    if not _KEY.match(key):
+    if not is_key(key):
         raise StoreError(f"{key[:200]!r} is not a key of a store.")
     return key
+
+
+def is_key(key: str) -> bool:
+    """Whether it can be a key of ours; others may put other things beside them."""
+    return _KEY.match(key) is not None

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 MIB = 1024 * 1024
 PART = 8 * MIB  # at least; larger where a file would need more parts than S3 allows
 MOST_PARTS = 9_000  # S3 allows 10,000
+LARGEST_PART = 512 * MIB  # whatever size a record claims
 SMALL = 1 * MIB  # uploads up to this size are bounded by the threads alone
 LARGE_AT_ONCE = 2  # multipart uploads at once, each with a few parts in memory
 MIDDLE_AT_ONCE = 4  # uploads between SMALL and PART at once
@@ -226,7 +227,7 @@ class S3Backend:
 
         config = TransferConfig(
             multipart_threshold=PART,
-            multipart_chunksize=max(PART, -(-size // MOST_PARTS)),
+            multipart_chunksize=min(max(PART, -(-size // MOST_PARTS)), LARGEST_PART),
             max_concurrency=PARTS_IN_MEMORY,
             preferred_transfer_client="classic",
         )

@@ -103,6 +103,7 @@ _CLIENT: dict[str, tuple[str, str]] = {
         "the credentials could not be had",
         "Run the credential process of the profile by hand to see why.",
     ),
+    "ParamValidationError": ("{bucket} can't be a bucket's name", "Correct the store's URL."),
     "EndpointConnectionError": (
         "{endpoint} can't be reached",
         "Check the endpoint, the network and the proxy; is the service running?",

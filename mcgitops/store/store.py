@@ -101,9 +101,9 @@ class Store:
         """The runs and attempts whose fingerprint starts with `prefix`, newest first."""
         found = []
         for top in (layout.runs_prefix(project), layout.attempts_prefix(project)):
-            for entry in self.backend.entries(top):
+            for entry in self._records(top):
                 _, _, rest = entry.key.removeprefix(top).partition("/")  # after the stage
-                if rest.startswith(prefix) and rest.endswith(".json"):
+                if rest.startswith(prefix):
                     record = self._read(entry.key, RunRecord)
                     found += [record] if record else []
         return sorted(found, key=lambda run: run.started, reverse=True)
@@ -209,13 +209,9 @@ class Store:
         """The keys of all records of a project. Reads the whole store's list: for local ones."""
         own = layout.segment(project)
         tops = (f"{kind}/{own}/" for kind in ("runs", "attempts", "releases", "deployments"))
-        keys = [entry.key for top in tops for entry in self.backend.entries(top)]
-        keys += [
-            entry.key
-            for entry in self.backend.entries("commits/")
-            if entry.key.split("/")[2:3] == [own]
-        ]
-        return [key for key in keys if key.endswith(".json")]
+        keys = [entry.key for top in tops for entry in self._records(top)]
+        commits = (entry.key for entry in self._records("commits/"))
+        return keys + [key for key in commits if key.split("/")[2:3] == [own]]
 
     def record_at(self, key: str) -> Record | None:
         """The record at a key, of the kind that the key says."""
@@ -233,7 +229,7 @@ class Store:
         return self._read(key, type(record)) or record
 
     def _all(self, prefix: str, kind: type[AnyRecord]) -> list[AnyRecord]:
-        entries = [entry for entry in self.backend.entries(prefix) if entry.key.endswith(".json")]
+        entries = list(self._records(prefix))
         values = each(self._value, entries, 1 if self.is_local else THREADS)
         if self._cache is not None:
             self._cache.prune()
@@ -242,6 +238,12 @@ class Store:
             for entry, value in zip(entries, values, strict=True)
             if value is not None
         ]
+
+    def _records(self, prefix: str) -> Iterator[Entry]:
+        """What can be a record of ours; others may have put other things beside them."""
+        for entry in self.backend.entries(prefix):
+            if entry.key.endswith(".json") and layout.is_key(entry.key):
+                yield entry
 
     def _value(self, entry: Entry) -> bytes | None:
         if self._cache is not None and (kept := self._cache.get(entry)) is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
@@ -13,10 +14,13 @@ class BreakingProxy:
     """Passes bytes on; may cut what the server sends, or refuse what the client sends.
 
     `cut_after(n)` is asked for each connection: after how many bytes of the server's the
-    connection breaks; None passes everything.
+    connection breaks; None passes everything. `slowly`: seconds for each 64 KiB.
     """
 
-    def __init__(self, endpoint: str, cut_after: Callable[[int], int | None]) -> None:
+    def __init__(
+        self, endpoint: str, cut_after: Callable[[int], int | None], slowly: float = 0
+    ) -> None:
+        self._slowly = slowly
         parts = urlsplit(endpoint)
         self._target = (parts.hostname or "", parts.port or 80)
         self._cut_after = cut_after
@@ -43,6 +47,7 @@ class BreakingProxy:
         left = most
         with suppress(OSError):
             while data := source.recv(65536):
+                time.sleep(self._slowly)
                 if left is not None:
                     data = data[:left]
                     left -= len(data)
@@ -61,9 +66,11 @@ class BreakingProxy:
 
 
 @contextmanager
-def breaking(endpoint: str, cut_after: Callable[[int], int | None]) -> Iterator[BreakingProxy]:
+def breaking(
+    endpoint: str, cut_after: Callable[[int], int | None], slowly: float = 0
+) -> Iterator[BreakingProxy]:
     """The proxy, running."""
-    proxy = BreakingProxy(endpoint, cut_after)
+    proxy = BreakingProxy(endpoint, cut_after, slowly)
     thread = threading.Thread(target=proxy.serve, daemon=True)
     thread.start()
     try:

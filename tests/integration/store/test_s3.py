@@ -396,6 +396,14 @@ def test_no_such_bucket(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) ->
         store.put_bytes(b"x")
 
 
+def test_a_name_that_no_bucket_can_have(
+    rclone_s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket(rclone_s3, monkeypatch)
+    error = failing(open_store(f"s3://Bad%20Name!?endpoint_url={rclone_s3.endpoint}"))
+    assert "can't be a bucket's name" in error.message
+
+
 def test_no_server(rclone_s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
     bucket(rclone_s3, monkeypatch)
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")

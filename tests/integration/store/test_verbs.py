@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
+from mcgitops.store.records import FileRef
 from mcgitops.store.store import open_store
 from tests.conftest import ProjectFactory, Runner
 from tests.integration.store.conftest import MakeRun, fingerprint
+from tests.integration.store.proxy import breaking
 from tests.lab.s3 import S3Server
 
 pytestmark = [pytest.mark.s3, pytest.mark.engine]
@@ -75,6 +82,41 @@ def test_push_again_finds_out_what_the_store_has_lost(
     client.delete_object(Bucket=rclone_s3.bucket, Key=lost)
     again = json.loads(run_mcgitops("push", "--again", "--json", cwd=trained, env=env).stdout)
     assert (again["objects"], again["records"]) == (1, 0)
+
+
+def test_ctrl_c_ends_a_push_soon_and_the_next_one_completes_it(
+    trained: Path, run_mcgitops: Runner, moto_s3: S3Server
+) -> None:
+    store = open_store(str(trained / ".mcgitops/store"))
+    runs = list(store.runs("wine"))
+    files = []
+    for number in range(4):
+        digest, size = store.put_bytes(os.urandom(20_000_000))
+        files.append(FileRef(path=f"out/{number}", digest=digest, size=size))
+    changes = {"fingerprint": "e" * 64, "outputs": tuple(files)}
+    store.publish(runs[0].model_copy(update=changes))
+    prefix = uuid4().hex
+    with breaking(moto_s3.endpoint, lambda _: None, slowly=0.02) as proxy:
+        url = f"s3://{moto_s3.bucket}/{prefix}?endpoint_url={proxy.endpoint}"
+        process = subprocess.Popen(
+            [sys.executable, "-m", "mcgitops", "push"], cwd=trained,
+            env={**os.environ, **moto_s3.env, "MCGITOPS_STORE": url},
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        while not proxy.connections:
+            time.sleep(0.05)
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        began = time.monotonic()
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said.endswith("Interrupted. Nothing half-done is left.\n")
+    assert time.monotonic() - began < 20
+    client = moto_s3.client()
+    left = client.list_multipart_uploads(Bucket=moto_s3.bucket, Prefix=prefix)
+    assert left.get("Uploads", []) == []
+    env = env_of(moto_s3, prefix)
+    assert "Pushed 3 records" in run_mcgitops("push", cwd=trained, env=env).stdout
 
 
 def test_pull_does_not_lose_a_file_that_no_store_has(trained: Path, run_mcgitops: Runner) -> None:

@@ -151,6 +151,17 @@ def test_a_record_at_another_ones_place_is_not_believed(store: Store) -> None:
         store.run("wine", "train", "abc")
 
 
+def test_what_others_put_beside_the_records_is_no_record(store: Store) -> None:
+    run = store.publish(a_run(store))
+    assert store.path is not None
+    folder = store.path / "runs/wine/train"
+    for name in ("read me.json", ".DS_Store", "übersicht.json", "notes.txt"):
+        (folder / name).write_text("hello")
+    assert list(store.runs("wine")) == [run]
+    assert len(store.record_keys("wine")) == 1
+    assert store.find("wine", "0000") == [run]
+
+
 def test_a_newer_format_says_upgrade(store: Store) -> None:
     write(store, "runs/wine/train/abc.json", {"format": 2, "unheard": "of"})
     with pytest.raises(StoreError, match="written by a newer mcgitops") as caught:
