@@ -71,13 +71,14 @@ def project_lines(metrics: Mapping[str, MetricSpec], project: str) -> tuple[str,
 
 
 def _flow(paths: tuple[str, ...]) -> str:
-    return yaml.safe_dump(list(paths), default_flow_style=True, width=10_000).strip()
+    """The list as YAML would quote it; `$` doubled, so that Compose leaves it alone."""
+    escaped = [path.replace("$", "$$") for path in paths]
+    dumped: str = yaml.safe_dump(escaped, default_flow_style=True, allow_unicode=True, width=10_000)
+    return dumped.strip()
 
 
 def _scalar(text: str) -> str:
-    """The text as YAML would quote it; `$` doubled, so that Compose leaves it alone."""
-    dumped: str = yaml.safe_dump([text.replace("$", "$$")], default_flow_style=True, width=10_000)
-    return dumped.strip()[1:-1]
+    return _flow((text,))[1:-1]
 
 
 def _commented(line: str, comment: str) -> str:
@@ -117,7 +118,7 @@ def insert(text: str, additions: list[Insertion]) -> str:
     kept = text.splitlines(keepends=True)
     if kept and not kept[-1].endswith(("\n", "\r")):
         kept[-1] += newline
-    for addition in sorted(additions, key=lambda a: a.at, reverse=True):
+    for addition in reversed(sorted(additions, key=lambda a: a.at)):  # noqa: C413  (keeps order)
         kept[addition.at : addition.at] = [line + newline for line in addition.lines]
     return "".join(kept)
 
