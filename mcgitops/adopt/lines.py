@@ -54,20 +54,26 @@ def stage_lines(stage: Stage) -> tuple[str, ...]:
 
 
 def project_lines(metrics: Mapping[str, MetricSpec], project: str) -> tuple[str, ...]:
-    """The top-level `x-mcgitops`: directions that are sure; the rest as comments to take up."""
-    active = "" if metrics else "# "
-    lines = [f"{active}{KEY}:", f"{active}  metrics:"]
-    shown = metrics or {"accuracy": MetricSpec(goal="maximize")}
-    for name, spec in shown.items():
-        lines.append(f"{active}    {_scalar(name)}: {{goal: {spec.goal}}}")
-    first = _scalar(next(iter(shown)))
-    lines += [
-        f"  # a gate fails the pull request: {first}: {{goal: …, gate: {{max_drop: 0.01}}}}",
-        f"  # store: s3://BUCKET/{project}              # default: the folder .mcgitops/store",
-        "  # environments:",
-        '  #   production: {trigger: {tag: "v*"}, hosts: ["ssh://deploy@HOST"]}',
+    """The top-level `x-mcgitops`: directions that are sure; the rest as comments to take up.
+
+    Where nothing is sure, all of it is a comment: an empty key would be no mapping.
+    """
+    optional = [
+        _commented(f"store: s3://BUCKET/{project}", "default: the folder .mcgitops/store"),
+        "environments:",
+        '  production: {trigger: {tag: "v*"}, hosts: ["ssh://deploy@HOST"]}',
     ]
-    return tuple(lines)
+    gate = "gate: {max_drop: 0.01}"
+    if not metrics:
+        example = ["metrics:", f"  accuracy: {{goal: maximize, {gate}}}"]
+        inside = [f"  {line}" for line in (*example, *optional)]
+        return tuple(f"# {line}" for line in (f"{KEY}:", *inside))
+    lines = [f"{KEY}:", "  metrics:"]
+    for number, (name, spec) in enumerate(metrics.items()):
+        line = f"    {_scalar(name)}: {{goal: {spec.goal}}}"
+        hint = f"a gate: {{goal: {spec.goal}, {gate}}}"
+        lines.append(_commented(line, "" if number else hint))
+    return (*lines, *(f"  # {line}" for line in optional))
 
 
 def _flow(paths: tuple[str, ...]) -> str:

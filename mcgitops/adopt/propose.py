@@ -92,11 +92,21 @@ def looks_like_a_stage(service: Service, seen: Seen) -> str:
         reason = f"its command ({used[0]})"
     elif awaited and writable(seen.project, service):
         return f"{awaited[0]} waits until it has completed, and it writes in the project folder"
+    elif made := _named_products(service.name, seen):
+        reason = f"it names {made[0]} in {made[1]}"
     else:
         return ""
     also = [f"{awaited[0]} waits until it has completed"] if awaited else []
     also += [f"profile {profile}" for profile in definition.get("profiles") or ()]
     return ", ".join((reason, *also[:1], "it serves nothing"))
+
+
+def _named_products(service: str, seen: Seen) -> tuple[str, str] | None:
+    """A metrics file that the service itself names: who computes metrics is worth comparing."""
+    for item in seen.named.get(service, ()):
+        if names.kind(item.path) == "metrics":
+            return item.path, item.where
+    return None
 
 
 def _command_words(service: Service) -> frozenset[str]:
@@ -281,18 +291,7 @@ def _notes(stages: list[Stage], seen: Seen) -> Iterator[str]:
                     f"{stage.service} waits for {upstream} with condition {condition}; both are "
                     "stages, and mcgitops runs it when that one is done."
                 )
-    unclear = [
-        file.path
-        for file in seen.files.values()
-        if file.ignored
-        and names.kind(file.path) is None
-        and any(_inside(file.path, list(writable(project, _at(seen, name)))) for name in chosen)
-    ]
-    if unclear:
-        more = f" and {len(unclear) - 5} more" if len(unclear) > 5 else ""
-        yield (
-            f"git ignores {', '.join(unclear[:5])}{more}: add to outputs: what a stage makes there."
-        )
+    yield from _undecided(stages, seen)
     shown = [path for stage in stages for path in stage.spec.produced]
     kept = [path for path in shown if path in seen.files and not seen.files[path].ignored]
     if kept and (project.folder / ".git").exists():
@@ -303,3 +302,33 @@ def _notes(stages: list[Stage], seen: Seen) -> Iterator[str]:
         )
     for folder in seen.crowded:
         yield f"{folder}/ holds more than 2,000 files; only the first were looked at."
+
+
+def _undecided(stages: list[Stage], seen: Seen) -> Iterator[str]:
+    """Files that a stage may write, whose names don't say what they are."""
+    read = {PurePosixPath(path).name for stage in stages for path in stage.spec.params}
+    mounted = {
+        PurePosixPath(mount.target).name
+        for service in seen.project.services.values()
+        for mount in service.mounts
+    }
+    asked: set[str] = set()
+    for stage in stages:
+        folders = list(writable(seen.project, _at(seen, stage.service)))
+        named = [item.path for item in seen.named.get(stage.service, ())]
+        there = [file.path for file in seen.files.values() if file.ignored]
+        unclear = [
+            path
+            for path in dict.fromkeys((*named, *there))
+            if names.kind(path) is None
+            and _inside(path, folders)
+            and PurePosixPath(path).name not in read | mounted
+            and path not in asked
+        ]
+        asked.update(unclear)
+        if unclear:
+            more = f" and {len(unclear) - 5} more" if len(unclear) > 5 else ""
+            yield (
+                f"What of {', '.join(unclear[:5])}{more}? If {stage.service} makes it, add it to "
+                "its outputs:."
+            )

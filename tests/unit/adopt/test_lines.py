@@ -32,7 +32,7 @@ FILES = {
         "  web:\n    image: y\n"
     ),
     "folded at the end": "services:\n  train:\n    command: >\n      a\n      b\n\n",
-    "list at the end": "services:\n  train:\n    volumes:\n    - a:/b\n    - c:/d\nvolumes: {a: }\n",
+    "list at the end": "services:\n  train:\n    volumes:\n    - a:/b\n    - c:/d\nname: a\n",
     "flow list": "services:\n  train:\n    volumes: [a:/b,\n      c:/d]\nvolumes: {a: }\n",
     "anchor": "services:\n  train: &t\n    image: x\n  web:\n    image: y\n",
     "merge key": "x-a: &a\n  image: x\nservices:\n  train:\n    <<: *a\n    command: b\n",
