@@ -44,7 +44,10 @@ class Demo:
     def run(self, line: str, *, expect: int = 0) -> None:
         """Show a command and execute it."""
         print(f"$ {line}", flush=True)
+        started = time.monotonic()
         done = subprocess.run(shlex.split(line), cwd=self.folder, env=self.env, check=False)
+        if (seconds := time.monotonic() - started) > 1:
+            print(f"({seconds:.1f} s)", flush=True)
         if done.returncode != expect:
             sys.exit(f"The demo expected exit code {expect} and got {done.returncode}.")
         if expect:
