@@ -1,11 +1,11 @@
-"""Which files of a build context reach the builder: `.dockerignore`, by the SDK's own matcher."""
+"""Which files of a build context reach the builder: what `.dockerignore` leaves."""
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 from mcgitops.facts.files import Skip, keep_all
+from mcgitops.facts.ignore import matcher, patterns, reaches
 
 
 def ignore_file(context: Path, dockerfile: str) -> Path | None:
@@ -26,31 +26,18 @@ def skip_ignored(context: Path, dockerfile: str = "Dockerfile") -> Skip:
     file = ignore_file(context, dockerfile)
     if file is None:
         return keep_all
-    lines = file.read_text("utf-8", "replace").splitlines()
-    patterns = [p.strip() for p in lines if p.strip() and not p.lstrip().startswith("#")]
-    if not patterns:
+    found = patterns(file.read_text("utf-8", "replace"))
+    if not found:
         return keep_all
-    from docker.utils.build import PatternMatcher
-
-    matcher = PatternMatcher(patterns)
-    exceptions = [p[1:].strip("/").split("/") for p in patterns if p.startswith("!")]
+    matches = matcher(found)
+    exceptions = [pattern[1:] for pattern in found if pattern.startswith("!")]
 
     def skip(path: str, is_folder: bool) -> bool:
         if keep_all(path, is_folder):
             return True
-        if not matcher.matches(path):  # type: ignore[arg-type]  # the stubs want a PathLike
+        if not matches(path):
             return False
         # an exception may bring back something below an excluded folder
-        return not (is_folder and any(_reaches(e, path.split("/")) for e in exceptions))
+        return not (is_folder and any(reaches(e, path) for e in exceptions))
 
     return skip
-
-
-def _reaches(exception: list[str], folder: list[str]) -> bool:
-    """Whether an exception, by its segments, can match something below `folder`."""
-    for pattern, segment in zip(exception, folder, strict=False):
-        if pattern == "**":
-            return True
-        if not fnmatchcase(segment, pattern):
-            return False
-    return len(exception) > len(folder)
