@@ -65,4 +65,8 @@ def command(app: App, revision: str, outputs: bool, force: bool, as_json: bool) 
 
 
 def _listed(paths: tuple[str, ...]) -> str:
-    return "".join(f"\n  {path}" for path in paths[:20]) + ("\n  …" if len(paths) > 20 else "")
+    from mcgitops.report.escape import clean
+
+    return "".join(f"\n  {clean(path)}" for path in paths[:20]) + (
+        "\n  …" if len(paths) > 20 else ""
+    )

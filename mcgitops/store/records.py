@@ -14,7 +14,14 @@ import math
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    NonNegativeInt,
+    PlainSerializer,
+    model_validator,
+)
 
 FORMAT: Final = 1
 
@@ -48,7 +55,7 @@ class FileRef(Record):
 
     path: str
     digest: str  # sha256:<64 hex>
-    size: int
+    size: NonNegativeInt
     executable: bool = False
 
 
@@ -68,6 +75,11 @@ class Resources(Record):
     cpu_seconds: float | None = None
     peak_memory_bytes: int | None = None
     peak_memory_sampled: bool = False  # sampled, rather than the kernel's high-water mark
+
+
+def is_inside(path: str) -> bool:
+    """Whether a relative path stays below the folder that it is joined to."""
+    return "\0" not in path and all(part not in ("", ".", "..") for part in path.split("/"))
 
 
 class RunRecord(Record):
@@ -98,6 +110,14 @@ class RunRecord(Record):
     log: FileRef | None = None
     log_tail: tuple[str, ...] = ()
     tool: str = ""  # mcgitops version
+
+    @model_validator(mode="after")
+    def _paths_stay_inside(self) -> RunRecord:
+        """Records come from others, too: none may make us write outside the project folder."""
+        for file in self.files:
+            if not is_inside(file.path):
+                raise ValueError(f"{file.path[:200]!r} is no path inside a project folder")
+        return self
 
     @property
     def files(self) -> tuple[FileRef, ...]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mcgitops.errors import StoreError
 from mcgitops.store.objects import hashed
-from mcgitops.store.records import FileRef
+from mcgitops.store.records import FileRef, is_inside
 from mcgitops.store.store import Store
 
 FORBIDDEN = {".git", ".mcgitops"}
@@ -69,9 +69,8 @@ def place_of(path: str, folder: Path) -> Path:
     Records may come from others, so their paths are not trusted: neither `..` nor a symbolic link
     to elsewhere gets out, and git's and our own folders are not written to.
     """
-    parts = path.split("/")
-    plain = path.isprintable() and all(part not in ("", ".", "..") for part in parts)
-    if not plain or FORBIDDEN & {part.lower() for part in parts}:
+    ours = FORBIDDEN & {part.lower() for part in path.split("/")}
+    if ours or not path.isprintable() or not is_inside(path):
         raise StoreError(
             f"A record names the path {path[:200]!r}, which is no place for an artifact.",
             "Don't use that record; nothing was changed.",

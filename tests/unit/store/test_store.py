@@ -151,6 +151,16 @@ def test_a_record_at_another_ones_place_is_not_believed(store: Store) -> None:
         store.run("wine", "train", "abc")
 
 
+@pytest.mark.parametrize("path", ["../x", "/etc/passwd", "a/../../b", "", "a//b", "a\x00b"])
+def test_a_run_whose_files_lead_out_of_the_project_is_not_believed(store: Store, path: str) -> None:
+    record = a_run(store)
+    value = record.model_dump(mode="json")
+    value["metric_files"] = [{**value["outputs"][0], "path": path}]
+    write(store, f"runs/wine/train/{record.fingerprint}.json", value)
+    with pytest.raises(StoreError, match="is damaged"):
+        store.run("wine", "train", record.fingerprint)
+
+
 def test_what_others_put_beside_the_records_is_no_record(store: Store) -> None:
     run = store.publish(a_run(store))
     assert store.path is not None
