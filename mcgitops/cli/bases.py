@@ -6,7 +6,6 @@ first-parent ancestors that has.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -33,9 +32,7 @@ def wanted(
 ) -> Base | None:
     """The base before anybody looked whether it has runs; None outside git and without history."""
     if given:
-        # A full id needn't be here (a shallow clone) to be looked up in the store.
-        is_id = re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", given)
-        return Base(given if is_id else git.resolve(folder, given), given, "as asked for")
+        return Base(git.resolve(folder, given), given, "as asked for")
     if not head.commit:
         return None
     if environ.get("GITHUB_EVENT_NAME") == "pull_request" and len(head.parents) > 1:

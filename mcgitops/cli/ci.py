@@ -90,7 +90,8 @@ def command(
     trigger it is; a pull request gets a comment; a tag is released and deployed. Reads the
     variables that GitHub's runner sets, and Forgejo's and Gitea's too.
     """
-    from mcgitops.cli.job import Job, Options
+    from mcgitops.cli.agenda import Options
+    from mcgitops.cli.job import Job
 
     options = Options(
         event=event,
@@ -104,12 +105,12 @@ def command(
         environments=environments,
         release=release,
         any_branch=any_branch,
-        to_stderr=as_json,
+        as_json=as_json,
     )
-    job = Job.from_app(app, options)
+    job = Job(app, options)
     code = 0 if dry_run else job.run()
     if as_json:
         click.echo(json.dumps(job.to_json(), indent=2))
     elif dry_run:
-        click.echo(job.to_text())
+        click.echo("\n".join([job.agenda.heading(), *job.agenda.lines()]))
     return code

@@ -32,17 +32,18 @@ MOST_PLOTS = 8
 
 
 def make_report(
-    app: App, *, base: str = "", head: str = "", shown_head: str = "", name: str = ""
+    app: App, *, base: str | bases.Base = "", head: str = "", shown_head: str = "", name: str = ""
 ) -> Report:
     """The report of the working tree, or of the commit `head`, against its base.
 
-    base, head: revisions; "" chooses the base, and takes the working tree.
+    base, head: revisions; "" chooses the base, and takes the working tree. A `Base` needn't be in
+                this clone.
     shown_head: of a pull request: the head that people know, where its merge was trained.
     name:       what the head is called, such as its branch.
     """
     evidence = Evidence(app)
     for revision in (base, head):
-        if revision:
+        if revision and isinstance(revision, str):
             git.resolve(app.project.folder, revision)  # a typo is said before anything else
     after = evidence.commit(head) if head else evidence.working_tree()
     before = evidence.base(after.commit if head else "", base)
@@ -127,13 +128,16 @@ class Evidence:
         name = revision if not sha.startswith(revision) else ""
         return Side(sha, name, "", False, self._with_plots(runs))
 
-    def base(self, head: str = "", given: str = "") -> Side | None:
+    def base(self, head: str = "", given: str | bases.Base = "") -> Side | None:
         """The base of the working tree, or of the commit `head`; None where there is none."""
         folder = self.app.project.folder
         current = self._head_of(head) if head else self.git_head
-        found = bases.wanted(folder, current, self.app.environ, given)
+        if isinstance(given, bases.Base):
+            found: bases.Base | None = given
+        else:
+            found = bases.wanted(folder, current, self.app.environ, given)
         chosen = bases.with_runs(folder, found, self._has_runs) if found else None
-        if chosen is None and given:
+        if chosen is None and given and isinstance(given, str):
             raise UsageError(
                 f"{given} has no runs in {self.stores[-1].url}, nor has any of the "
                 f"{bases.ANCESTORS} commits before it.",

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 DEPTH = bases.ANCESTORS
 
 
-def base_for(app: App, github: GitHub, event: Event) -> str:
-    """The base's commit where git alone can't tell it; `""` where it can."""
+def base_for(app: App, github: GitHub, event: Event) -> bases.Base | None:
+    """The base where git alone can't tell it; None where it can, or where nobody can."""
     folder = app.project.folder
     if not is_shallow(folder):
-        return ""
+        return None
     head = git.head(folder)
     target = _target(event)
     if len(head.parents) > 1 or not target or _is(event, target):
@@ -34,12 +34,12 @@ def base_for(app: App, github: GitHub, event: Event) -> str:
         # matter only where it has no runs of its own.
         if head.parents:
             _fetch(app, head.parents[0])
-        return ""
+        return None
     tracking = f"refs/remotes/origin/{target}"
     if _fetch(app, head.commit, f"+refs/heads/{target}:{tracking}") and git.merge_base(
         folder, head.commit, tracking
     ):
-        return ""
+        return None
     return _merge_base(github, target, head.commit)
 
 
@@ -91,13 +91,13 @@ def _fetch(app: App, *refs: str) -> bool:
     return done.code == 0
 
 
-def _merge_base(github: GitHub, target: str, sha: str) -> str:
+def _merge_base(github: GitHub, target: str, sha: str) -> bases.Base | None:
     from mcgitops.forge.github import ForgeError
 
     try:
-        return github.merge_base(target, sha)
+        return bases.Base(github.merge_base(target, sha), target, f"merge base with {target}")
     except ForgeError:
-        return ""
+        return None
 
 
 def _is_ancestor(app: App, sha: str, branch: str) -> bool:

@@ -1,421 +1,258 @@
-"""One job of a CI: the event's activities, each done by the verb that a person would call.
+"""One job of a CI: the agenda's activities, each done by the verb that a person would call.
 
-Which activities an event has is decided in `mcgitops.forge.event`, and what is said to the runner
-in `mcgitops.forge.workflow`. Here they are put in order, and their exit codes together.
+Which activities an event has is decided in `mcgitops.forge.event`, and what they are called with in
+`mcgitops.cli.agenda`. Here they are done in order, and their exit codes put together.
 """
 
 from __future__ import annotations
 
-import difflib
+import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import asdict
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from mcgitops.cli import history
+from mcgitops.cli.agenda import Agenda, Options, shown
 from mcgitops.cli.app import HEAD_SHA, App
+from mcgitops.cli.bases import Base
 from mcgitops.commands.command import Command
-from mcgitops.commands.ours import verb
-from mcgitops.errors import GateFailed, McgitopsError, TrainingFailed, UsageError
-from mcgitops.facts import git
+from mcgitops.errors import GateFailed, McgitopsError, StoreError, TrainingFailed, UsageError
 from mcgitops.forge import workflow
 from mcgitops.forge.comment import Marker
-from mcgitops.forge.event import (
-    Activity,
-    Event,
-    MergeGroup,
-    Other,
-    Privileged,
-    PullRequest,
-    Push,
-    Tag,
-    Target,
-    activities,
-    read_event,
-    release_name,
-)
-from mcgitops.forge.settings import Settings, cleaned, comment_key, key_from, read_settings
+from mcgitops.forge.event import PullRequest, Tag
+from mcgitops.forge.runner import Runner
+from mcgitops.forge.settings import cleaned, comment_key, key_from, read_settings
 
 if TYPE_CHECKING:
     from mcgitops.forge.github import GitHub, Outcome
     from mcgitops.report.model import Report
 
-PARTS = {
-    "train": ("train", "push"),
-    "report": ("report", "comment"),
-    "deploy": ("release", "deploy"),
-}
-"""What `--only` chooses."""
+SSH_KEY = "MCGITOPS_SSH_KEY"
 
 
-@dataclass(frozen=True)
-class Options:
-    """The options of `mcgitops ci`."""
-
-    event: str = "auto"
-    only: tuple[str, ...] = ()
-    stages: tuple[str, ...] = ()
-    base: str = ""
-    key: str = ""
-    comment: bool = True
-    comment_author: str = ""
-    status: bool = False
-    environments: tuple[str, ...] = ()
-    release: str = ""
-    any_branch: bool = False
-    to_stderr: bool = False
-
-
-@dataclass
 class Job:
-    """The event, what it asks for, and what came of it."""
+    """What the event asks for, and what came of it."""
 
-    app: App
-    options: Options
-    settings: Settings
-    event: Event
-    activities: tuple[Activity, ...]
-    report: Report | None = None
-    comment: Outcome | None = None
-    results: dict[str, str] = field(default_factory=dict)
-    code: int = 0
-
-    @classmethod
-    def from_app(cls, app: App, options: Options) -> Job:
-        """Read the event and decide; nothing has been done yet."""
-        settings = read_settings(app.environ)
+    def __init__(self, app: App, options: Options) -> None:
+        self.app = app
+        self.options = options
+        self.settings = read_settings(app.environ)
         if options.key:
             cleaned("--key", options.key, comment_key)
-        event = _event(app, settings, options.event)
-        targets = _targets(app)
-        wanted = _wanted(activities(event, targets), event, targets, options)
-        if isinstance(event, PullRequest):
-            app.environ[HEAD_SHA] = event.head_sha
-        return cls(app, options, settings, event, wanted)
-
-    # Doing
+        self.agenda = Agenda.of(app, self.settings, options)
+        self.runner = Runner(self.settings)
+        self.outcome: Outcome | None = None
+        self.code = 0
+        if isinstance(self.agenda.event, PullRequest):
+            app.environ[HEAD_SHA] = self.agenda.event.head_sha
 
     def run(self) -> int:
         """Do it all; returns the exit code. What failed is said on the run's page, too."""
-        self._say(self._heading())
-        self._hide_key()
+        self.runner.say(self.agenda.heading())
+        self.runner.hide(self.app.environ.get(SSH_KEY, ""))
         try:
-            with self._streams():
-                self._evidence()
+            with _ended_politely(), _results_aside(self.options.as_json):
+                if self.agenda.is_fork:
+                    self._do_without_store()
+                self.code = self._train_and_report()
                 if self.code == 0:
-                    self._delivery()
+                    self._release_and_deploy()
         except McgitopsError as error:
             self.code = error.exit_code
             self._failed(error)
-        self._write_outputs()
+        self.runner.output("exit-code", str(self.code))
+        self.runner.finish()
         return self.code
 
-    def _evidence(self) -> None:
-        """Train and report. A failed training is reported on, too, and so is a failed gate."""
-        training: McgitopsError | None = None
-        for activity in self._of("train", "push"):
+    def to_json(self) -> dict[str, Any]:
+        """What was or would be done, for programs."""
+        comment = {"comment": asdict(self.outcome)} if self.outcome else {}
+        return self.agenda.to_json() | comment | {"code": self.code, "outputs": self.runner.outputs}
+
+    def _train_and_report(self) -> int:
+        """A failed training is reported on, too, and so is a failed gate; 4 comes before 3."""
+        failed: TrainingFailed | None = None
+        for activity in self.agenda.select("train", "push"):
             try:
-                self._call(self._command(activity))
+                self._call(self.agenda.command(activity))
             except TrainingFailed as error:
-                training = training or error
-        if training:
-            self.code = training.exit_code
-            self._failed(training)
-        gates = self._report() if self._of("report") else None
-        if self._of("comment") and self.report:
-            self._comment(self.report)
-        if gates and not training:
-            self.code = gates.exit_code
-            self._failed(gates, summary=False)
-        if self.options.status and self._of("report"):
-            self._status()
+                failed = failed or error
+        report = self._report(failed) if self.agenda.select("report") else None
+        if failed:
+            self._failed(failed, in_summary=report is None)
+        elif report and (gates := _failed_gates(report)):
+            self.runner.error(str(gates))
+            return self._with_status(report, gates.exit_code)
+        return self._with_status(report, failed.exit_code if failed else 0)
 
-    def _delivery(self) -> None:
-        """Release and deploy, in order; the first failure ends it."""
-        todo = self._of("release", "deploy")
-        if isinstance(self.event, Tag) and self._of("deploy") and not self.options.any_branch:
-            history.require_branch(self.app, self._github, self.event)
-        for activity in todo:
-            self._call(self._command(activity))
-            self.results[activity.kind] = activity.target
-        if todo:
-            self._summary(self._delivered())
+    def _release_and_deploy(self) -> None:
+        """In order; the first failure ends it."""
+        releases, deploys = self.agenda.select("release"), self.agenda.select("deploy")
+        event = self.agenda.event
+        if deploys and isinstance(event, Tag) and not self.options.any_branch:
+            history.require_branch(self.app, self._github, event)
+        for activity in (*releases, *deploys):
+            self._call(self.agenda.command(activity))
+            self.runner.output(activity.kind, activity.target)
+        if releases or deploys:
+            from mcgitops.report.escape import plain
 
-    def _command(self, activity: Activity) -> Command:
-        """The verb that does an activity."""
-        match activity.kind:
-            case "train":
-                return verb("train", *self.options.stages, reason=activity.reason)
-            case "report":
-                base = ("--base", self.options.base) if self.options.base else ()
-                return verb("report", *base, "--format", "markdown", reason=activity.reason)
-            case "release":
-                return verb("release", activity.target, reason=activity.reason)
-            case "deploy":
-                release = ("--release", self._release())
-                return verb("deploy", activity.target, *release, reason=activity.reason)
-            case "push" | "comment":
-                return verb(activity.kind, reason=activity.reason)
+            text = f"### Released {plain(self.agenda.release)}\n"
+            places = ", ".join(plain(activity.target) for activity in deploys)
+            self.runner.summary(text + (f"\nDeployed to {places}.\n" if places else ""))
 
-    def _call(self, command: Command) -> None:
+    def _call(self, command: Command | None) -> None:
         """Call one of our verbs within this process; its errors come out as they are."""
         from mcgitops.cli.main import cli
 
+        assert command is not None  # noqa: S101 - a comment isn't called
         name, *arguments = command.argv[1:]
         found = cli.get_command(click.Context(cli), name)
-        if found is None:
-            raise UsageError(f"There is no verb {name}.")
-        self._say(f"$ {command.shell_line()}   # {_shown(command.reason)}")
+        assert found is not None  # noqa: S101 - the agenda's verbs are ours
+        self.runner.say(f"$ {command.shell_line()}   # {shown(command.reason)}")
         code = found.main(
             args=arguments, obj=self.app, prog_name=f"mcgitops {name}", standalone_mode=False
         )
         if isinstance(code, int) and code:
             raise McgitopsError(f"mcgitops {name} ended with {code}.")
 
-    def _report(self) -> GateFailed | None:
-        """Make the report and show it; returns what its gates say."""
+    def _report(self, failed: TrainingFailed | None) -> Report | None:
+        """Make the report and show it. None where a training failed before it left anything."""
         from mcgitops.cli.evidence import make_report
-        from mcgitops.cli.report import fail_on_gates
         from mcgitops.report import json_view, markdown
 
-        event = self.event
-        head = event.head_sha if isinstance(event, PullRequest) else ""
-        name = event.head_ref if isinstance(event, PullRequest) else ""
-        base = self.options.base or history.base_for(self.app, self._github, event)
-        self._say("$ mcgitops report" + (f" --base {base[:12]}" if base else ""))
+        event = self.agenda.event
+        head, name = "", ""
+        if isinstance(event, PullRequest):
+            head, name = event.head_sha, event.head_ref
+        base = self.options.base or history.base_for(self.app, self._github, event) or ""
+        given = base.commit if isinstance(base, Base) else base
+        self.runner.say("$ mcgitops report" + (f" --base {shown(given)}" if given else ""))
         try:
             report = make_report(self.app, base=base, shown_head=head, name=name)
         except UsageError:
-            if self.code:  # the training failed before there was anything to report on
+            if failed:
                 return None
             raise
-        self.report = report
-        self._summary(markdown.render(report, workflow.SUMMARY_BYTES // 4))
-        self.results["report"] = str(self._keep("md", markdown.render(report)))
-        self.results["report-json"] = str(self._keep("json", json_view.render(report) + "\n"))
-        self.results["gate"] = "failed" if report.failed_gates else "passed"
-        self._say(f"{report.project}: {report.headline}")
-        try:
-            fail_on_gates(report)
-        except GateFailed as failed:
-            return failed
-        return None
+        self.runner.say(f"{report.project}: {report.headline}")
+        text = markdown.render(report)
+        self._keep("report", f"report-{self._key}.md", text)
+        self._keep("report-json", f"report-{self._key}.json", json_view.render(report) + "\n")
+        self.runner.output("gate", "failed" if report.failed_gates else "passed")
+        self.runner.summary(markdown.render(report, workflow.SUMMARY_BYTES // 4))
+        if self.agenda.select("comment"):
+            self._comment(text)
+        return report
 
-    def _comment(self, report: Report) -> None:
-        from mcgitops.report import markdown
+    def _keep(self, output: str, name: str, text: str) -> None:
+        """Keep a text for the steps that come after, and tell them where."""
+        path = (self.settings.temp or self.app.workspace.state) / f"mcgitops-{name}"
+        path.write_text(text, encoding="utf-8")
+        self.runner.output(output, str(path))
 
-        assert isinstance(self.event, PullRequest)  # noqa: S101 - only they have the activity
-        marker = Marker(
-            self._key(), self.settings.run_id, self.settings.run_attempt, self.event.head_sha
-        )
-        outcome = self._github.report_comment(self.event.number, marker, markdown.render(report))
-        self.comment = outcome
+    def _comment(self, text: str) -> None:
+        event = self.agenda.event
+        assert isinstance(event, PullRequest)  # noqa: S101 - only they have the activity
+        marker = Marker(self._key, self.settings.run_id, self.settings.run_attempt, event.head_sha)
+        self.outcome = outcome = self._github.report_comment(event.number, marker, text)
         if outcome.posted:
-            self.results["comment-url"] = outcome.url
-            self._say(f"Comment {outcome.action}: {outcome.url} ({outcome.reason})")
+            self.runner.output("comment-url", outcome.url)
+            self.runner.say(f"comment {outcome.action}: {outcome.url} ({outcome.reason})")
             return
-        where = "in the job's summary" if self.settings.summary else self.results["report"]
-        self._annotate("notice", f"No comment: {outcome.reason} The report is {where}.")
+        summary = "in the job's summary" if self.settings.summary else "above"
+        self.runner.notice(f"No comment: {outcome.reason} The report is {summary}.")
 
-    def _status(self) -> None:
-        sha = getattr(self.event, "head_sha", "") or getattr(self.event, "sha", "")
-        said = self.report.headline if self.report else "failed"
-        outcome = self._github.set_status(
-            sha, "failure" if self.code else "success", f"mcgitops/{self._key()}", said,
-            self.settings.run_url,
-        )  # fmt: skip
-        if not outcome.posted:
-            self._annotate("notice", f"No commit status: {outcome.reason}")
+    def _with_status(self, report: Report | None, code: int) -> int:
+        """Set the commit's status where it is wanted; returns `code`."""
+        if self.options.status and self.agenda.select("report"):
+            said = report.headline if report else "training failed"
+            outcome = self._github.set_status(
+                self.agenda.head, "failure" if code else "success", f"mcgitops/{self._key}", said,
+                self.settings.run_url,
+            )  # fmt: skip
+            if not outcome.posted:
+                self.runner.notice(f"No commit status: {outcome.reason}")
+        return code
 
-    # Saying
-
-    def to_json(self) -> dict[str, Any]:
-        """What was or would be done, for programs."""
-        from dataclasses import asdict
-
-        shown: dict[str, Any] = {
-            "event": {"type": type(self.event).__name__, **asdict(self.event)},
-            "activities": [
-                {"kind": a.kind, "target": a.target, "reason": a.reason}
-                | ({} if a.kind == "comment" else {"command": list(self._command(a).argv)})
-                for a in self.activities
-            ],
-            "code": self.code,
-            "results": self.results,
-        }
-        if self.comment:
-            shown["comment"] = asdict(self.comment)
-        return shown
-
-    def to_text(self) -> str:
-        """What would be done, for people."""
-        lines = [self._heading()]
-        for activity in self.activities:
-            if activity.kind == "comment":
-                lines.append(f"comment on {_shown(activity.reason)}")
-            else:
-                command = self._command(activity)
-                lines.append(f"{command.shell_line()}   # {_shown(activity.reason)}")
-        return "\n".join(lines)
-
-    def _heading(self) -> str:
-        match self.event:
-            case PullRequest():
-                fork = " from a fork" if self.event.is_fork else ""
-                what = f"pull request {self.event.number}{fork} at {self.event.head_sha[:7]}"
-            case Push():
-                what = f"{self.event.cause} on {_shown(self.event.branch)} at {self.event.sha[:7]}"
-            case Tag():
-                what = f"tag {_shown(self.event.name)} at {self.event.sha[:7]}"
-            case MergeGroup():
-                what = f"merge queue of {_shown(self.event.base_ref)} at {self.event.sha[:7]}"
-            case Privileged() | Other():
-                what = self.event.name or "no event"
-        if self.activities:
-            return f"mcgitops: {what}"
-        why = self.event.reason if isinstance(self.event, Other) else "it asks for nothing"
-        return f"mcgitops: {what}: nothing to do: {why}."
-
-    def _delivered(self) -> str:
-        from mcgitops.report.escape import plain
-
-        deployed = [plain(a.target) for a in self._of("deploy")]
-        text = f"### Released {plain(self._release())}\n"
-        return text + (f"\nDeployed to {', '.join(deployed)}.\n" if deployed else "")
-
-    def _failed(self, error: McgitopsError, *, summary: bool = True) -> None:
-        """Say on the run's page, and in the log, what went wrong."""
-        self._annotate("error", str(error))
-        if summary:
+    def _failed(self, error: McgitopsError, *, in_summary: bool = True) -> None:
+        self.runner.error(str(error))
+        if in_summary:
             from mcgitops.report.escape import clean
 
             lines = [f"    {clean(line, 300)}" for line in str(error).splitlines()[:50]]
-            self._summary("### 🔴 mcgitops\n\n" + "\n".join(lines) + "\n")
+            self.runner.summary("### 🔴 mcgitops\n\n" + "\n".join(lines) + "\n")
 
-    def _annotate(self, level: workflow.Level, text: str) -> None:
-        if self.settings.in_actions:
-            self._say(workflow.annotation(level, text, title="mcgitops"))
-        else:
-            self._say(text)
+    def _do_without_store(self) -> None:
+        """A fork's job has no secrets: where it may not even read the store, it uses its own."""
+        try:
+            self.app.store.release(self.app.project.name, "probe")
+        except StoreError as error:
+            self.runner.notice(
+                "A fork's job has no credentials for the store, so that there may be nothing to "
+                f"compare with. {error.message}"
+            )
+            self.app.environ["MCGITOPS_STORE"] = ".mcgitops/store"
+            for name in ("store", "workspace"):
+                vars(self.app).pop(name, None)  # made anew from the variable
 
-    def _hide_key(self) -> None:
-        """Let the runner hide the SSH key, wherever it came from. No other runner may see this."""
-        if self.settings.in_actions:
-            for line in workflow.mask(self.app.environ.get("MCGITOPS_SSH_KEY", "")):
-                self._say(line)
-
-    def _say(self, text: str) -> None:
-        click.echo(text, err=True)
-
-    def _summary(self, text: str) -> None:
-        if self.settings.summary:
-            workflow.append_summary(self.settings.summary, text)
-
-    def _write_outputs(self) -> None:
-        if self.settings.output is None:
-            return
-        for name, value in {"exit-code": str(self.code), **self.results}.items():
-            workflow.write_output(self.settings.output, name, value)
-
-    def _keep(self, ending: str, text: str) -> Path:
-        """The report as a file, for steps that come after."""
-        folder = self.settings.temp or self.app.workspace.state
-        path = folder / f"mcgitops-report-{self._key()}.{ending}"
-        path.write_text(text, encoding="utf-8")
-        return path
-
-    # Small things
-
-    def _of(self, *kinds: str) -> list[Activity]:
-        return [activity for activity in self.activities if activity.kind in kinds]
-
+    @property
     def _key(self) -> str:
         return self.options.key or key_from(self.app.project.name)
 
-    def _release(self) -> str:
-        if self.options.release:
-            return self.options.release
-        assert isinstance(self.event, Push | Tag)  # noqa: S101 - only they deploy
-        return release_name(self.event)
-
-    @property
+    @cached_property
     def _github(self) -> GitHub:
         from mcgitops.forge.github import GitHub
 
         settings = self.settings
-        author = self.options.comment_author
-        return GitHub(settings.api_url, settings.token, settings.repository, author=author)
-
-    @contextmanager
-    def _streams(self) -> Iterator[None]:
-        """With `--json` the verbs' own results go to standard error."""
-        if not self.options.to_stderr:
-            yield
-            return
-        with redirect_stdout(sys.stderr):
-            yield
+        return GitHub(
+            settings.api_url, settings.token, settings.repository,
+            author=self.options.comment_author,
+        )  # fmt: skip
 
 
-def _event(app: App, settings: Settings, wanted: str) -> Event:
-    if wanted == "auto":
-        return read_event(app.environ, settings.payload())
-    head = git.head(app.folder)
-    if not head.commit:
-        raise UsageError("There is no commit here.", "Run it in a git repository.")
-    if wanted == "push":
-        if not head.branch:
-            raise UsageError("No branch is checked out.", "Check one out: git switch main.")
-        return Push(head.branch, head.commit)
-    tag = git.describe(app.folder, head.commit)
-    if git.tag_commit(app.folder, tag) != head.commit:
-        raise UsageError("The checked-out commit has no tag.", "Make one: git tag v1.0.0.")
-    return Tag(tag, head.commit)
+def _failed_gates(report: Report) -> GateFailed | None:
+    from mcgitops.cli.report import fail_on_gates
+
+    try:
+        fail_on_gates(report)
+    except GateFailed as failed:
+        return failed
+    return None
 
 
-def _targets(app: App) -> tuple[Target, ...]:
-    return tuple(
-        Target(name, trigger.branch if trigger else None, trigger.tag if trigger else None)
-        for name, environment in app.project.spec.environments.items()
-        for trigger in (environment.trigger,)
-    )
+@contextmanager
+def _results_aside(wanted: bool) -> Iterator[None]:
+    """With `--json` the verbs' own results go to standard error."""
+    if not wanted:
+        yield
+        return
+    with redirect_stdout(sys.stderr):
+        yield
 
 
-def _wanted(
-    found: Sequence[Activity], event: Event, targets: Sequence[Target], options: Options
-) -> tuple[Activity, ...]:
-    """The event's activities as the options narrow or change them."""
-    chosen = list(found)
-    if options.environments:
-        known = {target.name for target in targets}
-        for name in options.environments:
-            if name not in known:
-                near = difflib.get_close_matches(name, known, n=1) or sorted(known)
-                raise UsageError(
-                    f"There is no environment {name}.",
-                    f"The file has {', '.join(near)}." if near else "The file has none.",
-                )
-        chosen = [a for a in chosen if a.kind not in ("release", "deploy")]
-        if isinstance(event, Push | Tag):
-            chosen.append(Activity("release", "asked for", release_name(event)))
-        elif not options.release:
-            raise UsageError(
-                f"{type(event).__name__} has no release to deploy.", "Name one: --release."
-            )
-        chosen += [Activity("deploy", "asked for", name) for name in options.environments]
-    if options.release:
-        chosen = [a for a in chosen if a.kind != "release"]
-    if options.only:
-        kinds = {kind for part in options.only for kind in PARTS[part]}
-        chosen = [a for a in chosen if a.kind in kinds]
-    if not options.comment:
-        chosen = [a for a in chosen if a.kind != "comment"]
-    return tuple(chosen)
+@contextmanager
+def _ended_politely() -> Iterator[None]:
+    """A runner that cancels sends SIGINT, and SIGTERM soon after: tidy up once, undisturbed."""
+    asked = 0
 
+    def interrupt(number: int, frame: object) -> None:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            raise KeyboardInterrupt
 
-def _shown(name: str) -> str:
-    """A ref's name, which anybody may have chosen, on one line."""
-    return "".join(c if c.isprintable() else "�" for c in name)[:200]
+    try:
+        before = {sent: signal.signal(sent, interrupt) for sent in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:  # not the main thread: whoever called us decides
+        yield
+        return
+    try:
+        yield
+    finally:
+        for sent, handler in before.items():
+            signal.signal(sent, handler)

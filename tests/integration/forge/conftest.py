@@ -86,6 +86,7 @@ class Repository:
     folder: Path
     store: Path
     factory: ProjectFactory
+    name: str = ""
 
     def commit(self, files: dict[str, str], message: str = "Change") -> str:
         """A commit on what is checked out."""
@@ -137,9 +138,10 @@ def repository(
 
     def make(hosts: list[str] | None = None) -> Repository:
         listed = ", ".join(f'"{host}"' for host in hosts or ["local://"])
+        name = unique_name("ci")
         folder = project_factory(
             {
-                "compose.yml": COMPOSE.format(name=unique_name("ci"), hosts=f"[{listed}]"),
+                "compose.yml": COMPOSE.format(name=name, hosts=f"[{listed}]"),
                 "Dockerfile": DOCKERFILE.format(mini=mini_image),
                 "train.sh": TRAIN,
                 "params.yaml": "lr: 0.10\n",
@@ -148,6 +150,6 @@ def repository(
                 "out/.keep": "",
             }
         )
-        return Repository(folder, tmp_path / "store", project_factory)
+        return Repository(folder, tmp_path / "store", project_factory, name)
 
     return make

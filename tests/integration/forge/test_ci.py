@@ -1,0 +1,281 @@
+"""`mcgitops ci` as a runner starts it: variables, the event's file, the API; without act."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Result, Runner
+from tests.integration.forge.conftest import Repository
+from tests.lab.github import FakeGitHub
+from tests.lab.s3 import S3Server
+
+pytestmark = pytest.mark.engine
+
+MakeRepository = Callable[..., Repository]
+
+
+@dataclass
+class Ci:
+    """The program with a runner's variables."""
+
+    run: Runner
+    hub: FakeGitHub
+    folder: Path
+    more: dict[str, str] = field(default_factory=dict)
+
+    def variables(self, repo: Repository, event: str, payload: Any) -> dict[str, str]:
+        path = self.folder / "event.json"
+        path.write_text(json.dumps(payload))
+        refs = {"pull_request": "refs/pull/7/merge"}
+        for name in ("summary", "output"):
+            (self.folder / name).write_text("")
+        return {
+            "CI": "true",
+            "GITHUB_ACTIONS": "true",
+            "GITHUB_API_URL": self.hub.url,
+            "GITHUB_EVENT_NAME": event,
+            "GITHUB_EVENT_PATH": str(path),
+            "GITHUB_OUTPUT": str(self.folder / "output"),
+            "GITHUB_REF": refs.get(event, payload.get("ref", "")),
+            "GITHUB_REPOSITORY": "octo/wine",
+            "GITHUB_RUN_ATTEMPT": "1",
+            "GITHUB_RUN_ID": "5",
+            "GITHUB_SHA": repo.git("rev-parse", "HEAD"),
+            "GITHUB_STEP_SUMMARY": str(self.folder / "summary"),
+            "GITHUB_TOKEN": "actions-token",
+            "MCGITOPS_STORE": str(repo.store),
+            "RUNNER_TEMP": str(self.folder),
+            **({"GITHUB_BASE_REF": "main"} if event == "pull_request" else {}),
+            **self.more,
+        }
+
+    def __call__(
+        self, repo: Repository, event: str, payload: Any, *options: str, code: int = 0, **env: str
+    ) -> Result:
+        variables = self.variables(repo, event, payload) | env
+        result = self.run("ci", *options, cwd=repo.folder, env=variables, check=False)
+        assert result.code == code, result.stdout + result.stderr
+        return result
+
+    @property
+    def summary(self) -> str:
+        return (self.folder / "summary").read_text()
+
+
+@pytest.fixture
+def ci(run_mcgitops: Runner, hub: FakeGitHub, tmp_path: Path) -> Ci:
+    folder = tmp_path / "runner"
+    folder.mkdir()
+    return Ci(run_mcgitops, hub, folder)
+
+
+def test_what_would_be_done_is_said_and_not_done(
+    ci: Ci, repository: MakeRepository, hub: FakeGitHub
+) -> None:
+    repo = repository()
+    payload = repo.pull_request({"params.yaml": "lr: 0.2\n"})
+    shown = ci(repo, "pull_request", payload, "--dry-run")
+    assert shown.stdout.splitlines() == [
+        f"mcgitops: pull request 7 at {payload['pull_request']['head']['sha'][:7]}",
+        "mcgitops train   # pull request 7",
+        "mcgitops push   # pull request 7",
+        "mcgitops report --format markdown   # pull request 7",
+        "comment   # pull request 7",
+    ]
+    as_json = json.loads(ci(repo, "pull_request", payload, "--dry-run", "--json").stdout)
+    assert as_json["event"]["number"] == 7
+    assert [activity["kind"] for activity in as_json["activities"]][0] == "train"
+    assert (hub.requests, repo.store.exists()) == ([], False)
+
+
+def test_the_result_as_json_is_all_of_standard_output(
+    ci: Ci, repository: MakeRepository, hub: FakeGitHub
+) -> None:
+    repo = repository()
+    done = ci(repo, "pull_request", repo.pull_request({"params.yaml": "lr: 0.2\n"}), "--json")
+    result = json.loads(done.stdout)
+    assert result["comment"]["action"] == "created"
+    assert result["outputs"]["comment-url"] == hub.comments_of(7)[0]["html_url"]
+    assert result["code"] == 0
+
+
+def test_a_failed_gate_on_the_branch_is_not_deployed(ci: Ci, repository: MakeRepository) -> None:
+    repo = repository()
+    file = repo.folder / "compose.yml"
+    file.write_text(file.read_text().replace('{tag: "v*"}', "{branch: main}"))
+    repo.commit({"params.yaml": "lr: 0.10\n"})
+    ci(repo, "push", repo.pushed(), "--only", "train")
+    repo.commit({"params.yaml": "lr: 0.40\n"})
+    ci(repo, "push", repo.pushed(), code=3)
+    assert "accuracy fell below its gate" in ci.summary
+    assert not list(repo.store.glob("releases/**/*.json"))
+    shown = ci(repo, "push", repo.pushed(), "--dry-run").stdout
+    sha = repo.git("rev-parse", "HEAD")[:12]
+    assert f"mcgitops release main-{sha}" in shown
+    assert f"mcgitops deploy production --release main-{sha}" in shown
+
+
+def test_a_fork_without_credentials_for_the_store_stays_green(
+    ci: Ci, repository: MakeRepository, hub: FakeGitHub, rclone_s3: S3Server
+) -> None:
+    repo = repository()
+    ci.more = {"MCGITOPS_STORE": rclone_s3.url("fork"), "GITHUB_TOKEN": "fork-token"}
+    payload = repo.pull_request({"params.yaml": "lr: 0.2\n"}, fork=True)
+    done = ci(repo, "pull_request", payload)
+    assert "has no credentials for the store" in done.stderr
+    assert "No comment: the token may not write" in done.stderr
+    assert "accuracy" in ci.summary
+    assert hub.comments_of(7) == []
+
+
+def test_a_fork_never_fills_the_store(ci: Ci, repository: MakeRepository) -> None:
+    repo = repository()
+    ci(repo, "pull_request", repo.pull_request({"params.yaml": "lr: 0.2\n"}, fork=True))
+    assert not list(repo.store.rglob("*.json"))
+
+
+def test_a_status_belongs_to_the_head(ci: Ci, repository: MakeRepository, hub: FakeGitHub) -> None:
+    repo = repository()
+    payload = repo.pull_request({"params.yaml": "lr: 0.2\n"})
+    ci(repo, "pull_request", payload, "--status", "--no-comment")
+    (status,) = hub.statuses
+    assert status["sha"] == payload["pull_request"]["head"]["sha"]
+    assert status["state"] == "success"
+    assert status["target_url"].endswith("/octo/wine/actions/runs/5")
+    assert hub.comments_of(7) == []
+
+
+def test_jobs_with_keys_have_comments_of_their_own(
+    ci: Ci, repository: MakeRepository, hub: FakeGitHub
+) -> None:
+    repo = repository()
+    payload = repo.pull_request({"params.yaml": "lr: 0.2\n"})
+    for key in ("cpu", "gpu", "cpu"):
+        ci(repo, "pull_request", payload, "--key", key)
+    assert len(hub.comments_of(7)) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--environment", "prodction"], "Did you mean production?"),
+        (["--environment", "production"], "Name a release"),
+        (["--key", "a b"], "is not a key"),
+        (["--only", "trian"], "trian"),
+    ],
+)
+def test_a_wrong_option_is_a_sentence_before_anything_starts(
+    ci: Ci, repository: MakeRepository, options: list[str], says: str
+) -> None:
+    repo = repository()
+    payload = repo.pull_request({"params.yaml": "lr: 0.2\n"})
+    assert says in ci(repo, "pull_request", payload, *options, code=2).stderr
+    assert not repo.store.exists()
+
+
+def test_other_events_end_well_and_say_why(ci: Ci, repository: MakeRepository) -> None:
+    repo = repository()
+    closed = repo.pull_request({"params.yaml": "lr: 0.2\n"}) | {"action": "closed"}
+    assert "nothing to do: the pull request is closed" in ci(repo, "pull_request", closed).stderr
+    assert "does nothing on this event" in ci(repo, "watch", {}).stderr
+
+
+def shallow(repo: Repository, folder: Path, branch: str) -> Repository:
+    """A clone as actions/checkout makes it: one commit, and git can't fetch more."""
+    repo.git(
+        "clone", "--quiet", "--depth=1", "--branch", branch, f"file://{repo.folder}", str(folder)
+    )
+    clone = Repository(folder, repo.store, repo.factory)
+    clone.git("remote", "set-url", "origin", f"file://{folder}/nowhere")
+    return clone
+
+
+def test_the_base_of_a_shallow_merge_is_its_first_parent(
+    ci: Ci, repository: MakeRepository, hub: FakeGitHub, tmp_path: Path
+) -> None:
+    repo = repository()
+    ci(repo, "push", repo.pushed(), "--only", "train")
+    payload = repo.pull_request({"params.yaml": "lr: 0.05\n"})
+    repo.git("branch", "merge")
+    clone = shallow(repo, tmp_path / "clone", "merge")
+    ci(clone, "pull_request", payload)
+    (comment,) = hub.comments_of(7)
+    assert payload["pull_request"]["base"]["sha"][:12] in comment["body"]
+    assert "0.9" in comment["body"]
+
+
+def test_the_base_of_a_shallow_branch_is_asked_of_the_api(
+    ci: Ci, repository: MakeRepository, hub: FakeGitHub, tmp_path: Path
+) -> None:
+    repo = repository()
+    hub.git = repo.folder
+    ci(repo, "push", repo.pushed(), "--only", "train")
+    base = repo.git("rev-parse", "main")
+    repo.git("checkout", "--quiet", "-b", "topic")
+    repo.commit({"README": "one"})
+    repo.commit({"params.yaml": "lr: 0.05\n"})
+    clone = shallow(repo, tmp_path / "clone", "topic")
+    ci(clone, "push", repo.pushed() | {"ref": "refs/heads/topic"})
+    assert base[:12] in ci.summary
+    assert any("/compare/" in request.path for request in hub.requests)
+
+
+def test_the_base_of_a_shallow_branch_is_fetched_where_git_may(
+    ci: Ci, repository: MakeRepository, hub: FakeGitHub, tmp_path: Path
+) -> None:
+    repo = repository()
+    ci(repo, "push", repo.pushed(), "--only", "train")
+    base = repo.git("rev-parse", "main")
+    repo.git("checkout", "--quiet", "-b", "topic")
+    repo.commit({"README": "one"})
+    repo.commit({"params.yaml": "lr: 0.05\n"})
+    clone = shallow(repo, tmp_path / "clone", "topic")
+    clone.git("remote", "set-url", "origin", f"file://{repo.folder}")
+    ci(clone, "push", repo.pushed() | {"ref": "refs/heads/topic"})
+    assert base[:12] in ci.summary
+    assert hub.requests == []
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_cancelled_job_leaves_no_container(
+    ci: Ci, repository: MakeRepository, sent: signal.Signals
+) -> None:
+    repo = repository()
+    repo.commit({"train.sh": "echo begun; sleep 60\n"})
+    variables = ci.variables(repo, "push", repo.pushed())
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mcgitops", "ci"],
+        cwd=repo.folder,
+        env={**os.environ, **variables},
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while not (running := containers(repo)) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert running
+        process.send_signal(sent)
+        assert process.wait(30) == 130
+    finally:
+        process.kill()
+    assert containers(repo) == []
+
+
+def containers(repo: Repository) -> list[str]:
+    """The containers of the project that run."""
+    done = subprocess.run(
+        ["docker", "ps", "--quiet", "--filter", f"name={repo.name}"],
+        capture_output=True,
+        text=True,
+    )
+    return done.stdout.split()
