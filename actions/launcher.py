@@ -142,7 +142,7 @@ def install(folder: Path) -> None:
     else:
         create = [sys.executable, "-I", "-m", "venv"]
         fill = [python, "-I", "-m", "pip", "--disable-pip-version-check", "--no-input"]
-        fill += ["install", "--quiet", "--no-deps"]
+        fill += ["install", "--quiet", "--no-deps", "--no-compile"]
     for step in ([*create, str(folder)], [*fill, "--require-hashes", "--requirement", str(LOCK)]):
         if subprocess.run(step, stdin=subprocess.DEVNULL, check=False).returncode:
             raise failure(

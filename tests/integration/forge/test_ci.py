@@ -95,7 +95,7 @@ def test_what_would_be_done_is_said_and_not_done(
     ]
     as_json = json.loads(ci(repo, "pull_request", payload, "--dry-run", "--json").stdout)
     assert as_json["event"]["number"] == 7
-    assert [activity["kind"] for activity in as_json["activities"]][0] == "train"
+    assert as_json["activities"][0]["command"] == ["mcgitops", "train"]
     assert (hub.requests, repo.store.exists()) == ([], False)
 
 

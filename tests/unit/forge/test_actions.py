@@ -1,0 +1,152 @@
+"""The actions against the program: each input reaches an option, and nothing else does."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import yaml
+
+from mcgitops.cli.ci import command
+
+ROOT = Path(__file__).parents[3]
+ACTIONS = {
+    "": ROOT / "action.yml",
+    "train": ROOT / "actions/train/action.yml",
+    "report": ROOT / "actions/report/action.yml",
+    "deploy": ROOT / "actions/deploy/action.yml",
+}
+# Inputs that are no options of `mcgitops ci`: what takes them instead.
+ELSEWHERE = {
+    "working-directory": None,  # the step's own key
+    "files": "MCGITOPS_INPUT_FILES",
+    "store": "MCGITOPS_INPUT_STORE",
+    "known-hosts": "MCGITOPS_INPUT_KNOWN_HOSTS",
+    "ssh-key": "MCGITOPS_INPUT_SSH_KEY",
+    "github-token": "GITHUB_TOKEN",
+}
+# Options that no action offers: event is the workflow's own, --json is for programs.
+NOT_OFFERED = {"event", "json"}
+
+
+def load(path: Path) -> dict[str, Any]:
+    loaded = yaml.safe_load(path.read_text())
+    assert isinstance(loaded, dict)
+    return loaded
+
+
+def options() -> dict[str, click.Option]:
+    """The options of `mcgitops ci` by their long name."""
+    return {
+        parameter.opts[0].removeprefix("--"): parameter
+        for parameter in command.params
+        if isinstance(parameter, click.Option)
+    }
+
+
+def step(action: dict[str, Any]) -> dict[str, Any]:
+    (only,) = action["runs"]["steps"]
+    assert isinstance(only, dict)
+    return only
+
+
+@pytest.fixture(params=ACTIONS, ids=lambda name: name or "root")
+def action(request: pytest.FixtureRequest) -> dict[str, Any]:
+    return load(ACTIONS[request.param]) | {"verb": request.param}
+
+
+def test_each_input_reaches_its_option(action: dict[str, Any]) -> None:
+    env = step(action)["env"]
+    for name in action["inputs"]:
+        variable = ELSEWHERE[name] if name in ELSEWHERE else options()[name].envvar
+        if variable is None:
+            assert step(action)["working-directory"] == f"${{{{ inputs.{name} }}}}"
+        else:
+            assert env.pop(variable) == f"${{{{ inputs.{name} }}}}"
+    assert env == {}
+
+
+def test_the_root_action_offers_every_option() -> None:
+    offered = set(load(ACTIONS[""])["inputs"]) - set(ELSEWHERE)
+    assert offered == set(options()) - NOT_OFFERED
+
+
+def test_defaults_are_the_options_own(action: dict[str, Any]) -> None:
+    for name in set(action["inputs"]) - set(ELSEWHERE):
+        option = options()[name]
+        given = action["inputs"][name]["default"]
+        if option.is_flag:
+            assert given == str(bool(option.get_default(click.Context(command)))).lower()
+        else:
+            assert given == ""
+
+
+def test_an_empty_input_is_as_if_it_were_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    context = click.Context(command)
+    without = {p.name: p.handle_parse_result(context, {}, [])[0] for p in command.params}
+    for name in set(options()) - NOT_OFFERED:
+        if not options()[name].is_flag:
+            monkeypatch.setenv(str(options()[name].envvar), "")
+    with_empty = {p.name: p.handle_parse_result(context, {}, [])[0] for p in command.params}
+    assert with_empty == without
+
+
+def test_the_same_input_means_the_same_in_each_action(action: dict[str, Any]) -> None:
+    root = load(ACTIONS[""])["inputs"]
+    for name, described in action["inputs"].items():
+        assert described["default"] == root[name]["default"]
+        if name != "github-token":
+            assert described == root[name]
+
+
+def test_a_part_is_the_whole_with_only(action: dict[str, Any]) -> None:
+    run = step(action)["run"].strip()
+    if action["verb"]:
+        assert run == f'exec "$GITHUB_ACTION_PATH/../launcher" ci --only {action["verb"]}'
+        assert action["verb"] in options()["only"].type.choices  # type: ignore[attr-defined]
+    else:
+        assert run == 'exec "$GITHUB_ACTION_PATH/actions/launcher" ci'
+
+
+def test_outputs_are_those_of_the_step_and_exist(action: dict[str, Any]) -> None:
+    source = (ROOT / "mcgitops/cli/job.py").read_text()
+    set_by_job = set(re.findall(r'(?:output|_keep)\(\s*"([a-z-]+)"', source)) | {
+        "release",
+        "deploy",
+    }
+    for name, described in action["outputs"].items():
+        assert described["value"] == f"${{{{ steps.{step(action)['id']}.outputs.{name} }}}}"
+        assert name in set_by_job
+
+
+def test_nothing_is_interpolated_and_nothing_else_is_used(action: dict[str, Any]) -> None:
+    assert action["runs"]["using"] == "composite"
+    only = step(action)
+    assert "uses" not in only
+    assert "${{" not in only["run"]
+    assert only["shell"] == "sh"
+    assert all(
+        re.fullmatch(r"\$\{\{ inputs\.[a-z-]+ \}\}", value) for value in only["env"].values()
+    )
+
+
+def test_everything_is_described(action: dict[str, Any]) -> None:
+    for entry in (*action["inputs"].values(), *action["outputs"].values(), action):
+        assert len(entry["description"].split()) > 3
+
+
+def test_zizmors_strictest_persona_finds_nothing() -> None:
+    zizmor = Path(sys.executable).with_name("zizmor")
+    done = subprocess.run(
+        [zizmor, "--offline", "--no-progress", "--persona", "auditor", "--format", "plain",
+         ROOT / "action.yml", ROOT / "actions"],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    assert "No findings" in done.stdout
+    assert done.stderr.count("completed") == len(ACTIONS), done.stderr
