@@ -372,3 +372,5 @@ class _Download(io.RawIOBase):
         self._body.close()
         answer = self._backend.read_from(self._key, self._offset, self._version)
         self._body = answer["Body"]
+        if "ContentRange" not in answer:  # a service that doesn't know ranges starts again
+            _read_fully(self._body, self._offset)

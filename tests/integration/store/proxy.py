@@ -15,12 +15,18 @@ class BreakingProxy:
 
     `cut_after(n)` is asked for each connection: after how many bytes of the server's the
     connection breaks; None passes everything. `slowly`: seconds for each 64 KiB.
+    `lose`: the first time that this comes from the server, the connection breaks before it.
     """
 
     def __init__(
-        self, endpoint: str, cut_after: Callable[[int], int | None], slowly: float = 0
+        self,
+        endpoint: str,
+        cut_after: Callable[[int], int | None],
+        slowly: float = 0,
+        lose: bytes = b"",
     ) -> None:
         self._slowly = slowly
+        self._lose = lose
         parts = urlsplit(endpoint)
         self._target = (parts.hostname or "", parts.port or 80)
         self._cut_after = cut_after
@@ -48,6 +54,9 @@ class BreakingProxy:
         with suppress(OSError):
             while data := source.recv(65536):
                 time.sleep(self._slowly)
+                if self._lose and self._lose in data:
+                    self._lose = b""
+                    break
                 if left is not None:
                     data = data[:left]
                     left -= len(data)
@@ -67,10 +76,14 @@ class BreakingProxy:
 
 @contextmanager
 def breaking(
-    endpoint: str, cut_after: Callable[[int], int | None], slowly: float = 0
+    endpoint: str,
+    cut_after: Callable[[int], int | None] = lambda _: None,
+    *,
+    slowly: float = 0,
+    lose: bytes = b"",
 ) -> Iterator[BreakingProxy]:
     """The proxy, running."""
-    proxy = BreakingProxy(endpoint, cut_after, slowly)
+    proxy = BreakingProxy(endpoint, cut_after, slowly, lose)
     thread = threading.Thread(target=proxy.serve, daemon=True)
     thread.start()
     try:

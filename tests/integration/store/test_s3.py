@@ -20,6 +20,8 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+import urllib3
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 
 from mcgitops.errors import StoreError
 from mcgitops.store import s3_errors
@@ -179,6 +181,49 @@ def test_a_condition_decides_where_the_service_keeps_to_it(
     assert backend.get("runs/p/s/f.json") == b"1"
 
 
+def test_a_write_whose_answer_was_lost_is_known_as_ours(
+    moto_s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client repeats it, and the service then says that the record exists."""
+    prefix = uuid4().hex
+    bucket(moto_s3, monkeypatch, prefix)
+    with breaking(moto_s3.endpoint, lose=b"HTTP/1.1 200 OK") as proxy:
+        store = open_store(f"s3://{moto_s3.bucket}/{prefix}?endpoint_url={proxy.endpoint}")
+        assert isinstance(store.backend, S3Backend)
+        monkeypatch.setattr(store.backend, "_absent", lambda key: True)
+        with counted(store) as requests:
+            assert store.backend.create("runs/p/s/f.json", b"ours")
+    assert requests["PutObject"] == 2
+    assert store.backend._conditional is True
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "tries"),
+    [("NotImplemented", 501, 1), ("ConditionalRequestConflict", 409, 2)],
+)
+def test_a_service_that_refuses_conditions_is_asked_otherwise(
+    rclone_s3: S3Server, monkeypatch: pytest.MonkeyPatch, code: str, status: int, tries: int
+) -> None:
+    store = bucket(rclone_s3, monkeypatch)
+    assert isinstance(store.backend, S3Backend)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    refused = []
+
+    def refuse(request: AWSPreparedRequest, **_: object) -> AWSResponse | None:
+        if "If-None-Match" not in request.headers or len(refused) == tries:
+            return None
+        refused.append(request)
+        body = io.BytesIO(f"<Error><Code>{code}</Code></Error>".encode())
+        raw = urllib3.HTTPResponse(body, preload_content=False)
+        return AWSResponse(request.url, status, {}, raw)
+
+    store.backend._client.meta.events.register("before-send.s3.PutObject", refuse)
+    assert store.backend.create("runs/p/s/f.json", b"1")
+    assert len(refused) == tries
+    assert store.backend.get("runs/p/s/f.json") == b"1"
+    assert not store.backend.create("runs/p/s/f.json", b"2")
+
+
 def test_writers_at_once_leave_one_whole_record(remote: Store) -> None:
     values = [b"%d" % number * 50_000 for number in range(8)]
     with ThreadPoolExecutor(8) as pool:
@@ -219,6 +264,16 @@ class Failing(io.RawIOBase):
         return b"x" * size
 
 
+def unfinished(server: S3Server, prefix: str) -> list[str]:
+    """Uploads that were begun and neither completed nor aborted."""
+    client = server.client()
+    try:
+        answer = client.list_multipart_uploads(Bucket=server.bucket, Prefix=prefix)
+    except client.exceptions.NoSuchUpload:  # what rclone says before the first one
+        return []
+    return [upload["Key"] for upload in answer.get("Uploads", [])]
+
+
 @pytest.mark.parametrize("size", [1000, 20_000_000])
 def test_an_upload_whose_source_breaks_leaves_nothing(
     s3_server: S3Server, monkeypatch: pytest.MonkeyPatch, size: int
@@ -229,9 +284,7 @@ def test_an_upload_whose_source_breaks_leaves_nothing(
     with pytest.raises(StoreError, match="The source broke"):
         store.backend.put_stream(key, Failing(size), 30_000_000)  # type: ignore[arg-type]
     assert store.backend.missing([key]) == {key}
-    client = s3_server.client()
-    uploads = client.list_multipart_uploads(Bucket=s3_server.bucket, Prefix=prefix)
-    assert uploads.get("Uploads", []) == []
+    assert unfinished(s3_server, prefix) == []
 
 
 def test_a_damaged_source_never_arrives(remote: Store, local: Store, make_run: MakeRun) -> None:

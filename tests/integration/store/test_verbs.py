@@ -20,7 +20,7 @@ from tests.integration.store.conftest import MakeRun, fingerprint
 from tests.integration.store.proxy import breaking
 from tests.lab.s3 import S3Server
 
-pytestmark = [pytest.mark.s3, pytest.mark.engine]
+pytestmark = [pytest.mark.s3, pytest.mark.engine, pytest.mark.usefixtures("engine")]
 
 
 def env_of(server: S3Server, prefix: str) -> dict[str, str]:
@@ -96,7 +96,7 @@ def test_ctrl_c_ends_a_push_soon_and_the_next_one_completes_it(
     changes = {"fingerprint": "e" * 64, "outputs": tuple(files)}
     store.publish(runs[0].model_copy(update=changes))
     prefix = uuid4().hex
-    with breaking(moto_s3.endpoint, lambda _: None, slowly=0.02) as proxy:
+    with breaking(moto_s3.endpoint, slowly=0.02) as proxy:
         url = f"s3://{moto_s3.bucket}/{prefix}?endpoint_url={proxy.endpoint}"
         process = subprocess.Popen(
             [sys.executable, "-m", "mcgitops", "push"], cwd=trained,
