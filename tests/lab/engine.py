@@ -140,7 +140,7 @@ def _provide(found: Found) -> None:
     if wanted:
         packages = packages_for(tuple(wanted), family)
         say(
-            f"{_named(tuple(wanted))} missing. Installing Debian packages: {', '.join(packages)} "
+            f"Missing: {_named(tuple(wanted))}. Installing Debian packages: {', '.join(packages)} "
             "(a name after / is the suite; nothing else of the machine is upgraded)."
         )
         try:

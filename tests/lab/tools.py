@@ -36,8 +36,8 @@ def provide(names: Iterable[str] = PACKAGES) -> None:
 
 def _install(missing: list[str], packages: list[str]) -> None:
     if os.geteuid() != 0 or not debian.family():
-        raise LabError(f"{', '.join(missing)} missing here. Please install it, then repeat.")
-    say(f"{', '.join(missing)} missing. Installing packages: {', '.join(packages)}.")
+        raise LabError(f"Missing here: {', '.join(missing)}. Please install it, then repeat.")
+    say(f"Missing: {', '.join(missing)}. Installing Debian packages: {', '.join(packages)}.")
     try:
         debian.install(packages)
     except debian.AptError as error:
@@ -82,5 +82,5 @@ def _create() -> None:
     # Debian splits venv's pip off into a package of its own.
     shutil.rmtree(VENV, ignore_errors=True)
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    _install([f"Python's venv ({done.stdout.strip().splitlines()[0]})"], [f"python{version}-venv"])
+    _install([f"The module venv of Python {version} (with pip)"], [f"python{version}-venv"])
     run(sys.executable, "-m", "venv", VENV)
