@@ -16,6 +16,7 @@ from typing import Any
 import click
 from pydantic import BaseModel
 
+from docs.actions_page import actions_page
 from mcgitops import errors
 from mcgitops.cli.main import HIDDEN, VERBS, cli
 from mcgitops.project.spec import (
@@ -70,6 +71,7 @@ def pages() -> dict[Path, str]:
         REFERENCE / "file.md": file_page(),
         REFERENCE / "commands.md": commands_page(),
         REFERENCE / "exit-codes.md": exit_codes_page(),
+        REFERENCE / "actions.md": actions_page(NOTE.format(source="the action.yml files")),
     }
 
 
@@ -79,9 +81,9 @@ def file_page() -> str:
         NOTE.format(source="mcgitops/project/spec.py"),
         "# The file\n",
         "A project is a compose file, as `docker compose` finds it. What mcgitops adds stands "
-        "under `x-mcgitops`, which plain Compose ignores. A service with `x-mcgitops` is a *stage*; "
-        "all others are deployed as they are. A key that isn't listed here is an error of "
-        "`mcgitops check`; `mcgitops schema` prints the same as JSON Schema, for editors.\n",
+        "under `x-mcgitops`, which plain Compose ignores. A service with `x-mcgitops` is a "
+        "*stage*; all others are deployed as they are. A key that isn't listed here is an error "
+        "of `mcgitops check`; `mcgitops schema` prints the same as JSON Schema, for editors.\n",
         EXAMPLE,
         "Paths are relative to the project folder, in a file that is included or extended to that "
         "file's folder. Metrics, plots and outputs must lie in a bind mount that the service can "

@@ -96,9 +96,14 @@ class Job:
         event = self.agenda.event
         if deploys and isinstance(event, Tag) and not self.options.any_branch:
             history.require_branch(self.app, self._github, event)
-        for activity in (*releases, *deploys):
+        for activity in releases:
             self._call(self.agenda.command(activity))
-            self.runner.output(activity.kind, activity.target)
+            self.runner.output("release", activity.target)
+        deployed: list[str] = []
+        for activity in deploys:
+            self._call(self.agenda.command(activity))
+            deployed.append(activity.target)
+            self.runner.output("environments", " ".join(deployed))
         if releases or deploys:
             from mcgitops.report.escape import plain
 

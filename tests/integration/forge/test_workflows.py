@@ -132,7 +132,7 @@ def test_a_tag_is_released_and_deployed_over_ssh(
     run = job(repo, "push", repo.tagged("v1.0.0"), env=fresh_hosts.env)
     assert run.ok, run.ours.text
     assert run.ours.outputs["release"] == "v1.0.0"
-    assert run.ours.outputs["deploy"] == "production"
+    assert run.ours.outputs["environments"] == "production"
     assert "Released v1.0.0" in run.ours.summary
     answer = requests.get(f"{host.http(18080)}/model", timeout=10)
     assert answer.text == "model of lr 0.10\n"
