@@ -22,6 +22,7 @@ from uuid import uuid4
 import pytest
 import urllib3
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.compat import HTTPHeaders
 
 from mcgitops.errors import StoreError
 from mcgitops.store import s3_errors
@@ -207,7 +208,7 @@ def test_a_service_that_refuses_conditions_is_asked_otherwise(
     store = bucket(rclone_s3, monkeypatch)
     assert isinstance(store.backend, S3Backend)
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    refused = []
+    refused: list[AWSPreparedRequest] = []
 
     def refuse(request: AWSPreparedRequest, **_: object) -> AWSResponse | None:
         if "If-None-Match" not in request.headers or len(refused) == tries:
@@ -215,9 +216,12 @@ def test_a_service_that_refuses_conditions_is_asked_otherwise(
         refused.append(request)
         body = io.BytesIO(f"<Error><Code>{code}</Code></Error>".encode())
         raw = urllib3.HTTPResponse(body, preload_content=False)
-        return AWSResponse(request.url, status, {}, raw)
+        return AWSResponse(request.url, status, HTTPHeaders(), raw)
 
-    store.backend._client.meta.events.register("before-send.s3.PutObject", refuse)
+    store.backend._client.meta.events.register(
+        "before-send.s3.PutObject",
+        refuse,  # type: ignore[arg-type]
+    )
     assert store.backend.create("runs/p/s/f.json", b"1")
     assert len(refused) == tries
     assert store.backend.get("runs/p/s/f.json") == b"1"
