@@ -71,11 +71,11 @@ def command(
 
     Nothing is executed. The same project and the same facts always give the same plan.
     """
-    from mcgitops.plan.views import to_json, to_shell, to_text
-
     if as_json and as_shell:
         raise UsageError("--json and --shell exclude each other.", "Give one of them.")
     plan = make(app, stages, event, tag, force=force)
+    from mcgitops.plan.views import to_json, to_shell, to_text
+
     if out is not None:
         from mcgitops.run.output import write_atomically
 
@@ -96,10 +96,12 @@ def make(
     app: App, stages: tuple[str, ...], event: str | None, tag: str | None, *, force: bool = False
 ) -> Plan:
     """The plan of the stages, and of what follows them for an event."""
-    from mcgitops.cli.events import sections
+    workspace = app.workspace  # first: while Compose reads the file, what is needed is imported
     from mcgitops.run.gather import make_plan
 
-    plan = make_plan(app.workspace, stages, force=force)
+    plan = make_plan(workspace, stages, force=force)
     if event is None:
         return plan
+    from mcgitops.cli.events import sections
+
     return replace(plan, sections=(*plan.sections, *sections(app, plan, event, tag)))

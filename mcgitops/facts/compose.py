@@ -1,4 +1,8 @@
-"""Asks `docker compose config` what the compose file says: the only parser of compose files."""
+"""Asks `docker compose config` what the compose file says: the only parser of compose files.
+
+What types the answer takes as long to import as Compose takes to give it, so it is imported
+meanwhile, and not above.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,14 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mcgitops.errors import Problem, ProjectError, UsageError
-from mcgitops.facts.program import output
-from mcgitops.project.load import load
-from mcgitops.project.model import Project
-from mcgitops.project.source import SourceFile, Sources, parse, referenced
+from mcgitops.facts.program import in_background, output
+
+if TYPE_CHECKING:
+    from mcgitops.project.model import Project
+    from mcgitops.project.source import SourceFile, Sources
 
 # the names that Compose looks for, in its order of preference
 _NAMES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
@@ -120,12 +126,17 @@ def load_project(folder: Path, files: Sequence[str] = ()) -> Project:
     """Find, resolve and type the project. Raises `UsageError` or `ProjectError`."""
     found = find_files(folder, files)
     home = found[0].parent
-    text = config(home, found)
-    return load(text, read_sources(home, found), home, found)
+    text = in_background(lambda: config(home, found))
+    from mcgitops.project.load import load
+
+    sources = read_sources(home, found)
+    return load(text(), sources, home, found)
 
 
 def read_sources(home: Path, files: Sequence[Path]) -> Sources:
     """The files as written, with those that they include or extend, each once."""
+    from mcgitops.project.source import Sources, parse, referenced
+
     sources: list[SourceFile] = []
     queue = [(path, home, "file") for path in files]
     seen: set[Path] = set()

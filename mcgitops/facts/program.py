@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from mcgitops.errors import EngineError, McgitopsError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,29 @@ def output(
             f"{' '.join(argv[:3])} failed with exit code {result.code}:\n" + "\n".join(lines)
         )
     return result
+
+
+def in_background(look: Callable[[], T]) -> Callable[[], T]:
+    """Start to look, in a thread; call what is returned for the answer, or for what it raised."""
+    answers: list[T] = []
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            answers.append(look())
+        except BaseException as error:  # noqa: BLE001  (raised where the answer is asked for)
+            errors.append(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+
+    def answer() -> T:
+        thread.join()
+        if errors:
+            raise errors[0]
+        return answers[0]
+
+    return answer
 
 
 def missing_program(name: str) -> EngineError:
