@@ -110,6 +110,13 @@ class Engine:
         except NotFound:
             return None
 
+    def labels_of(self, label: str) -> list[dict[str, str]]:
+        """The labels of all containers and volumes that carry `label` (`name=value`)."""
+        chosen = {"label": label}
+        containers = self.client.api.containers(all=True, filters=chosen)
+        volumes = self.client.api.volumes(filters=chosen).get("Volumes") or []
+        return [dict(found.get("Labels") or {}) for found in (*containers, *volumes)]
+
     def remove_container(self, name: str) -> None:
         """Remove a container, running or not."""
         from docker.errors import APIError, NotFound

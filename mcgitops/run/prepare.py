@@ -64,6 +64,7 @@ def prepare(
         "com.docker.compose.project": project_name(project, run),
         "mcgitops.project": project.name,
         "mcgitops.run": run.fingerprint,
+        "mcgitops.owner": owner(process),
     }
     for service in dict.fromkeys(volume.service for volume in made):
         own = [volume for volume in made if volume.service == service]
@@ -73,6 +74,15 @@ def prepare(
             (_seed(workspace, stage, volume, upstream) for volume in own),
             labels,
         )
+
+
+def sweep(workspace: Workspace) -> None:
+    """Remove what trainings of this project left that were killed on this machine, of any run."""
+    engine, name = workspace.engine, workspace.project.name
+    for label in engine.labels_of(f"mcgitops.project={name}"):
+        who, of = label.get("mcgitops.owner", ""), label.get("com.docker.compose.project", "")
+        if of.startswith(f"{name}-") and who and not is_alive(who):
+            engine.remove_project(of)
 
 
 def single_files(workspace: Workspace, stage: Service, *, remote: bool) -> dict[str, str]:

@@ -15,6 +15,7 @@ from mcgitops.plan.planner import changed_facts
 from mcgitops.run.execute import Session, default_jobs, execute_stages
 from mcgitops.run.gather import lookup, make_plan, remember_runs
 from mcgitops.run.output import restore
+from mcgitops.run.prepare import sweep
 from mcgitops.run.progress import Reporter
 from mcgitops.run.workspace import Workspace
 from mcgitops.store.records import CommitRecord, RunRecord
@@ -58,6 +59,8 @@ def train(
         refuse_changes(plan, expected_facts)
     session = Session(workspace, reporter, jobs or default_jobs(), keep_going)
     with cancelled_by_signals(session.cancel):
+        if any(stage.state != "cached" for stage in plan.stages):
+            sweep(workspace)
         try:
             execute_stages(session, plan)
         except McgitopsError:
