@@ -47,7 +47,7 @@ def plain(value: float | None, digits: int = 4) -> str:
         mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
         if "." in mantissa:
             mantissa = mantissa.rstrip("0").rstrip(".")
-        return f"{mantissa}e{int(exponent)}".replace("-", MINUS)
+        return f"{mantissa}e{int(exponent):+}".replace("-", MINUS)
     if value == int(value):
         return fixed(value, 0)
     decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))

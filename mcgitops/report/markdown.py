@@ -196,8 +196,8 @@ def _values_table(changes: Sequence[MetricChange], total: int) -> str:
 
 def _loose_gates(report: Report) -> list[GateResult]:
     """Gates that failed or warn without a row in the table."""
-    shown = {id(gate) for change in report.metrics[:ROWS] for gate in change.gates}
-    return [g for g in report.gates if g.state in _SIGNS and id(g) not in shown]
+    shown = {gate for change in report.metrics[:ROWS] for gate in change.gates}
+    return [g for g in report.gates if g.state in _SIGNS and g not in shown]
 
 
 def _gates(gates: Sequence[GateResult], most: int) -> str:

@@ -56,9 +56,9 @@ def render_metrics(
 
 
 def _subtitle(report: Report) -> str:
-    text = words.revision(report.head)
+    text = clean(words.revision(report.head))
     if report.base is not None:
-        text += f" against {words.revision(report.base)}"
+        text += f" against {clean(words.revision(report.base))}"
         text += f" ({clean(report.base.why)})" if report.base.why else ""
     elif report.head.name:
         text += f" ({clean(report.head.name)})"
@@ -161,10 +161,10 @@ class _View:
 
     def _gates(self, report: Report) -> str:
         """The gates without a metric of their own."""
-        shown = {id(gate) for change in report.metrics[:ROWS] for gate in change.gates}
+        shown = {gate for change in report.metrics[:ROWS] for gate in change.gates}
         lines: list[str] = []
         for gate in report.gates:
-            if gate.state not in ("failed", "warned") or id(gate) in shown:
+            if gate.state not in ("failed", "warned") or gate in shown:
                 continue
             sign = words.RED if gate.state == "failed" else words.ORANGE
             text = f"{_SIGNS[sign]} {clean(gate.metric)}: {clean(gate.text)} (gate: {gate.bound})"

@@ -1,0 +1,278 @@
+"""The comment for any report: within its budget, never broken, nobody mentioned, nothing linked."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from mcgitops.compare import Gate, MetricRule, RunView, Side, compare
+from mcgitops.compare.model import Artifact
+from mcgitops.metrics import Plot
+from mcgitops.report import json_view, markdown, terminal
+from mcgitops.report.build import build
+from mcgitops.report.model import Report
+from tests.unit.report.test_escape import HOSTILE
+
+GITHUB = MarkdownIt("gfm-like")
+
+QUICK = settings(deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+"""Whole reports take minutes to shrink, and say enough as they are."""
+
+names = st.one_of(
+    st.sampled_from(["accuracy", "loss", "macro avg.f1", *HOSTILE]),
+    st.text(max_size=30),
+    st.text(st.sampled_from("|`\\<>!-#@&[]()*_~$:\n \t./wh0aGH\u202e\u200b"), max_size=30),
+)
+scalars = st.one_of(
+    st.floats(),
+    st.integers(-(10**30), 10**30),
+    st.booleans(),
+    st.none(),
+    names,
+)
+short = st.dictionaries(names, names, max_size=3)
+metrics = st.dictionaries(names, st.dictionaries(names, scalars, max_size=6), max_size=2)
+plots = st.builds(
+    lambda name, x, xs, ys, series: Plot(
+        name, x, tuple(xs[: len(ys)]), {series: tuple(ys[: len(xs)])}
+    ),
+    names,
+    names,
+    st.lists(st.floats(), max_size=6),
+    st.lists(st.one_of(st.none(), st.floats()), max_size=6),
+    names,
+)
+runs = st.builds(
+    RunView,
+    stage=names,
+    fingerprint=names,
+    state=st.sampled_from(["succeeded", "succeeded", "succeeded", "failed", "timed-out", "odd"]),
+    matrix=short,
+    replicate=short,
+    selected=st.booleans(),
+    commit=names,
+    exit_code=st.one_of(st.none(), st.integers(0, 255)),
+    metrics=metrics,
+    params=metrics,
+    facts=short,
+    upstream=short,
+    wall_seconds=st.one_of(st.none(), st.floats(0, 1e9)),
+    peak_memory_bytes=st.one_of(st.none(), st.integers(0, 10**15)),
+    image=names,
+    image_digest=names,
+    image_size=st.one_of(st.none(), st.integers(0, 10**15)),
+    outputs=st.lists(st.builds(Artifact, names, names, st.integers(0, 10**15)), max_size=3).map(
+        tuple
+    ),
+    plots=st.lists(plots, max_size=2).map(tuple),
+    warnings=st.lists(names, max_size=2).map(tuple),
+    log_tail=st.lists(names, max_size=4).map(tuple),
+)
+sides = st.builds(
+    Side, commit=names, name=names, why=names, dirty=st.booleans(),
+    runs=st.lists(runs, max_size=4).map(tuple),
+)  # fmt: skip
+rules = st.lists(
+    st.builds(
+        MetricRule,
+        key=names,
+        goal=st.sampled_from([None, "maximize", "minimize", "neutral"]),
+        gate=st.builds(
+            Gate,
+            min=st.one_of(st.none(), st.floats(-10, 10)),
+            max_drop=st.floats(0, 10),
+            level=st.sampled_from(["fail", "warn"]),
+        ),
+    ),
+    max_size=3,
+)
+reports = st.builds(
+    lambda project, base, head, rules, reproduce: build(
+        project, compare(base, head, rules), reproduce=reproduce
+    ),
+    names,
+    st.one_of(st.none(), sides),
+    sides,
+    rules,
+    names,
+)
+
+
+class Page(HTMLParser):
+    """The rendered comment: tags in balance, and text outside of code."""
+
+    VOID = ("br", "hr", "img", "input")
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: set[str] = set()
+        self.bare = ""
+        self.code = ""
+        self.comments = 0
+        self._open: list[str] = []
+        self.feed(html)
+        self.close()
+        assert self._open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        assert all(name in ("style", "class") for name, _ in attrs), attrs
+        if tag not in self.VOID:
+            self._open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self._open.pop() == tag
+
+    def handle_comment(self, data):
+        self.comments += 1
+
+    def handle_data(self, data):
+        if "pre" in self._open:  # a log, word for word: forges neither link nor mention there
+            return
+        if "code" in self._open:
+            self.code += data + " "
+        else:
+            self.bare += data + " "
+
+
+ALLOWED = {
+    "h3", "p", "table", "thead", "tbody", "tr", "th", "td", "strong", "code", "pre", "details",
+    "summary", "ul", "li",
+}  # fmt: skip
+
+
+def is_sound(text: str, budget: int = markdown.BUDGET) -> None:
+    assert markdown.length(text) <= budget
+    page = Page(GITHUB.render(text))
+    assert page.tags <= ALLOWED, page.tags - ALLOWED
+    assert page.comments == 0
+    assert not re.search(r"[@#`|\\]|\bwww\.|://|\b[0-9a-f]{7,64}\b", page.bare), page.bare
+    assert not re.search(r"@\w|<!--", page.code)
+    for table in re.findall(r"<table>.*?</table>", GITHUB.render(text), re.DOTALL):
+        widths = {row.count("<td") + row.count("<th>") + row.count("<th ")
+                  for row in table.split("</tr>")[:-1]}  # fmt: skip
+        assert len(widths) == 1
+    for chart in re.findall(r"```mermaid\n(.*?)```", text, re.DOTALL):
+        is_mermaid(chart)
+
+
+def is_mermaid(chart: str) -> None:
+    """The grammar of `xychart-beta`, as far as we use it."""
+    first, title, axis, *lines = chart.rstrip("\n").split("\n")
+    number = r"-?\d+(\.\d+)?"
+    assert first == "xychart-beta"
+    assert re.fullmatch(r'  title "[^"`;%#<>{}\n]+"', title)
+    assert re.fullmatch(rf"  x-axis {number} --> {number}", axis)
+    assert 1 <= len(lines) <= 2
+    for line in lines:
+        assert re.fullmatch(rf"  line \[{number}(, {number})*\]", line)
+
+
+@given(reports)
+@settings(QUICK, max_examples=150)
+def test_any_report_is_sound_markdown(report):
+    is_sound(markdown.render(report))
+
+
+@given(reports, st.integers(4000, 20_000))
+@settings(QUICK, max_examples=60)
+def test_any_budget_is_kept(report, budget):
+    is_sound(markdown.render(report, budget), budget)
+
+
+@given(reports, st.integers(20, 200))
+@settings(QUICK, max_examples=150)
+def test_any_report_is_safe_for_a_terminal(report, width):
+    text = terminal.render(report, width=width)
+    text += terminal.render_metrics(report, width=width, everything=True)
+    assert all(line.isprintable() for line in text.split("\n"))
+
+
+@given(reports)
+@settings(QUICK, max_examples=150)
+def test_any_report_survives_json(report):
+    data = json.loads(json.dumps(json_view.to_data(report)))
+    again = json_view.from_data(data)
+    assert json_view.to_data(again) == json_view.to_data(report)
+    assert markdown.render(again) == markdown.render(report)
+
+
+def large(count: int, text: str = "class {}.f1") -> Report:
+    def side(commit: str, offset: float) -> Side:
+        return Side(
+            commit * 40,
+            "main",
+            "merge base with main",
+            runs=tuple(
+                RunView(
+                    "train",
+                    f"{commit}{seed}",
+                    replicate={"SEED": str(seed)},
+                    metrics={
+                        "m.json": {
+                            text.format(i): 0.5 + offset * (i % 2) + seed / 100
+                            for i in range(count)
+                        }
+                    },
+                    params={"p.yaml": {text.format(i): offset + i for i in range(count)}},
+                    outputs=tuple(Artifact(text.format(i), commit * 64, 10) for i in range(count)),
+                    warnings=tuple(f"{text.format(i)} is odd" for i in range(min(count, 50))),
+                )
+                for seed in range(2)
+            ),
+        )
+
+    rule = MetricRule("*", "maximize", Gate(max_drop=0.001))
+    return build("wine", compare(side("b", 0.0), side("a", -0.2), [rule]), reproduce="mcgitops")
+
+
+@pytest.mark.parametrize("count", [10, 300, 3000])
+@pytest.mark.parametrize("text", ["class {}.f1", "{}" + "|`" * 60, "{}" + "🙂" * 100])
+def test_large_reports_keep_the_budget_and_the_verdict(count, text):
+    report = large(count, text)
+    rendered = markdown.render(report)
+    is_sound(rendered)
+    assert rendered.startswith(f"### 🔴 wine: {count // 2} gates failed: ")
+    assert "gate failed" in rendered
+
+
+def test_the_least_valuable_sections_go_first():
+    report = large(300)
+    full = markdown.render(report, 10**9)
+    assert "metrics unchanged" in full
+    assert "left out for length" not in full
+    some = markdown.render(report, 40_000)
+    assert "metrics unchanged" not in some
+    assert "left out for length: unchanged metrics" in some
+    least = markdown.render(report, 4_000)
+    assert least.startswith("### 🔴 wine:")
+    assert "Reproduce:" in least
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        (1e-4, 2e-4, 3e-4), (1e11, -1e11, 0.0), (0.1, math.nan, 0.2), (math.inf, 0.5, 0.25),
+        (-0.5, -0.25, -0.125), (1e-7, 3e-7, 2e-7),
+    ],
+)  # fmt: skip
+def test_charts_hold_only_fixed_point_numbers(values):
+    plot = Plot("h.csv", "epoch", (1, 2, 3), {'val "loss"; %%{init}': values})
+    report = build("x", compare(None, Side(runs=(RunView("t", "1", plots=(plot,)),))))
+    text = markdown.render(report)
+    assert "xychart-beta" in text
+    is_sound(text)
+
+
+@pytest.mark.parametrize("values", [(0.5, 0.5, 0.5), (1e300, 2e300, 3e300), (math.nan,) * 3])
+def test_what_mermaid_can_not_draw_is_not_drawn(values):
+    plot = Plot("h.csv", "epoch", (1, 2, 3), {"loss": values})
+    report = build("x", compare(None, Side(runs=(RunView("t", "1", plots=(plot,)),))))
+    assert "mermaid" not in markdown.render(report)

@@ -1,0 +1,77 @@
+"""The views, word for word: golden files. Rewrite them with REWRITE_GOLDEN=1, and read the diff."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from mcgitops.report import json_view, markdown, terminal
+from mcgitops.report.model import Report
+
+GOLDEN = Path(__file__).parent / "golden"
+REWRITE = bool(os.environ.get("REWRITE_GOLDEN"))
+
+
+def check(name: str, text: str) -> None:
+    file = GOLDEN / name
+    if REWRITE:
+        file.write_text(text, encoding="utf-8")
+    assert text == file.read_text(encoding="utf-8")
+
+
+@pytest.fixture(params=["regression", "unchanged", "first", "failed"])
+def named(request: pytest.FixtureRequest) -> tuple[str, Report]:
+    return request.param, request.getfixturevalue(request.param)
+
+
+def test_markdown(named):
+    name, report = named
+    check(f"{name}.md", markdown.render(report))
+
+
+def test_terminal_wide_and_narrow(named):
+    name, report = named
+    check(f"{name}.wide.txt", terminal.render(report, width=140))
+    check(f"{name}.narrow.txt", terminal.render(report, width=60))
+
+
+def test_json(named):
+    name, report = named
+    text = json_view.render(report)
+    check(f"{name}.json", text + "\n")
+    assert json_view.from_data(json.loads(text)) == report
+
+
+def test_colour_only_repeats_the_words(regression):
+    import re
+
+    coloured = terminal.render(regression, width=140, color=True)
+    assert "\x1b[1;31m" in coloured
+    assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == terminal.render(regression, width=140)
+
+
+def test_narrow_lines_fit(named):
+    for width in (40, 60, 80):
+        for line in terminal.render(named[1], width=width).splitlines():
+            assert len(line) <= width or " " not in line.strip()
+
+
+def test_nothing_changed_is_one_line_and_folds(unchanged):
+    text = markdown.render(unchanged)
+    first, _, rest = text.partition("\n")
+    assert "no metric changed" in first
+    visible = [line for line in _unfolded(rest) if line]
+    assert visible == ["Reproduce: `mcgitops train`"]
+
+
+def _unfolded(text: str) -> list[str]:
+    depth, shown = 0, []
+    for line in text.splitlines():
+        depth += line.startswith("<details>")
+        if depth == 0:
+            shown.append(line)
+        depth -= line.startswith("</details>")
+    return shown
