@@ -90,12 +90,25 @@ def first_parents(folder: Path, revision: str, limit: int = 100) -> list[str]:
 
 def default_branch(folder: Path) -> str | None:
     """The name of the branch that work is merged into: the remote's HEAD, main or master."""
-    remote = _git(folder, "symbolic-ref", "--quiet", "--short", "refs/remotes/origin/HEAD")
-    if remote:
-        return remote
-    for name in ("origin/main", "origin/master", "main", "master"):
-        if exists(folder, name):
-            return name
+    found = default_branch_at(folder)
+    return found[0] if found is not None else None
+
+
+_DEFAULTS = (
+    "refs/remotes/origin/HEAD", "refs/remotes/origin/main", "refs/remotes/origin/master",
+    "refs/heads/main", "refs/heads/master",
+)  # fmt: skip
+
+
+def default_branch_at(folder: Path) -> tuple[str, str] | None:
+    """The default branch and its commit; all candidates are asked for in one call."""
+    shown = _git(folder, "for-each-ref", "--format=%(refname) %(objectname) %(symref)", *_DEFAULTS)
+    lines = (line.split(" ") for line in (shown or "").splitlines())
+    there = {name: (symbolic or name, commit) for name, commit, symbolic in lines}
+    for candidate in _DEFAULTS:
+        if candidate in there:
+            name, commit = there[candidate]
+            return name.removeprefix("refs/heads/").removeprefix("refs/remotes/"), commit
     return None
 
 

@@ -11,6 +11,7 @@ from mcgitops.errors import UsageError
 from mcgitops.facts import git
 from mcgitops.facts.context import skip_ignored
 from mcgitops.facts.files import Skip, keep_all, tree
+from mcgitops.facts.program import in_background
 from mcgitops.plan.fingerprint import content_digest
 from mcgitops.plan.model import Facts, Known, Plan, Questions, Read, Revision, Scalar
 from mcgitops.plan.planner import all_reads, plan
@@ -65,10 +66,10 @@ def look(
 ) -> Facts:
     """All facts that can be known before any decision."""
     project = workspace.project
+    revisions = in_background(lambda: _revisions(workspace))
     trees = {read: look_at(workspace, read) for read in all_reads(project, stages)}
     _check_params(workspace, trees)
-    head = git.head(workspace.folder, project.produced())
-    base = base_of(workspace, head)
+    head, base = revisions()
     previous = _previous(workspace, base)
     return Facts(
         trees=trees,
@@ -115,20 +116,27 @@ def _check_params(workspace: Workspace, trees: Mapping[Read, Tree]) -> None:
             )
 
 
+def _revisions(workspace: Workspace) -> tuple[git.Head, Revision]:
+    head = git.head(workspace.folder, workspace.project.produced())
+    return head, base_of(workspace, head)
+
+
 def base_of(workspace: Workspace, head: git.Head) -> Revision:
     """What the head is compared with: where it left the default branch, or its first parent."""
     if not head.commit:
         return Revision()
-    default = git.default_branch(workspace.folder)
-    if default is None:
-        return Revision()
-    found = git.merge_base(workspace.folder, head.commit, default)
+    found = git.default_branch_at(workspace.folder)
     if found is None:
         return Revision()
-    if found == head.commit:
+    default, tip = found
+    same = tip == head.commit
+    base = tip if same else git.merge_base(workspace.folder, head.commit, tip)
+    if base is None:
+        return Revision()
+    if base == head.commit:
         parents = head.parents[:1]
         return Revision(parents[0], "its parent") if parents else Revision()
-    return Revision(found, default.removeprefix("origin/"))
+    return Revision(base, default.removeprefix("origin/"))
 
 
 def lookup(workspace: Workspace, stage: str, fingerprint: str) -> RunRecord | None:
