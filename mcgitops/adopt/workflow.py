@@ -15,7 +15,7 @@ from mcgitops.errors import UsageError
 from mcgitops.facts.program import output
 
 PATH = ".github/workflows/mcgitops.yml"
-_PLACEHOLDER = "OWNER/mcgitops@" + "0" * 40
+_PLACEHOLDER = "mcgitops/mcgitops@" + "0" * 40
 _GITHUB = re.compile(r"github\.com[:/]([\w.-]+/[\w.-]+?)(?:\.git)?/?$")
 
 

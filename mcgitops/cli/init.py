@@ -154,6 +154,6 @@ def _placeholder(outcome: Outcome) -> list[str]:
         return []
     return [
         "",
-        f"Before you push: write the action's repository and commit for {outcome.action.reference}",
-        "in the workflow. mcgitops init --action OWNER/REPO@SHA does it in a new one.",
+        "Before you push: the workflow names no commit of the action yet, since this installation",
+        "doesn't know its own. Replace the zeros, or write it with --action OWNER/REPO@SHA.",
     ]
