@@ -55,7 +55,9 @@ def _release_and_deploy(app: App, release: str, environments: list[str]) -> list
         from mcgitops.deploy.rollout import plan_rollouts
 
         rollout = plan_rollouts(app.project, app.store, environment, release, app.environ)
-        found.append(Section(f"deploy {environment}", f"release {release}", rollout.commands))
+        found.append(
+            Section(f"deploy {environment}", f"release {release}", rollout.commands, rollout.undo)
+        )
     return found
 
 

@@ -135,11 +135,15 @@ class StagePlan:
 
 @dataclass(frozen=True)
 class Section:
-    """Steps that aren't a stage's: publish, report, release, deploy to an environment."""
+    """Steps that aren't a stage's: publish, report, release, deploy to an environment.
+
+    undo: what is executed instead of the rest when one of the commands fails.
+    """
 
     name: str
     reason: str = ""
     commands: tuple[Command, ...] = ()
+    undo: tuple[Command, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -113,6 +113,16 @@ class Rollout:
         """The commands of `steps`."""
         return tuple(step.command for step in self.steps)
 
+    @property
+    def undo(self) -> tuple[Command, ...]:
+        """What brings every host back, the last one first; ends with giving back the locks."""
+        acting = [host for host in reversed(self.hosts) if host.steps and host.can_return]
+        back = tuple(step.command for host in acting for step in host.undo)
+        unlock = tuple(
+            step.command for host in self.hosts for step in host.of("finish") if host.steps
+        )
+        return (*back, *unlock) if back else ()
+
 
 def plan_rollout(wanted: Wanted, hosts: Sequence[HostFacts], options: SshOptions) -> Rollout:
     """Decide what each host needs. Facts of a second look after success yield nothing to do."""

@@ -6,7 +6,7 @@ import shlex
 from typing import Any
 
 from mcgitops.commands.command import Command, Secret
-from mcgitops.plan.model import Plan, RunPlan, StagePlan
+from mcgitops.plan.model import Plan, RunPlan, Section, StagePlan
 
 FORMAT = 1
 
@@ -24,6 +24,7 @@ def to_json(plan: Plan) -> dict[str, Any]:
                 "name": section.name,
                 "reason": section.reason,
                 "commands": [command.to_json() for command in section.commands],
+                "undo": [command.to_json() for command in section.undo],
             }
             for section in plan.sections
         ],
@@ -83,6 +84,9 @@ def to_text(plan: Plan, *, verbose: bool = True) -> str:
     for section in plan.sections:
         lines.append(f"{section.name:<{width}}{section.reason}".rstrip())
         numbered(section.commands, section.reason)
+        if section.undo:
+            lines.append("     should one of these fail:")
+        lines += [f"  ↩  {c.shell_line()}  # {_comment(c.reason)}" for c in section.undo]
     lines.append("")
     for warning in plan.warnings:
         lines.append(f"warning: {warning}")
@@ -152,10 +156,32 @@ def to_shell(plan: Plan, *, files: tuple[str, ...] = (), folder: str = "") -> st
         lines += _script(stage.commands)
     for section in plan.sections:
         lines += ["", f"# {section.name} {_comment(section.reason)}".rstrip()]
-        lines += _script(section.commands)
+        lines += _guarded_script(section) if section.undo else _script(section.commands)
     if plan.nothing_to_do:
         lines += ["", "# Nothing to do."]
     return "\n".join(lines) + "\n"
+
+
+def _guarded_script(section: Section) -> list[str]:
+    """The commands, and the way back when one fails: every step of it is tried.
+
+    The exit codes are the verb's own: 5 when all is as it was, 6 when something is not.
+    """
+    undo = [
+        f"  {line}" if line.startswith("#") else f"  {line} || failed=1"
+        for line in _script(section.undo)
+    ]
+    return [
+        "undo() {",
+        "  trap - ERR",
+        "  failed=0",
+        *undo,
+        "  exit $((failed ? 6 : 5))",
+        "}",
+        "trap undo ERR",
+        *_script(section.commands),
+        "trap - ERR",
+    ]
 
 
 def _script(commands: tuple[Command, ...]) -> list[str]:
