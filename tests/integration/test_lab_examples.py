@@ -115,3 +115,24 @@ def test_the_shop_is_up_as_before(
 
     compose("run", "--rm", "--build", "recommender")
     assert len(ask(f"{shop}/recommendations/7")) == 5
+
+
+def test_the_shops_job_trains_on_a_database_of_its_own(
+    base_image: str,
+    unique_name: Callable[..., str],
+    run_mcgitops: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    folder = copy("shop", tmp_path / "shop")
+    name = unique_name("shopjob")
+    env = {"COMPOSE_PROJECT_NAME": name, "BASE_IMAGE": base_image}
+    run_mcgitops("train", cwd=folder, env=env, timeout=200)
+    assert json.loads((folder / "models/metrics.json").read_text())["hit_rate"] > 0.5
+
+    runs = json.loads(run_mcgitops("runs", "--json", cwd=folder, env=env).stdout)
+    assert len(runs) == 3
+    left = subprocess.run(
+        ["docker", "ps", "--all", "--quiet", "--filter", f"name={name}"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert left.stdout == "", "the run's own database is still there"
