@@ -7,7 +7,7 @@ is a commit. Records are looked up in the local store first, then in the project
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -48,7 +48,7 @@ def make_report(
     after = evidence.commit(head) if head else evidence.working_tree()
     before = evidence.base(after.commit if head else "", base)
     if shown_head or name:
-        after = Side(shown_head or after.commit, name or after.name, "", after.dirty, after.runs)
+        after = _known_as(after, shown_head or after.commit, name or after.name)
     comparison = compare(before, after, evidence.rules())
     commit = "" if after.dirty else after.commit
     return build(
@@ -57,6 +57,12 @@ def make_report(
         reproduce=f"git checkout {commit[:12]} && mcgitops train" if commit else "mcgitops train",
         tool=f"mcgitops {__version__}",
     )
+
+
+def _known_as(side: Side, commit: str, name: str) -> Side:
+    """The side under the commit that people know; runs that were made from it go with it."""
+    runs = tuple(replace(r, commit=commit) if r.commit == side.commit else r for r in side.runs)
+    return Side(commit, name, "", side.dirty, runs)
 
 
 @dataclass
@@ -221,8 +227,6 @@ class Evidence:
 
     def _with_plots(self, views: Iterable[RunView]) -> tuple[RunView, ...]:
         """The same runs; those whose curves may be drawn have them."""
-        from dataclasses import replace
-
         views = list(views)
         first = {view.stage: view for view in reversed(views) if view.state == "succeeded"}
         first |= {view.stage: view for view in views if view.selected and view.state == "succeeded"}

@@ -7,6 +7,7 @@ Works with every server that speaks GitHub's API at `GITHUB_API_URL`.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -57,6 +58,10 @@ class Outcome:
     def posted(self) -> bool:
         """Whether it stands there now."""
         return self.action != "refused"
+
+
+# PyGithub warns of each refusal; what matters of it is in the sentences that we make of it.
+logging.getLogger("github").setLevel(logging.CRITICAL)
 
 
 class GitHub:
