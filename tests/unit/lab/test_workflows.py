@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -54,3 +55,15 @@ def test_the_locks_name_no_registry_and_no_folder() -> None:
         packages = [line for line in lines if re.match(r"[A-Za-z0-9]", line)]
         assert packages
         assert sum("--hash=sha256:" in line for line in lines) >= len(packages)
+
+
+def test_the_locks_hold_what_is_declared() -> None:
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    for lock, wanted in (
+        ("main.lock", declared["project"]["dependencies"]),
+        ("dev.lock", declared["project"]["dependencies"] + declared["dependency-groups"]["dev"]),
+    ):
+        text = (ROOT / "requirements" / lock).read_text()
+        locked = set(re.findall(r"^([a-z0-9-]+)==", text, re.MULTILINE))
+        names = {re.split(r"[\[<>=~!; ]", each)[0].lower().replace("_", "-") for each in wanted}
+        assert names <= locked, f"{names - locked}: run make lock"
