@@ -34,7 +34,9 @@ def command(
     """
     from mcgitops.deploy.execution import NeedsAttention, RolledBack
     from mcgitops.deploy.rollout import deploy, plan_rollouts
+    from mcgitops.forge.event import refuse_privileged
 
+    refuse_privileged(app.environ)
     name = _environment(app, environment)
     wanted = release or default_release(app, name)
     if dry_run:

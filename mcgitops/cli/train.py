@@ -45,9 +45,11 @@ def command(
 
     A stage whose fingerprint the store has is not run: its outputs come back. Without STAGE: all.
     """
+    from mcgitops.forge.event import refuse_privileged
     from mcgitops.run.train import train
     from mcgitops.run.worktree import at_revision
 
+    refuse_privileged(app.environ)
     workspace = app.workspace
     if not workspace.project.stages:
         raise UsageError(
