@@ -7,12 +7,11 @@ import os
 import stat as stat_
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from mcgitops.errors import McgitopsError
-from mcgitops.facts.index import Index, Row, row
+from mcgitops.facts.index import Index, Row, fits, row
 from mcgitops.project.model import STATE_FOLDER
 from mcgitops.project.tree import Entry, Tree, link_digest
 
@@ -22,8 +21,7 @@ Skip = Callable[[str, bool], bool]
 _BATCH = 64
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """A file or link below a root, before it is hashed."""
 
     path: str
@@ -60,8 +58,7 @@ def walk(root: Path, skip: Skip) -> Iterator[Found]:
 
 def keep_all(path: str, is_folder: bool) -> bool:
     """The `Skip` that leaves out only our own state and git's."""
-    name = path.rsplit("/", 1)[-1]
-    return is_folder and name in (STATE_FOLDER, ".git")
+    return is_folder and path.rsplit("/", 1)[-1] in (STATE_FOLDER, ".git")
 
 
 def tree(root: Path, index: Index, skip: Skip = keep_all) -> Tree:
@@ -90,8 +87,8 @@ def _hashed(root: Path, found: list[Found], index: Index, *, partial: bool) -> l
             entries.append(Entry(item.path, link_digest(item.link), 0, False))
             continue
         row_ = known.get(item.path)
-        if row_ is not None and row_.fits(item.stat):
-            entries.append(_entry(item, row_.digest))
+        if row_ is not None and fits(row_, item.stat):
+            entries.append(_entry(item, row_[-1]))
         else:
             unread.append(item)
     if unread:
@@ -103,8 +100,8 @@ def _hashed(root: Path, found: list[Found], index: Index, *, partial: bool) -> l
 
 
 def _entry(item: Found, digest: str) -> Entry:
-    executable = bool(item.stat.st_mode & stat_.S_IXUSR)
-    return Entry(item.path, digest, item.stat.st_size, executable)
+    stat = item.stat
+    return Entry(item.path, digest, stat.st_size, stat.st_mode & stat_.S_IXUSR != 0)
 
 
 def _hash_all(root: Path, items: list[Found]) -> list[tuple[Found, Row]]:
@@ -115,6 +112,8 @@ def _hash_all(root: Path, items: list[Found]) -> list[tuple[Found, Row]]:
 
     if len(batches) == 1 and len(items) < 4:
         return batch(items)
+    from concurrent.futures import ThreadPoolExecutor  # not needed where nothing has changed
+
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
         # large files first, so that one of them doesn't end alone
         batches.sort(key=lambda some: -max(item.stat.st_size for item in some))

@@ -36,15 +36,22 @@ class Row(NamedTuple):
     seen_ns: int
     digest: str
 
-    def fits(self, stat: os.stat_result) -> bool:
-        """Whether the digest is still that of the file with this `stat`."""
-        return (
-            self.size == stat.st_size
-            and self.mtime_ns == stat.st_mtime_ns
-            and self.ctime_ns == stat.st_ctime_ns
-            and self.inode == stat.st_ino
-            and max(stat.st_mtime_ns, stat.st_ctime_ns) + GRANULARITY_NS < self.seen_ns
-        )
+
+Known = tuple[str, int, int, int, int, int, str]
+"""A path and the fields of its `Row`, as SQLite gives them: there may be very many."""
+
+
+def fits(known: Known, stat: os.stat_result) -> bool:
+    """Whether the digest is still that of the file with this `stat`."""
+    _, inode, size, mtime_ns, ctime_ns, seen_ns, _ = known
+    return (
+        size == stat.st_size
+        and mtime_ns == stat.st_mtime_ns
+        and ctime_ns == stat.st_ctime_ns
+        and inode == stat.st_ino
+        and mtime_ns + GRANULARITY_NS < seen_ns
+        and ctime_ns + GRANULARITY_NS < seen_ns
+    )
 
 
 class Index:
@@ -61,8 +68,8 @@ class Index:
         connection.execute(_SCHEMA)
         return connection
 
-    def load(self, root: str) -> dict[str, Row]:
-        """All rows below a root. A damaged index is an empty one."""
+    def load(self, root: str) -> dict[str, Known]:
+        """All rows below a root, by path. A damaged index is an empty one."""
         if not self._file.exists():
             return {}
         try:
@@ -73,7 +80,7 @@ class Index:
                     "WHERE root = ?",
                     (root,),
                 )
-                return {row[0]: Row(*row[1:]) for row in rows}
+                return {row[0]: row for row in rows}
             finally:
                 connection.close()
         except sqlite3.DatabaseError:
