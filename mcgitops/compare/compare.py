@@ -136,7 +136,8 @@ def _labels(keys: Iterable[Key]) -> dict[tuple[str, str, str], str]:
 _RANKS = {"missing": 3, "changed": 5, "better": 8, "new": 9, "same": 10}
 
 
-def _worst_first(change: MetricChange) -> tuple[int, float, str, str]:
+def _worst_first(change: MetricChange) -> tuple[int, int, float, str, str]:
+    """Gates, then verdicts; among what can't be told, whole metrics before those of a class."""
     if change.gate_state == "failed":
         rank = 0
     elif change.gate_state == "warned":
@@ -147,8 +148,10 @@ def _worst_first(change: MetricChange) -> tuple[int, float, str, str]:
         rank = {"worse": 4, "": 6, "better": 7}[change.moved]
     else:
         rank = _RANKS[change.verdict]
+    depth = change.name.count(".") if change.verdict in ("cannot tell", "new") else 0
     size = abs(change.percent) if change.percent is not None else 0.0
-    return rank, -size if math.isfinite(size) else -math.inf, change.label, change.variant
+    size = size if math.isfinite(size) else math.inf
+    return rank, depth, -size, change.label, change.variant
 
 
 def _chosen(runs: Iterable[RunView]) -> dict[str, RunView]:

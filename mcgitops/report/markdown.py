@@ -68,7 +68,8 @@ def length(text: str) -> int:
 def _sections(report: Report) -> list[Section]:
     shown = [change for change in report.metrics if change.is_changed] if report.base else []
     same = [change for change in report.metrics if not change.is_changed]
-    first, rest = shown[:ROWS], shown[ROWS:]
+    first, rest = words.leading(shown)
+    first, rest = first[:ROWS], [*first[ROWS:], *rest]
     sections = [Section("heading", 100, (lambda: _heading(report),))]
 
     def add(name: str, value: int, *forms: Callable[[], str]) -> None:
@@ -196,7 +197,8 @@ def _values_table(changes: Sequence[MetricChange], total: int) -> str:
 
 def _loose_gates(report: Report) -> list[GateResult]:
     """Gates that failed or warn without a row in the table."""
-    shown = {gate for change in report.metrics[:ROWS] for gate in change.gates}
+    first = (words.leading(report.metrics)[0] if report.base else report.metrics)[:ROWS]
+    shown = {gate for change in first for gate in change.gates}
     return [g for g in report.gates if g.state in _SIGNS and g not in shown]
 
 
@@ -307,7 +309,14 @@ def _more(changes: Sequence[MetricChange], most: int) -> str:
     )
     if len(changes) > most:
         table += f"\n\nand {len(changes) - most:,} more"
-    return _fold(f"{words.count(len(changes), 'more changed metric')}", table)
+    return _fold(_more_summary(changes), table)
+
+
+def _more_summary(changes: Sequence[MetricChange]) -> str:
+    if all(change.verdict == "cannot tell" for change in changes):
+        verb = "differs" if len(changes) == 1 else "differ"
+        return f"{words.count(len(changes), 'more metric')} {verb}; cannot tell if it is noise"
+    return words.count(len(changes), "more changed metric")
 
 
 def _unchanged(changes: Sequence[MetricChange]) -> str:

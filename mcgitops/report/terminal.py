@@ -94,9 +94,13 @@ class _View:
     def sections(self, report: Report) -> list[str]:
         shown = [change for change in report.metrics if change.is_changed or report.base is None]
         same = len(report.metrics) - len(shown)
+        first, rest = words.leading(shown) if report.base is not None else (shown, [])
         return [
             self._failures(report),
-            self._metrics(report, shown),
+            self._metrics(report, first),
+            f"{words.count(len(rest), 'more changed metric')}: mcgitops metrics diff"
+            if rest
+            else "",
             "\n".join(self.wrap(f"{words.count(same, 'metric')} unchanged")) if same else "",
             self._gates(report),
             self._changes(report),
@@ -161,7 +165,8 @@ class _View:
 
     def _gates(self, report: Report) -> str:
         """The gates without a metric of their own."""
-        shown = {gate for change in report.metrics[:ROWS] for gate in change.gates}
+        first = words.leading(report.metrics)[0] if report.base else report.metrics
+        shown = {gate for change in first[:ROWS] for gate in change.gates}
         lines: list[str] = []
         for gate in report.gates:
             if gate.state not in ("failed", "warned") or gate in shown:

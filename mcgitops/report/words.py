@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mcgitops.compare import numbers
@@ -17,6 +18,7 @@ ENDED = {
     "interrupted": "was interrupted",
     "missing": "has not been trained",
 }
+_FEW = {"cannot tell": 5, "new": 5, "changed": 10}
 NOTABLE_PERCENT = 10.0
 """A size that changed by less isn't shown beside the metrics."""
 
@@ -91,6 +93,25 @@ def notable_costs(report: Report) -> tuple[CostChange, ...]:
         for cost in report.costs
         if cost.exact and cost.percent is not None and abs(cost.percent) >= NOTABLE_PERCENT
     )
+
+
+def leading(changes: Sequence[MetricChange]) -> tuple[list[MetricChange], list[MetricChange]]:
+    """Those that a reader must see, and those that can wait: of each kind only the first few.
+
+    What a gate or the evidence speaks of always leads; of what merely differs a few stand for all.
+    """
+    first: list[MetricChange] = []
+    rest: list[MetricChange] = []
+    seen: dict[str, int] = {}
+    for change in changes:
+        most = _FEW.get(change.verdict)
+        if most is not None and change.gate_state not in ("failed", "warned"):
+            seen[change.verdict] = seen.get(change.verdict, 0) + 1
+            if seen[change.verdict] > most:
+                rest.append(change)
+                continue
+        first.append(change)
+    return first, rest
 
 
 def heading_sign(report: Report) -> str:
@@ -205,14 +226,14 @@ def _change(difference: str, percent: str, change: MetricChange) -> str:
 
 
 def _evidence(change: MetricChange) -> str:
-    if change.verdict in ("better", "worse"):
-        told = any(gate.text.endswith(change.evidence) for gate in change.gates)  # "; p = …"
-        return change.verdict if told else f"{change.verdict}, {change.evidence}"
-    if change.verdict == "cannot tell" and "cannot tell" not in change.evidence:
-        return f"cannot tell, {change.evidence}"
-    if any(change.evidence and gate.text.endswith(change.evidence) for gate in change.gates):
-        return ""
-    return change.evidence
+    """Verdict and evidence; the evidence only once, where a gate's sentence ends with it."""
+    told = any(change.evidence and gate.text.endswith(change.evidence) for gate in change.gates)
+    evidence = "" if told else change.evidence
+    if change.verdict == "cannot tell" and "cannot tell" in change.evidence:
+        return evidence  # "one run each: cannot tell if it is noise"
+    if change.verdict in ("better", "worse", "cannot tell"):
+        return f"{change.verdict}, {evidence}" if evidence else change.verdict
+    return evidence
 
 
 def _is_digest(text: str) -> bool:

@@ -276,3 +276,16 @@ def test_what_mermaid_can_not_draw_is_not_drawn(values):
     plot = Plot("h.csv", "epoch", (1, 2, 3), {"loss": values})
     report = build("x", compare(None, Side(runs=(RunView("t", "1", plots=(plot,)),))))
     assert "mermaid" not in markdown.render(report)
+
+
+def test_of_what_merely_differs_a_few_rows_stand_for_all():
+    def side(commit: str, offset: float) -> Side:
+        values = {"auc": 0.5, **{f"class_{i}.recall": 0.5 + i / 100 for i in range(20)}}
+        shifted = {name: value + offset for name, value in values.items()}
+        return Side(commit, runs=(RunView("t", commit, metrics={"m.json": shifted}),))
+
+    text = markdown.render(build("x", compare(side("b" * 40, 0.0), side("a" * 40, -0.1))))
+    table = text.split("\n\n")[1]
+    assert table.count("\n") == 1 + 5
+    assert "| auc ↑ |" in table.split("\n")[2]
+    assert "<summary>16 more metrics differ; cannot tell if it is noise</summary>" in text
