@@ -49,7 +49,8 @@ def compose_project(project: str, environment: str) -> str:
 def image_reference(project: str, service: str, config_digest: str) -> str:
     """An image's name on hosts. It tells the content, so that a name is never moved."""
     part = re.sub(r"[^a-z0-9]+", "-", service.lower()).strip("-") or "service"
-    return f"mcgitops/{_component(project)}/{part}:sha256-{config_digest.removeprefix('sha256:')[:16]}"
+    content = config_digest.replace(":", "-")[:23]
+    return f"mcgitops/{_component(project)}/{part}:{content}"
 
 
 def build_tag(project: str, service: str, commit: str) -> str:

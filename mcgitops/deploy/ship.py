@@ -32,11 +32,9 @@ def ship(
     if registry:
         for pin in absent:
             _through_registry(connections, facts.host, pin, store, registry)
-        sent = Sent()
-    else:
-        sent = _load(connections, facts, absent, store)
-    verify(connections, facts, absent)
-    return sent
+        verify(connections, facts, absent)
+        return Sent()
+    return _load(connections, facts, absent, store)
 
 
 def verify(connections: Connections, facts: HostFacts, pins: Sequence[Pin]) -> None:
@@ -56,18 +54,25 @@ def verify(connections: Connections, facts: HostFacts, pins: Sequence[Pin]) -> N
 def _load(
     connections: Connections, facts: HostFacts, pins: Sequence[Pin], store: Store
 ) -> Sent:
-    """Load with the missing layers; where the engine refuses that, with all of them."""
+    """Load with the missing layers; where that doesn't give the images, with all of them."""
     missing = {layer for pin in pins for layer in lacking(pin, facts.images)}
-    sent, done = _stream(connections, facts.host, pins, missing, store)
-    if done.code == 0 and all(_is_there(connections, facts, pin) for pin in pins):
-        return sent
     every = {layer for pin in pins for layer in pin.diff_ids}
-    if missing != every:
-        more, done = _stream(connections, facts.host, pins, every, store)
-        sent = Sent(sent.bytes + more.bytes, sent.unpacked + more.unpacked)
+    try:
+        return _load_layers(connections, facts, pins, missing, store)
+    except EngineError:
+        if missing == every:
+            raise
+    return _load_layers(connections, facts, pins, every, store)
+
+
+def _load_layers(
+    connections: Connections, facts: HostFacts, pins: Sequence[Pin], layers: set[str], store: Store
+) -> Sent:
+    sent, done = _stream(connections, facts.host, pins, layers, store)
     if done.code != 0:
         last = (done.stdout.strip().splitlines() or ["no reason given"])[-1]
         raise EngineError(f"{facts.host.label}: docker image load failed: {last}")
+    verify(connections, facts, pins)
     return sent
 
 
@@ -83,11 +88,6 @@ def _stream(
     command = on_host(host.url, image_commands.load(), connections.options)
     done = connections.stream(host, command, write)
     return sent, done
-
-
-def _is_there(connections: Connections, facts: HostFacts, pin: Pin) -> bool:
-    seen = _seen(connections, facts.host, pin.reference)
-    return seen is not None and same_image(pin, seen, facts.content_store)
 
 
 def _seen(connections: Connections, host: Host, reference: str) -> ImageFact | None:

@@ -18,14 +18,14 @@ name: {name}
 services:
   train:
     profiles: [train]
-    build: {{context: ., target: train}}
+    build: ./train
     volumes: ["./data:/app/data:ro", "./out:/app/out"]
     x-mcgitops:
       metrics: [out/metrics.json]
       outputs: [out/model]
 
   api:
-    build: {{context: ., target: serve, additional_contexts: {{model: ./out}}}}
+    build: {{context: ./serve, additional_contexts: {{model: ./out}}}}
     ports: ["${{PORT:-18080}}:8080"]
     env_file: [api.env]
     environment:
@@ -43,6 +43,10 @@ services:
     image: {mini}
     command: httpd -f -p 8080 -h /pages
     volumes: ["./pages:/pages:ro", "./uploads:/uploads"]
+    healthcheck:
+      test: ["CMD", "true"]
+      start_period: 5s
+      start_interval: 100ms
     stop_grace_period: 0s
 
 configs:
@@ -53,14 +57,15 @@ x-mcgitops:
     production: {{trigger: {{tag: "v*"}}, hosts: {hosts}, health_timeout: 20s}}
 """
 
-DOCKERFILE = """
-ARG BASE_IMAGE
-FROM {mini} AS train
+TRAIN_DOCKERFILE = """
+FROM {mini}
 WORKDIR /app
 COPY train.sh ./
 CMD ["sh", "train.sh"]
+"""
 
-FROM {mini} AS serve
+SERVE_DOCKERFILE = """
+FROM {mini}
 WORKDIR /app
 COPY serve.sh healthy.sh ./
 COPY predict.sh /www/cgi-bin/predict
@@ -72,9 +77,10 @@ CMD ["sh", "serve.sh"]
 # least squares through the origin, and the mean error: a model, if a small one
 TRAIN = """
 mkdir -p out
-awk -F, '{ xy += $1 * $2; xx += $1 * $1 } END { printf "%.4f\\n", xy / xx }' data/points.csv > out/model
-awk -F, -v k=$(cat out/model) '{ d = $2 - k * $1; e += d < 0 ? -d : d } END { printf "{\\"mae\\": %.4f}\\n", e / NR }' \
-  data/points.csv > out/metrics.json
+awk -F, '{ xy += $1 * $2; xx += $1 * $1 }
+  END { printf "%.4f\\n", xy / xx }' data/points.csv > out/model
+awk -F, -v k=$(cat out/model) '{ d = $2 - k * $1; e += d < 0 ? -d : d }
+  END { printf "{\\"mae\\": %.4f}\\n", e / NR }' data/points.csv > out/metrics.json
 """
 PREDICT = """#!/bin/sh
 echo "Content-Type: text/plain"; echo
@@ -83,7 +89,6 @@ awk -v k="$(cat /app/model)" -v x="${QUERY_STRING#x=}" 'BEGIN { printf "%.2f\\n"
 SERVE = "exec httpd -f -p 8080 -h /www\n"
 HEALTHY = "wget -q -O - 'http://127.0.0.1:8080/cgi-bin/predict?x=1'\n"
 ENV = "CANARY=canary-in-env-file\n"
-DOCKERIGNORE = "*\n!train.sh\n!serve.sh\n!healthy.sh\n!predict.sh\n"
 
 
 @dataclass
@@ -137,13 +142,13 @@ def make_app(
         folder = project_factory(
             {
                 "compose.yml": COMPOSE.format(name=name, mini=mini_image, hosts=list(hosts)),
-                "Dockerfile": DOCKERFILE.format(mini=mini_image),
-                ".dockerignore": DOCKERIGNORE,
+                "train/Dockerfile": TRAIN_DOCKERFILE.format(mini=mini_image),
+                "serve/Dockerfile": SERVE_DOCKERFILE.format(mini=mini_image),
                 ".gitignore": ".mcgitops/\nout/\napi.env\n",
-                "train.sh": TRAIN,
-                "serve.sh": SERVE,
-                "predict.sh": PREDICT,
-                "healthy.sh": HEALTHY,
+                "train/train.sh": TRAIN,
+                "serve/serve.sh": SERVE,
+                "serve/predict.sh": PREDICT,
+                "serve/healthy.sh": HEALTHY,
                 "data/points.csv": points(2),
                 "pages/index.html": "front page\n",
             },

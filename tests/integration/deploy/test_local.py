@@ -108,7 +108,7 @@ def test_a_rollback_brings_back_the_values_too(local_app: App) -> None:
     app = local_app
     app.release("v1")
     app("deploy", "--release", "v1", WHO="ada")
-    app.release("v2", {"healthy.sh": "exit 1\n"})
+    app.release("v2", {"serve/healthy.sh": "exit 1\n"})
     failed = app("deploy", "--release", "v2", check=False, WHO="eve")
     assert failed.code == 5
     assert "Now local runs v1" in failed.stderr
@@ -118,7 +118,7 @@ def test_a_rollback_brings_back_the_values_too(local_app: App) -> None:
 
 def test_a_first_deployment_that_fails_leaves_nothing_running(local_app: App) -> None:
     app = local_app
-    app.release("v1", {"healthy.sh": "exit 1\n"})
+    app.release("v1", {"serve/healthy.sh": "exit 1\n"})
     failed = app("deploy", "--release", "v1", check=False)
     assert failed.code == 5
     assert "is unhealthy" in failed.stderr
@@ -144,14 +144,14 @@ def test_a_missing_value_is_found_before_a_host_is_touched(local_app: App) -> No
 def test_one_shot_services_and_crash_loops_are_told_apart(local_app: App) -> None:
     app = local_app
     compose = (app.folder / "compose.yml").read_text()
-    extra = "  once:\n    image: {image}\n    command: {command}\n    restart: {restart}\n\nconfigs:"
+    extra = "  once:\n    image: {image}\n    command: {command}\n    restart: {restart}\nconfigs:"
     image = docker("image", "inspect", "--format", "{{index .RepoTags 0}}", _mini(compose))
     once = extra.format(image=image, command="sh -c 'sleep 0.5; echo migrated'", restart='"no"')
-    app.release("v1", {"compose.yml": compose.replace("configs:\n  banner", f"{once}\n  banner")})
+    app.release("v1", {"compose.yml": compose.replace("\nconfigs:", f"\n{once}")})
     app("deploy", "--release", "v1")
     assert "once 1/1" in app("status").stdout
     loop = extra.format(image=image, command="sh -c 'sleep 0.2; exit 3'", restart="always")
-    app.release("v2", {"compose.yml": compose.replace("configs:\n  banner", f"{loop}\n  banner")})
+    app.release("v2", {"compose.yml": compose.replace("\nconfigs:", f"\n{loop}")})
     failed = app("deploy", "--release", "v2", check=False)
     assert failed.code == 5
     assert "keeps restarting" in failed.stderr
@@ -176,12 +176,12 @@ def test_status_shows_drift_and_deploy_mends_it(local_app: App) -> None:
     assert app("status").code == 0
 
 
-@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM])
 def test_an_interrupted_deployment_heals(local_app: App, ending: signal.Signals) -> None:
     app = local_app
     app.release("v1")
     app("deploy", "--release", "v1")
-    app.release("v2", {"data/points.csv": points(5), "healthy.sh": "sleep 1; exit 1\n"})
+    app.release("v2", {"data/points.csv": points(5), "serve/healthy.sh": "sleep 1; exit 1\n"})
     process = subprocess.Popen(
         [sys.executable, "-m", "mcgitops", "deploy", "--release", "v2"],
         cwd=app.folder, env={**os.environ, **app.env}, stderr=subprocess.DEVNULL,
