@@ -17,7 +17,7 @@ import yaml
 
 from mcgitops.plan.model import RunPlan
 from mcgitops.project.load import writable_mount
-from mcgitops.project.model import Project, Service, normalised
+from mcgitops.project.model import Mount, Project, Service, is_within, normalised
 
 RUN_FOLDER = ".mcgitops/run"
 
@@ -69,7 +69,8 @@ def volumes(
 ) -> tuple[RunVolume, ...]:
     """The bind mounts that become volumes of the run, its companions' included.
 
-    Always the writable ones of the project folder, so that runs side by side don't meet; with
+    Always the writable ones of the project folder, so that runs side by side don't meet, and those
+    that show what stages produce, which comes from the store and not from whatever lies there; with
     `inputs:`, or an engine that doesn't see our files, every bind mount of the project folder.
 
     single_files: sources that are files, which no volume can stand for.
@@ -87,7 +88,8 @@ def volumes(
                 continue
             if mount.source in single_files:
                 continue
-            if engine_is_remote or narrowed or not mount.read_only:
+            always = not mount.read_only or _shows_outputs(project, service, mount)
+            if engine_is_remote or narrowed or always:
                 key = f"run-{service.name}-{number}"
                 result.append(
                     RunVolume(
@@ -101,6 +103,24 @@ def volumes(
                     )
                 )
     return tuple(result)
+
+
+def _shows_outputs(project: Project, service: Service, mount: Mount) -> bool:
+    """Whether a stage's outputs could be seen through a mount: not if another one covers them."""
+    base = project.relative(mount.source) or "."
+    for path in project.produced():
+        if is_within(base, path):
+            return True
+        if not is_within(path, base):
+            continue
+        below = path if base == "." else path[len(base) + 1 :]
+        inside = f"{mount.target.rstrip('/')}/{below}"
+        if not any(
+            len(other.target) > len(mount.target) and is_within(inside, other.target.rstrip("/"))
+            for other in service.mounts
+        ):
+            return True
+    return False
 
 
 def container_path(project: Project, stage: Service, path: str) -> str:

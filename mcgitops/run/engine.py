@@ -252,7 +252,8 @@ class Engine:
         wall = finished - started if started is not None and finished is not None else None
         return Ended(
             exit_code=int(state["ExitCode"]),
-            wall_seconds=wall if wall is not None and wall >= 0 else None,
+            # one that ends at once may end before the engine notes that it began
+            wall_seconds=max(0.0, wall) if wall is not None else None,
             out_of_memory=bool(state.get("OOMKilled")),
             started=str(state["StartedAt"]),
             error=str(state.get("Error") or ""),

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -60,6 +60,7 @@ def prepare(
     if not engine.has_image(run.image):
         _pull(workspace, run.image)
     upstream = list(upstream_records(workspace, run))
+    _refuse_single_outputs(workspace, stage, upstream)
     labels = {
         "com.docker.compose.project": project_name(project, run),
         "mcgitops.project": project.name,
@@ -113,6 +114,21 @@ def single_files(workspace: Workspace, stage: Service, *, remote: bool) -> dict[
                     "Mount its folder instead, or mount it read-only (:ro).",
                 ) from None
     return found
+
+
+def _refuse_single_outputs(
+    workspace: Workspace, stage: Service, upstream: Iterable[RunRecord]
+) -> None:
+    """A volume is a folder: an output of upstream can't be mounted as the file that it is."""
+    files = {file.path for record in upstream for file in record.files}
+    for mount in stage.mounts:
+        path = workspace.project.relative(mount.source) if mount.kind == "bind" else None
+        if path in files:
+            raise UsageError(
+                f"service {stage.name}: {path} is another stage's output and mounted as a single "
+                "file.",
+                "Mount its folder instead.",
+            )
 
 
 def wait_for_others(workspace: Workspace, run: RunPlan, reporter: Reporter) -> None:

@@ -120,10 +120,30 @@ def test_the_best_run_by_a_metric_goes_on(trial: Make) -> None:
           x-mcgitops: {outputs: [after/copy]}
         """,
         top="x-mcgitops: {metrics: {loss: {goal: minimize}}}\n",
+        files={"out/model.txt": "stale, in the folder"},
     )
     project("train")
     assert project.text("out/model.txt") == "1\n"
     assert project.text("after/copy") == "1\n"
+
+
+def test_an_output_mounted_as_a_single_file_is_refused_with_the_remedy(trial: Make) -> None:
+    project = trial(
+        more="""
+        after:
+          image: MINI
+          command: [sh, -c, "cp /model /a/copy"]
+          depends_on: [train]
+          volumes: ["./out/model.txt:/model:ro", "./after:/a"]
+          x-mcgitops: {outputs: [after/copy]}
+        """,
+    )
+    done = project("train", check=False)
+    assert done.code == 2
+    assert (
+        "service after: out/model.txt is another stage's output and mounted as a single file. "
+        "Mount its folder instead."
+    ) in done.stderr
 
 
 def test_an_engine_that_does_not_see_our_files_gives_the_same(trial: Make) -> None:
