@@ -17,6 +17,11 @@ from mcgitops.deploy.composefile import Needs
 from mcgitops.errors import EngineError, UsageError
 from mcgitops.facts.program import output
 
+OF_THE_HOST = frozenset({
+    "DOCKER_CONFIG", "DOCKER_CONTEXT", "DOCKER_HOST", "HOME", "HOSTNAME", "LOGNAME", "PATH", "PWD",
+    "SHELL", "TMPDIR", "UID", "USER", "XDG_DATA_HOME",
+})  # fmt: skip
+"""Variables that mean something on the machine where Compose runs: a host's own are taken there."""
 
 @dataclass(frozen=True, repr=False)
 class SecretFile:
@@ -60,6 +65,7 @@ def gather(folder: Path, needs: Needs) -> Values:
                 "Secrets are not part of a release: put it there before deploying.",
             )
         secret_files[path] = found
+    names -= OF_THE_HOST
     return Values(_values(folder, names), tuple(sorted(names)), env_files, secret_files)
 
 
