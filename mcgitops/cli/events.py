@@ -1,71 +1,63 @@
-"""What CI does for an event beyond training, as sections of a plan."""
+"""What CI does for an event beyond training, as sections of a plan.
+
+The same function as in CI decides (`mcgitops.forge.event.activities`), so that what is shown here
+is what a job does.
+"""
 
 from __future__ import annotations
 
-import fnmatch
-
+from mcgitops.cli.agenda import Agenda, Options, targets
 from mcgitops.cli.app import App
-from mcgitops.commands.ours import verb
+from mcgitops.commands.command import Command
 from mcgitops.errors import UsageError
 from mcgitops.facts import git
-from mcgitops.facts.program import output
+from mcgitops.forge.event import Event, PullRequest, Push, Tag, activities
 from mcgitops.plan.model import Plan, Section
 
 
 def sections(app: App, plan: Plan, event: str, tag: str | None) -> tuple[Section, ...]:
     """The sections after the training's own."""
-    if event == "pull_request":
-        return (Section("report", commands=(verb("report", "--format", "markdown"),)),)
-    if event == "push":
-        branch = plan.head.name
-        found = [Section("report", commands=(verb("report", "--format", "markdown"),))]
-        for name, environment in app.project.spec.environments.items():
-            pattern = environment.trigger.branch if environment.trigger else None
-            if pattern and branch and fnmatch.fnmatchcase(branch, pattern):
-                release = f"{branch}-{plan.head.commit[:12]}"
-                found += _release_and_deploy(app, release, [name])
-        return tuple(found)
-    name = tag or _tag_of_head(app)
-    environments = [
-        environment_name
-        for environment_name, environment in app.project.spec.environments.items()
-        if environment.trigger
-        and environment.trigger.tag
-        and fnmatch.fnmatchcase(name, environment.trigger.tag)
-    ]
-    return tuple(_release_and_deploy(app, name, environments))
-
-
-def _release_and_deploy(app: App, release: str, environments: list[str]) -> list[Section]:
-    """The release; then each environment: exact commands where the release exists by now."""
-    record = app.store.release(app.project.name, release)
+    value = _event(app, plan, event, tag)
+    agenda = Agenda(value, activities(value, targets(app)), Options())
+    record = app.store.release(app.project.name, agenda.release) if agenda.release else None
     found: list[Section] = []
-    if record is None:
-        found.append(Section("release", commands=(verb("release", release),)))
-    for environment in environments:
-        if record is None:
-            found.append(
-                Section(
-                    f"deploy {environment}",
-                    f"decides when {release} is released",
-                    (verb("deploy", environment, "--release", release),),
-                )
-            )
-            continue
-        from mcgitops.deploy.rollout import plan_rollouts
+    for activity in agenda.select("report", "release", "deploy"):
+        command = agenda.command(activity)
+        assert command is not None  # noqa: S101 - a verb does each of these
+        if activity.kind == "deploy":
+            found.append(_deployment(app, activity.target, agenda.release, command, record is None))
+        elif activity.kind == "report" or record is None:
+            found.append(Section(activity.kind, commands=(command,)))
+    return tuple(found)
 
-        rollout = plan_rollouts(app.project, app.store, environment, release, app.environ)
-        found.append(
-            Section(f"deploy {environment}", f"release {release}", rollout.commands, rollout.undo)
-        )
-    return found
+
+def _deployment(
+    app: App, environment: str, release: str, command: Command, pending: bool
+) -> Section:
+    """Exact commands where the release exists by now."""
+    if pending:
+        return Section(f"deploy {environment}", f"decides when {release} is released", (command,))
+    from mcgitops.deploy.rollout import plan_rollouts
+
+    rollout = plan_rollouts(app.project, app.store, environment, release, app.environ)
+    return Section(f"deploy {environment}", f"release {release}", rollout.commands, rollout.undo)
+
+
+def _event(app: App, plan: Plan, event: str, tag: str | None) -> Event:
+    """The event that would be sent for what is checked out."""
+    commit = plan.head.commit
+    if event == "tag":
+        return Tag(tag or _tag_of_head(app), commit)
+    if event == "push":
+        return Push(plan.head.name, commit)
+    branch = plan.head.name
+    return PullRequest(
+        number=0, base_sha="", base_ref="", head_sha=commit, head_ref=branch, head_repo="",
+        merge_sha=commit, is_fork=False,
+    )  # fmt: skip
 
 
 def _tag_of_head(app: App) -> str:
-    head = git.head(app.project.folder)
-    if head.commit:
-        done = output(("git", "tag", "--points-at", head.commit), app.project.folder, check=False)
-        tags = done.stdout.split()
-        if tags:
-            return tags[-1]
+    if found := git.tags_at_head(app.project.folder):
+        return found[-1]
     raise UsageError("HEAD has no tag.", "Name one: --tag NAME.")

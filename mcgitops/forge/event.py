@@ -149,6 +149,8 @@ def activities(event: Event, targets: tuple[Target, ...]) -> tuple[Activity, ...
             refuse_privileged({"GITHUB_EVENT_NAME": event.name})
             return ()
         case PullRequest():
+            if not event.number:  # one that isn't open yet, as a plan foresees it
+                return tuple(_trained("pull request"))
             reason = f"pull request {event.number}"
             return (*_trained(reason), Activity("comment", reason))
         case MergeGroup():
@@ -179,6 +181,8 @@ def _branch_deployments(event: Push, targets: tuple[Target, ...]) -> Iterator[Ac
     # A timer or another program's message isn't somebody's decision to deploy; a person who starts
     # the workflow by hand wants what a push would have done.
     if event.cause not in ("push", "workflow_dispatch") or event.branch.startswith(QUEUE):
+        return
+    if not event.branch:  # a detached checkout
         return
     matching = [
         target for target in targets if target.branch and fnmatchcase(event.branch, target.branch)

@@ -99,6 +99,34 @@ def test_what_would_be_done_is_said_and_not_done(
     assert (hub.requests, repo.store.exists()) == ([], False)
 
 
+@pytest.mark.parametrize("event", ["push", "tag"])
+def test_a_plan_foresees_what_a_job_does(
+    ci: Ci, repository: MakeRepository, run_mcgitops: Runner, event: str
+) -> None:
+    repo = repository()
+    file = repo.folder / "compose.yml"
+    other = '    staging: {trigger: {branch: main}, hosts: ["local://"]}\n'
+    preview = '    preview: {trigger: {branch: "m*"}, hosts: ["local://"]}\n'
+    repo.commit({"compose.yml": file.read_text() + other + preview})
+    repo.git("tag", "v1")
+    variables = {"MCGITOPS_STORE": str(repo.store)}
+
+    def of(*arguments: str) -> Any:
+        done = run_mcgitops(*arguments, "--event", event, "--json", cwd=repo.folder, env=variables)
+        return json.loads(done.stdout)
+
+    planned = [
+        command["argv"]
+        for section in of("plan")["sections"]
+        for command in section["commands"]
+        if command["argv"][1] in ("report", "release", "deploy")
+    ]
+    done = [activity["command"] for activity in of("ci", "--dry-run")["activities"]]
+    assert planned == [argv for argv in done if argv[1] in ("report", "release", "deploy")]
+    assert [argv[1] for argv in planned].count("release") == 1
+    assert [argv[1] for argv in planned].count("deploy") == (2 if event == "push" else 1)
+
+
 def test_the_result_as_json_is_all_of_standard_output(
     ci: Ci, repository: MakeRepository, hub: FakeGitHub
 ) -> None:

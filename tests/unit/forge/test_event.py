@@ -128,6 +128,14 @@ def test_a_pull_request_is_reported_on() -> None:
     assert kinds(event) == [*TRAINED, "comment"]
 
 
+def test_a_pull_request_that_isnt_open_yet_has_no_comment() -> None:
+    assert kinds(PullRequest(0, "", "", A, "", "", A, False)) == TRAINED
+
+
+def test_a_detached_checkout_deploys_nothing() -> None:
+    assert kinds(Push("", A), (Target("all", branch="*"),)) == TRAINED
+
+
 @pytest.mark.parametrize("repo", [{"full_name": "stranger/wine"}, None])
 def test_a_fork_is_recognised_even_when_deleted(repo: dict[str, str] | None) -> None:
     payload = pull_payload(head={"sha": C, "ref": "main", "repo": repo})
