@@ -54,7 +54,7 @@ def make_report(
     return build(
         app.project.name,
         comparison,
-        reproduce=f"git checkout {commit[:12]} && mcgitops train" if commit else "mcgitops train",
+        reproduce=f"mcgitops train --rev {commit[:12]}" if commit else "mcgitops train",
         tool=f"mcgitops {__version__}",
     )
 

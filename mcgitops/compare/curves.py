@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import math
+import re
 from collections.abc import Mapping, Sequence
 
 from mcgitops.compare.model import Curve, MetricChange, RunView
@@ -16,7 +17,7 @@ MOST_CURVES = 12
 def curves(
     base: Mapping[str, RunView], head: Mapping[str, RunView], changes: Sequence[MetricChange]
 ) -> tuple[Curve, ...]:
-    """The head's series beside the base's; those named like the worst metrics come first."""
+    """The head's series beside the base's: those of validation first, then the worst metrics'."""
     rank = {name: index for index, name in reversed([(i, c.name) for i, c in enumerate(changes)])}
     found: list[Curve] = []
     for stage, run in head.items():
@@ -25,8 +26,13 @@ def curves(
             for series in plot.series:
                 if curve := _curve(stage, series, plot, others.get(plot.name)):
                     found.append(curve)
-    found.sort(key=lambda curve: rank.get(curve.series, len(rank)))
+    found.sort(key=lambda curve: (not _is_validation(curve), rank.get(curve.series, len(rank))))
     return tuple(found[:MOST_CURVES])
+
+
+def _is_validation(curve: Curve) -> bool:
+    """Whether it says how well the model does on data that it wasn't trained on."""
+    return re.match(r"(val|valid|validation|eval|test|dev)[^a-z]", curve.series.lower()) is not None
 
 
 def _curve(stage: str, series: str, plot: Plot, other: Plot | None) -> Curve | None:
@@ -39,7 +45,8 @@ def _curve(stage: str, series: str, plot: Plot, other: Plot | None) -> Curve | N
         low, high = max(low, base[0][0]), min(high, base[-1][0])
     if len(base) < 2 or not low < high:
         low, high, base = head[0][0], head[-1][0], []
-    count = max(2, min(POINTS, max(len(head), len(base))))
+    inside = (sum(low <= x <= high for x, _ in points) for points in (head, base))
+    count = max(2, min(POINTS, max(inside)))
     step = (high - low) / (count - 1)
     if not (math.isfinite(step) and step > 0):
         return None

@@ -198,6 +198,17 @@ def test_curves_are_put_on_the_range_that_both_have():
     assert all(map(math.isfinite, (*curve.base, *curve.head)))
 
 
+def test_a_curve_has_no_more_points_than_were_measured_and_validation_comes_first():
+    def side(count):
+        xs = tuple(range(1, count + 1))
+        series = {"train_loss": tuple(1 / x for x in xs), "val_loss": tuple(2 / x for x in xs)}
+        return Side(runs=(RunView("t", "1", plots=(Plot("h.csv", "epoch", xs, series),)),))
+
+    curves = compare(side(30), side(5)).curves
+    assert [curve.series for curve in curves] == ["val_loss", "train_loss"]
+    assert curves[0].xs == (1, 2, 3, 4, 5)
+
+
 def test_without_a_base_the_head_stands_alone():
     comparison = compare(None, Side(runs=runs(0.9, 0.91)))
     (found,) = comparison.metrics
