@@ -95,7 +95,7 @@ class ActRunner:
             "MCGITOPS_TOOL_CACHE": str(self.folder / "tools"),
             **(env or {}),
         }
-        command = [
+        command: list[str | Path] = [
             self._act, event, "--json", "--eventpath", place / "event.json",
             "--workflows", place / "workflow.yml", "--directory", project,
             "--platform", "ubuntu-latest=-self-hosted", "--no-cache-server", "--pull=false",
