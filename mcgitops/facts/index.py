@@ -83,6 +83,8 @@ class Index:
                 return {row[0]: row for row in rows}
             finally:
                 connection.close()
+        except sqlite3.OperationalError:
+            return {}  # busy, or not ours to open
         except sqlite3.DatabaseError:
             self._file.unlink(missing_ok=True)
             return {}
@@ -103,7 +105,7 @@ class Index:
                     )
             finally:
                 connection.close()
-        except sqlite3.OperationalError:
+        except (sqlite3.OperationalError, OSError):
             return
         except sqlite3.DatabaseError:
             self._file.unlink(missing_ok=True)

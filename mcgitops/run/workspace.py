@@ -48,8 +48,11 @@ class Workspace:
 
     @cached_property
     def index(self) -> Index:
-        """The digests of files that were hashed before."""
-        return Index(self.folder / STATE_FOLDER / "index.sqlite")
+        """The digests of files that were hashed before; in a folder that is read-only, none."""
+        try:
+            return Index(self.state / "index.sqlite")
+        except OSError:
+            return Index(self.folder / STATE_FOLDER / "index.sqlite")
 
 
 def lock_folder() -> Path:
