@@ -53,8 +53,9 @@ demo: venv engine  ## Run the whole job on examples/wine: train, compare, gate, 
 
 .PHONY: bench
 bench: venv engine  ## Measure against bounds and peers; BENCH=name runs one
-	@status=0; for file in benchmarks/$(or $(BENCH),[a-z]*).py; do \
-	  echo "== $$file"; BASE_IMAGE=$$($(LAB) base-image) $(PYTHON) $$file || status=1; done; exit $$status
+	@status=0; export BASE_IMAGE=$$($(LAB) base-image); \
+	for name in $(or $(BENCH),$(basename $(notdir $(wildcard benchmarks/[a-z]*.py)))); do \
+	  echo "== $$name"; $(PYTHON) -m benchmarks.$$name || status=1; done; exit $$status
 
 .PHONY: docs
 docs: venv  ## Write the generated pages of docs/ anew
