@@ -39,4 +39,10 @@ def command(app: App, again: bool, as_json: bool) -> None:
             text = f"Pushed {sentence(result)} to {app.store.url}."
         else:
             text = f"Nothing to push: {app.store.url} has everything."
+    for name in result.conflicts:
+        click.echo(
+            f"Release {name} is another one in {app.store.url}, and stays as it is there: "
+            "releases never change. Choose a new name.",
+            err=True,
+        )
     click.echo(json.dumps({"store": app.store.url, **summary(result)}) if as_json else text)

@@ -35,6 +35,7 @@ def summary(result: CopyResult) -> dict[str, Any]:
         "objects": result.objects,
         "objects_there": result.objects_there,
         "bytes": result.bytes,
+        "conflicts": result.conflicts,
     }
 
 

@@ -158,9 +158,7 @@ class Store:
 
     def publish_release(self, record: ReleaseRecord) -> bool:
         """Write a release. False where one of that name exists that pins something else."""
-        there = self._create(key_of(record), record)
-        aside = {"created", "tool"}
-        return there.model_dump(exclude=aside) == record.model_dump(exclude=aside)
+        return pins_the_same(self._create(key_of(record), record), record)
 
     def deployed(self, record: DeploymentRecord) -> None:
         """Record a rollout."""
@@ -279,6 +277,12 @@ class Store:
                 _GOOD_COPY,
             )
         return record
+
+
+def pins_the_same(one: ReleaseRecord, other: ReleaseRecord) -> bool:
+    """Whether two releases differ at most in when, and with which version, they were made."""
+    aside = {"created", "tool"}
+    return one.model_dump(exclude=aside) == other.model_dump(exclude=aside)
 
 
 _KINDS: dict[str, type[Record]] = {

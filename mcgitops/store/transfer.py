@@ -20,7 +20,7 @@ from mcgitops.store.records import (
     ReleaseRecord,
     RunRecord,
 )
-from mcgitops.store.store import Store
+from mcgitops.store.store import Store, pins_the_same
 from mcgitops.store.threads import THREADS, each
 
 
@@ -46,6 +46,7 @@ class CopyResult:
     objects: int = 0
     objects_there: int = 0
     bytes: int = 0
+    conflicts: tuple[str, ...] = ()  # releases that are others there; those stay
 
 
 def copy_runs(
@@ -85,12 +86,14 @@ def copy_records(
     for kinds in ((RunRecord,), (CommitRecord,), (ReleaseRecord,), (DeploymentRecord,)):
         chosen = [record for record in everything if isinstance(record, kinds)]
         created += each(target.add, chosen, 1 if target.is_local else THREADS)
+    releases = (record for record in everything if isinstance(record, ReleaseRecord))
     return CopyResult(
         records=created.count(True),
         records_there=created.count(False),
         objects=len(missing),
         objects_there=len(sizes.keys() | images) - len(missing),
         bytes=sum(sizes[digest] for digest in missing),
+        conflicts=tuple(ours.name for ours in releases if _is_another(target, ours)),
     )
 
 
@@ -114,6 +117,11 @@ def image_objects(record: Record) -> tuple[str, ...]:
         if not image.repo_digest  # else it comes from a registry
         for digest in (image.config_digest, *image.diff_ids)
     )
+
+
+def _is_another(target: Store, ours: ReleaseRecord) -> bool:
+    there = target.release(ours.project, ours.name)
+    return there is not None and not pins_the_same(there, ours)
 
 
 class _Counter:

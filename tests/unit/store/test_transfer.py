@@ -87,6 +87,17 @@ def test_a_release_takes_its_files_along(store: Store, other: Store) -> None:
     assert other.release("wine", "v1") == record
 
 
+def test_a_release_that_is_another_one_there_stays_and_is_named(store: Store, other: Store) -> None:
+    digest, size = store.put_bytes(b"services: {}")
+    compose = FileRef(path="compose.yml", digest=digest, size=size)
+    ours = ReleaseRecord(project="wine", name="v1", commit="c0", created=NOON, compose=compose)
+    theirs = ours.model_copy(update={"commit": "c1"})
+    assert copy_records(store, other, [theirs]).conflicts == ()
+    assert copy_records(store, other, [theirs]).conflicts == ()
+    assert copy_records(store, other, [ours]).conflicts == ("v1",)
+    assert other.release("wine", "v1") == theirs
+
+
 def test_a_release_takes_its_images_along(store: Store, other: Store) -> None:
     compose = FileRef(path="compose.yml", digest=store.put_bytes(b"services: {}")[0], size=12)
     config, layer = store.put_bytes(b"config")[0], store.put_bytes(b"layer")[0]
