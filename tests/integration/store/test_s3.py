@@ -522,6 +522,22 @@ def test_a_profile_is_used(
     assert "no such profile mll" in error.message
 
 
+def test_a_web_identity_is_used(
+    moto_s3: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As in a job of a forge that proves who it is with a token."""
+    (tmp_path / "token").write_text("a.signed.token")
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
+    monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/trainer")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", moto_s3.endpoint)
+    store = open_store(moto_s3.url(uuid4().hex))
+    digest, _ = store.put_bytes(b"x")
+    assert store.read_bytes(digest) == b"x"
+    assert isinstance(store.backend, S3Backend)
+    signer = vars(store.backend._client)["_request_signer"]
+    assert signer._credentials.method == "assume-role-with-web-identity"
+
+
 def test_the_endpoint_of_the_environment_is_used(
     rclone_s3: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
