@@ -206,9 +206,10 @@ def _follow(
         while follower.is_alive() or workspace.engine.is_running(container):
             workspace.engine.sample(container, usage)
             reporter.usage(run, usage)
-            follower.join(SAMPLE_SECONDS)
-            if not follower.is_alive():
-                cancel.wait(SAMPLE_SECONDS)  # the log was cut off; the container may go on
+            if follower.is_alive():
+                follower.join(SAMPLE_SECONDS)
+            else:
+                cancel.wait(SAMPLE_SECONDS)  # the log was cut off, and the container goes on
             if cancel.is_set():
                 # what it would still write is thrown away, so there is little to wait for
                 state, grace = "interrupted", min(grace, 1)
