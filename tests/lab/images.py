@@ -164,9 +164,10 @@ def _build_base(tag: str, folder: Path) -> None:
 
 
 def _build(tag: str, folder: Path, *arguments: str) -> None:
-    """`docker buildx build`, with the machine's proxy variables passed as Docker defines them."""
+    """`docker buildx build`; the machine's proxy variables go along, as Docker defines them."""
     words = ["docker", "buildx", "build", "--load", "--tag", tag, "--label", f"{LABEL}=image"]
-    for argument in arguments:
+    proxies = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+    for argument in (*arguments, *(name for name in proxies if os.environ.get(name))):
         words += ["--build-arg", argument]
     CACHE.mkdir(parents=True, exist_ok=True)
     done = subprocess.run(
