@@ -8,11 +8,11 @@ many images hold it, and an unchanged image is neither saved nor stored again.
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import json
 import subprocess
 import tarfile
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,7 @@ from mcgitops.store.records import ReleaseImage
 from mcgitops.store.store import Store
 
 LARGEST_CONFIG = 4 * 1024 * 1024
+_OCI = "application/vnd.oci.image."
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
 
@@ -208,8 +209,9 @@ def write_archive(
 ) -> Sent:
     """An archive for `docker load` with only these layers, streamed.
 
-    The engine takes layers that the archive lacks from what it has. packed: gzip, for the way
-    through ssh.
+    The engine takes layers that the archive lacks from what it has. It is an OCI layout with
+    Docker's own manifest beside it, as `docker save` writes it: the containerd store reads the one,
+    older engines the other. packed: gzip, for the way through ssh.
     """
     counted = _Counted(target)
     unpacked = 0
@@ -218,29 +220,52 @@ def write_archive(
         if packed
         else counted
     )
-    chosen = tuple(pins)
-    with (
-        tempfile.TemporaryDirectory(prefix="mcgitops-layers-") as folder,
-        tarfile.open(fileobj=stream, mode="w|", format=tarfile.PAX_FORMAT) as archive,
-    ):
-        manifest = []
-        done: set[str] = set()
+    chosen = tuple(dict.fromkeys(pins))
+    with tarfile.open(fileobj=stream, mode="w|", format=tarfile.PAX_FORMAT) as archive:
+        index, manifest = [], []
         for pin in chosen:
             config = store.read_bytes(pin.config_digest, LARGEST_CONFIG)
             _add(archive, _blob(pin.config_digest), config)
+            described = _manifest(store, pin, config)
+            digest = f"sha256:{hashlib.sha256(described).hexdigest()}"
+            _add(archive, _blob(digest), described)
+            index.append({
+                "mediaType": _OCI + "manifest.v1+json", "digest": digest, "size": len(described),
+                "annotations": {
+                    "io.containerd.image.name": f"docker.io/{pin.reference}",
+                    "org.opencontainers.image.ref.name": pin.reference.rpartition(":")[2],
+                },
+            })  # fmt: skip
             manifest.append({
                 "Config": _blob(pin.config_digest),
                 "RepoTags": [pin.reference],
                 "Layers": [_blob(layer) for layer in pin.diff_ids],
             })  # fmt: skip
-            for layer in pin.diff_ids:
-                if layer in layers and layer not in done:
-                    done.add(layer)
-                    unpacked += _add_object(archive, store, layer, Path(folder))
+        for layer in dict.fromkeys(layer for pin in chosen for layer in pin.diff_ids):
+            if layer in layers:
+                unpacked += _add_object(archive, store, layer)
+        _add(archive, "oci-layout", b'{"imageLayoutVersion": "1.0.0"}')
+        document = {"schemaVersion": 2, "mediaType": _OCI + "index.v1+json", "manifests": index}
+        _add(archive, "index.json", json.dumps(document).encode())
         _add(archive, "manifest.json", json.dumps(manifest).encode())
     if packed:
         stream.close()
     return Sent(counted.count, unpacked)
+
+
+def _manifest(store: Store, pin: Pin, config: bytes) -> bytes:
+    layers = [
+        {"mediaType": _OCI + "layer.v1.tar", "digest": layer, "size": store.size(layer)}
+        for layer in pin.diff_ids
+    ]
+    return json.dumps({
+        "schemaVersion": 2,
+        "mediaType": _OCI + "manifest.v1+json",
+        "config": {
+            "mediaType": _OCI + "config.v1+json", "digest": pin.config_digest, "size": len(config),
+        },
+        "layers": layers,
+    }).encode()  # fmt: skip
 
 
 class _Counted:
@@ -270,18 +295,13 @@ def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
     archive.addfile(member, io.BytesIO(content))
 
 
-def _add_object(archive: tarfile.TarFile, store: Store, digest: str, folder: Path) -> int:
-    """Add a layer by way of a file: it is verified before it is sent, and its size is known."""
-    copy = folder / "layer"
-    store.fetch(digest, copy)
-    try:
-        member = tarfile.TarInfo(_blob(digest))
-        member.size = copy.stat().st_size
-        member.mode = 0o644
-        with copy.open("rb") as stream:
-            archive.addfile(member, stream)
-    finally:
-        copy.unlink()
+def _add_object(archive: tarfile.TarFile, store: Store, digest: str) -> int:
+    member = tarfile.TarInfo(_blob(digest))
+    member.size = store.size(digest)
+    member.mode = 0o644
+    with store.open_object(digest) as stream:
+        archive.addfile(member, stream)
+        stream.read()  # to the end: that is where a damaged object is noticed
     return member.size
 
 

@@ -195,6 +195,10 @@ class Store:
         """Write an object to a file: verified, and whole or not at all."""
         self.objects.fetch(digest, target, executable=executable)
 
+    def size(self, digest: str) -> int:
+        """How many bytes an object has."""
+        return self.objects.size(digest)
+
     def missing(self, digests: Iterable[str]) -> set[str]:
         """Those that the store lacks."""
         return self.objects.missing(digests)
