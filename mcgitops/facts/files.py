@@ -40,20 +40,29 @@ def walk(root: Path, skip: Skip) -> Iterator[Found]:
             raise McgitopsError(
                 f"{folder} can't be read.", "Give yourself permission, or exclude it."
             ) from None
+        except FileNotFoundError:
+            continue  # removed since its parent was listed
         with entries:
             for entry in entries:
                 path = prefix + entry.name
-                if entry.is_symlink():
-                    if not skip(path, False):
-                        target = os.fspath(Path(entry.path).readlink())
-                        yield Found(path, entry.stat(follow_symlinks=False), target)
-                elif entry.is_dir(follow_symlinks=False):
+                if entry.is_dir(follow_symlinks=False):
                     if not skip(path, True):
                         pending.append((path + "/", entry.path))
-                elif not skip(path, False):
-                    stat = entry.stat(follow_symlinks=False)
-                    if stat_.S_ISREG(stat.st_mode):
-                        yield Found(path, stat)
+                elif not skip(path, False) and (found := _found(path, entry)) is not None:
+                    yield found
+
+
+def _found(path: str, entry: os.DirEntry[str]) -> Found | None:
+    """A file or link of a folder; None for a device, and for what went away meanwhile."""
+    try:
+        stat = entry.stat(follow_symlinks=False)
+        if stat_.S_ISREG(stat.st_mode):
+            return Found(path, stat)
+        if stat_.S_ISLNK(stat.st_mode):
+            return Found(path, stat, os.fspath(Path(entry.path).readlink()))
+    except FileNotFoundError:
+        pass
+    return None
 
 
 def keep_all(path: str, is_folder: bool) -> bool:
@@ -67,14 +76,14 @@ def tree(root: Path, index: Index, skip: Skip = keep_all) -> Tree:
     Raises `McgitopsError` for a file that can't be read or keeps changing while it is.
     """
     try:
-        stat = root.lstat()
+        stat = root.stat()
     except (FileNotFoundError, NotADirectoryError):
         return Tree()
-    if stat_.S_ISLNK(stat.st_mode):
-        stat = root.stat()
     if stat_.S_ISREG(stat.st_mode):
         parent, name = root.parent, root.name
         return Tree.of(_hashed(parent, [Found(name, stat)], index, partial=True))
+    if not stat_.S_ISDIR(stat.st_mode):
+        return Tree()  # a socket or a device has no content to speak of
     return Tree.of(_hashed(root, list(walk(root, skip)), index, partial=False))
 
 

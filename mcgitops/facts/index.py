@@ -70,7 +70,7 @@ class Index:
 
     def load(self, root: str) -> dict[str, Known]:
         """All rows below a root, by path. A damaged index is an empty one."""
-        if not self._file.exists():
+        if not self._file.exists() or not _is_text(root):
             return {}
         try:
             connection = self._connect()
@@ -91,13 +91,15 @@ class Index:
 
     def save(self, root: str, rows: Iterable[tuple[str, Row]], gone: Iterable[str] = ()) -> None:
         """Add or replace rows, and forget paths that are gone. A busy index is left as it is."""
+        if not _is_text(root):
+            return
         try:
             connection = self._connect()
             try:
                 with connection:
                     connection.executemany(
                         "INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                        ((root, path, *row) for path, row in rows),
+                        ((root, path, *row) for path, row in rows if _is_text(path)),
                     )
                     connection.executemany(
                         "DELETE FROM file WHERE root = ? AND path = ?",
@@ -109,6 +111,17 @@ class Index:
             return
         except sqlite3.DatabaseError:
             self._file.unlink(missing_ok=True)
+
+
+def _is_text(path: str) -> bool:
+    """Whether a path is valid Unicode; SQLite takes no other, so such files are read each time."""
+    if path.isascii():
+        return True
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def row(stat: os.stat_result, digest: str, seen_ns: int | None = None) -> Row:

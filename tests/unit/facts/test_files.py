@@ -1,0 +1,326 @@
+"""Trees of files: the index only saves time, never changes the answer."""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import os
+import socket
+import sqlite3
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mcgitops.errors import McgitopsError
+from mcgitops.facts import files
+from mcgitops.facts.files import tree
+from mcgitops.facts.index import GRANULARITY_NS, Index
+from mcgitops.project.tree import Entry, Tree, difference, link_digest
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A folder to look at."""
+    folder = tmp_path / "root"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Index:
+    """An index beside it."""
+    return Index(tmp_path / "index.sqlite")
+
+
+def sha(text: str) -> str:
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def settle() -> None:
+    """Wait until what was written is clearly older than what will be hashed."""
+    time.sleep(2 * GRANULARITY_NS / 1e9)
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The paths of the files that are really read."""
+    seen: list[str] = []
+    real = files.hash_file
+
+    def counted(root: Path, item: files.Found) -> object:
+        seen.append(item.path)
+        return real(root, item)
+
+    monkeypatch.setattr(files, "hash_file", counted)
+    return seen
+
+
+def test_a_tree_is_its_files_and_links_sorted(root: Path, index: Index) -> None:
+    (root / "b").write_text("two")
+    (root / "a").mkdir()
+    (root / "a/x y").write_text("one")
+    (root / "a/run").write_text("#!")
+    (root / "a/run").chmod(0o755)
+    (root / "link").symlink_to("a/x y")
+    (root / "dangling").symlink_to("/nowhere")
+    (root / "empty").mkdir()
+    os.mkfifo(root / "pipe")
+    (root / ".git").mkdir()
+    (root / ".git/HEAD").write_text("")
+    (root / ".mcgitops").mkdir()
+    (root / ".mcgitops/x").write_text("")
+    assert tree(root, index).entries == (
+        Entry("a/run", sha("#!"), 2, True),
+        Entry("a/x y", sha("one"), 3, False),
+        Entry("b", sha("two"), 3, False),
+        Entry("dangling", "link:/nowhere", 0, False),
+        Entry("link", "link:a/x\\x20y", 0, False),
+    )
+
+
+def test_a_single_file_is_a_tree_of_one_and_nothing_is_an_empty_one(
+    root: Path, index: Index
+) -> None:
+    (root / "p.yaml").write_text("a: 1")
+    (root / "to").symlink_to("p.yaml")
+    (root / "dangling").symlink_to("nothing")
+    assert tree(root / "p.yaml", index).entries == (Entry("p.yaml", sha("a: 1"), 4, False),)
+    assert tree(root / "to", index).entries == (Entry("to", sha("a: 1"), 4, False),)
+    for nothing in ("nope", "nope/deeper", "p.yaml/below", "dangling"):
+        assert tree(root / nothing, index) == Tree()
+    with socket.socket(socket.AF_UNIX) as door:
+        door.bind(str(root / "s"))
+        assert tree(root / "s", index) == Tree()
+
+
+def test_the_second_look_reads_nothing(root: Path, index: Index, reads: list[str]) -> None:
+    for number in range(200):
+        (root / f"f{number}").write_text(str(number))
+    settle()
+    first = tree(root, index)
+    assert len(reads) == 200
+    assert tree(root, index) == first
+    assert len(reads) == 200
+
+
+def test_only_what_changed_is_read_and_what_is_gone_is_forgotten(
+    root: Path, index: Index, reads: list[str]
+) -> None:
+    for name in "abc":
+        (root / name).write_text(name)
+    settle()
+    tree(root, index)
+    reads.clear()
+    (root / "a").write_text("A")
+    (root / "b").unlink()
+    settle()
+    assert [entry.digest for entry in tree(root, index).entries] == [sha("A"), sha("c")]
+    assert reads == ["a"]
+    assert set(index.load(str(root))) == {"a", "c"}
+
+
+def test_a_file_that_changed_as_it_was_hashed_is_read_again(
+    root: Path, index: Index, reads: list[str]
+) -> None:
+    (root / "a").write_text("1")
+    tree(root, index)  # at once: the next change could carry the same time stamp
+    tree(root, index)
+    assert reads == ["a", "a"]
+
+
+def test_same_size_and_a_time_that_was_set_back_do_not_deceive(root: Path, index: Index) -> None:
+    (root / "a").write_text("one")
+    settle()
+    before = tree(root, index)
+    stat = (root / "a").stat()
+    (root / "a").write_text("two")
+    os.utime(root / "a", ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert (root / "a").stat().st_mtime_ns == stat.st_mtime_ns
+    assert tree(root, index).entries[0].digest == sha("two")
+    assert difference(before, tree(root, index)).changed == ("a",)
+
+
+def test_a_file_that_was_replaced_by_another_of_the_same_times_is_noticed(
+    root: Path, index: Index
+) -> None:
+    (root / "a").write_text("one")
+    (root / "b").write_text("two")
+    stat = (root / "a").stat()
+    os.utime(root / "b", ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    settle()
+    tree(root, index)
+    (root / "b").replace(root / "a")
+    assert [entry.digest for entry in tree(root, index).entries] == [sha("two")]
+
+
+def test_the_executable_bit_counts_and_other_modes_do_not(root: Path, index: Index) -> None:
+    (root / "a").write_text("x")
+    plain = tree(root, index)
+    (root / "a").chmod(0o600)
+    assert tree(root, index).digest == plain.digest
+    (root / "a").chmod(0o700)
+    assert tree(root, index).digest != plain.digest
+
+
+NAMES = ("line\nbreak", "back\\slash", "cr\r", "\\n", "tab\t", "sp ace", "é", "数", "-", "'\"$(x)")
+
+
+def test_names_of_any_kind_survive_the_manifest(root: Path, index: Index) -> None:
+    for name in NAMES:
+        (root / name).write_text(name)
+        (root / f"l{name}").symlink_to(name)
+    (root / os.fsdecode(b"not-\xff-utf8")).write_text("bytes")
+    (root / os.fsdecode(b"link-\xff")).symlink_to(os.fsdecode(b"to-\xfe"))
+    settle()
+    found = tree(root, index)
+    assert len(found.entries) == 2 * len(NAMES) + 2
+    assert Tree.parse(found.manifest) == found
+    assert tree(root, index) == found  # from the index
+    stored = found.manifest.encode("utf-8", "surrogateescape")
+    assert Tree.parse(stored.decode("utf-8", "surrogateescape")).digest == found.digest
+
+
+@given(st.lists(st.tuples(st.text(min_size=1), st.booleans(), st.integers(0)), max_size=8))
+def test_a_manifest_parses_back_to_its_tree(rows: list[tuple[str, bool, int]]) -> None:
+    entries = [
+        Entry(path, link_digest(path) if executable else sha(path), size, executable)
+        for path, executable, size in {row[0]: row for row in rows}.values()
+    ]
+    made = Tree.of(entries)
+    assert Tree.parse(made.manifest) == made
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["write", "same size", "set back", "delete", "chmod", "link", "move"]),
+            st.sampled_from(["a", "b", "d/a", "d/e/c"]),
+            st.integers(0, 9),
+        ),
+        max_size=12,
+    ),
+    st.booleans(),
+)
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_with_the_index_the_tree_is_what_it_is_without(
+    tmp_path: Path, steps: list[tuple[str, str, int]], looking: bool
+) -> None:
+    place = tmp_path / os.urandom(8).hex()
+    root, index = place / "root", Index(place / "index.sqlite")
+    root.mkdir(parents=True)
+    for what, name, number in steps:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        there = path.exists() and not path.is_symlink()
+        if what == "write" or (what in ("same size", "set back") and not there):
+            path.unlink(missing_ok=True)
+            path.write_text("x" * number)
+        elif what in ("same size", "set back"):
+            stat = path.stat()
+            path.write_text(str(number) * stat.st_size)
+            if what == "set back":
+                os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        elif what == "delete":
+            path.unlink(missing_ok=True)
+        elif what == "chmod" and there:
+            path.chmod(0o755 if number % 2 else 0o644)
+        elif what == "link":
+            path.unlink(missing_ok=True)
+            path.symlink_to(f"t{number}")
+        elif what == "move" and there:
+            path.replace(root / f"moved{number}")
+        if looking:
+            tree(root, index)
+    assert tree(root, index) == tree(root, Index(place / "none.sqlite"))
+
+
+def test_a_file_that_keeps_changing_is_refused_with_the_remedy(root: Path, index: Index) -> None:
+    busy = root / "log"
+    busy.write_bytes(b"x" * 30_000_000)
+    ended = threading.Event()
+
+    def write() -> None:
+        with busy.open("r+b") as stream:
+            while not ended.is_set():
+                stream.seek(0)
+                stream.write(os.urandom(4))
+                stream.flush()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        with pytest.raises(McgitopsError, match=r"log .*(changing|changed)"):
+            for _ in range(20):
+                tree(root, index)
+    finally:
+        ended.set()
+        writer.join()
+
+
+def test_what_cannot_be_read_is_a_sentence(
+    root: Path, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if os.geteuid() == 0:
+        # root may read everything, so the refusal itself has to be made
+        def refuse(path: object) -> object:
+            raise PermissionError(13, "Permission denied", str(path))
+
+        monkeypatch.setattr(os, "scandir", refuse)
+    else:
+        (root / "closed").mkdir(mode=0)
+    with pytest.raises(McgitopsError, match=r"can't be read\. Give yourself permission"):
+        tree(root, index)
+
+
+def _look(arguments: tuple[str, str]) -> str:
+    root, file = arguments
+    return tree(Path(root), Index(Path(file))).digest
+
+
+def test_processes_share_the_index(root: Path, tmp_path: Path) -> None:
+    for number in range(300):
+        (root / f"f{number}").write_text(str(number))
+    settle()
+    file = tmp_path / "index.sqlite"
+    with multiprocessing.get_context("spawn").Pool(4) as pool:
+        digests = pool.map(_look, [(str(root), str(file))] * 8)
+    assert set(digests) == {tree(root, Index(tmp_path / "other.sqlite")).digest}
+    assert len(Index(file).load(str(root))) == 300
+
+
+@pytest.mark.parametrize("damage", [b"", b"not a database", b"SQLite format 3\0" + b"\xff" * 200])
+def test_a_damaged_index_costs_time_only(root: Path, tmp_path: Path, damage: bytes) -> None:
+    (root / "a").write_text("x")
+    settle()
+    file = tmp_path / "index.sqlite"
+    file.write_bytes(damage)
+    index = Index(file)
+    found = tree(root, index)
+    assert found.entries[0].digest == sha("x")
+    assert tree(root, index) == found
+    assert tree(root, index) == found
+    assert set(index.load(str(root))) == {"a"}
+
+
+def test_a_busy_index_holds_nobody_up_for_good(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "a").write_text("x")
+    settle()
+    file = tmp_path / "index.sqlite"
+    index = Index(file)
+    tree(root, index)
+    real = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda name, timeout: real(name, timeout=0.05))
+    with real(file) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        assert tree(root, index).entries[0].digest == sha("x")
+        other.rollback()
+    assert file.exists()
+    assert set(index.load(str(root))) == {"a"}
