@@ -76,10 +76,11 @@ class App:
     @cached_property
     def workspace(self) -> Workspace:
         """The project with its stores, for planning and training."""
+        project = self.project  # before the imports: they are done while Compose reads the file
         from mcgitops.run.workspace import Workspace
 
         remote = None if self.store is self.local_store else self.store
-        return Workspace(self.project, self.local_store, remote, self.environ.get(HEAD_SHA, ""))
+        return Workspace(project, self.local_store, remote, self.environ.get(HEAD_SHA, ""))
 
     def reporter(self, *, quiet: bool = False) -> Reporter:
         """Who shows a training's progress: live on a terminal, plain lines elsewhere."""

@@ -46,11 +46,12 @@ def command(
     A stage whose fingerprint the store has is not run: its outputs come back. Without STAGE: all.
     """
     from mcgitops.forge.event import refuse_privileged
+
+    refuse_privileged(app.environ)
+    workspace = app.workspace  # first: while Compose reads the file, what is needed is imported
     from mcgitops.run.train import train
     from mcgitops.run.worktree import at_revision
 
-    refuse_privileged(app.environ)
-    workspace = app.workspace
     if not workspace.project.stages:
         raise UsageError(
             f"{workspace.project.name} has no stages: no service has x-mcgitops.",

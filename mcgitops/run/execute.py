@@ -45,6 +45,7 @@ class Session:
     slots: threading.Semaphore = field(init=False)
     gpu: threading.Lock = field(default_factory=threading.Lock)
     building: threading.Lock = field(default_factory=threading.Lock)
+    engine_ready: Callable[[], object] = lambda: None  # waits for it; raises where none answers
 
     def __post_init__(self) -> None:
         self.slots = threading.Semaphore(self.jobs)
@@ -116,7 +117,10 @@ def _stage(session: Session, stage: StagePlan) -> None:
         return
     service = workspace.project.services[stage.name]
     with session.building:
-        _build(session, service, stage)
+        try:
+            _build(session, service, stage)
+        finally:
+            session.engine_ready()  # where none answers, that is said, and not that a build failed
     with ThreadPoolExecutor(max_workers=min(len(todo), session.jobs)) as pool:
         futures = [pool.submit(_run, session, service, run) for run in todo]
         try:

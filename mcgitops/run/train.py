@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from mcgitops.errors import McgitopsError, PlanChanged, TrainingFailed
 from mcgitops.facts import git
+from mcgitops.facts.program import in_background
 from mcgitops.plan.model import Plan
 from mcgitops.plan.planner import changed_facts
 from mcgitops.run.execute import Session, default_jobs, execute_stages
@@ -60,7 +61,8 @@ def train(
     session = Session(workspace, reporter, jobs or default_jobs(), keep_going)
     with cancelled_by_signals(session.cancel):
         if any(stage.state != "cached" for stage in plan.stages):
-            sweep(workspace)
+            # the SDK is imported and the engine asked while the first image is built
+            session.engine_ready = in_background(lambda: sweep(workspace))
         try:
             execute_stages(session, plan)
         except McgitopsError:
