@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from mcgitops.compare import gates
 from mcgitops.compare.curves import curves
@@ -31,6 +31,8 @@ Key = tuple[str, str, str, str]
 
 NOT_FACTS = ("variable ", "upstream ")
 """Facts that are shown elsewhere: as variants and replicates, or with the stage before."""
+
+MOST_SIZES = 20
 
 
 def compare(base: Side | None, head: Side, rules: Sequence[MetricRule] = ()) -> Comparison:
@@ -218,32 +220,39 @@ def _facts(base: Iterable[RunView], head: Iterable[RunView]) -> tuple[FactChange
 
 
 def _costs(base: Sequence[RunView], head: Sequence[RunView]) -> tuple[CostChange, ...]:
-    """Times as means and memory as maximum over a combination's runs; sizes of the chosen run."""
-    found: list[CostChange] = []
+    return (*_consumption(base, head), *_sizes(_chosen(base), _chosen(head)))
+
+
+def _consumption(base: Iterable[RunView], head: Iterable[RunView]) -> Iterator[CostChange]:
+    """Times as means over a combination's runs, memory as their largest peak."""
     before, after = _combinations(base), _combinations(head)
-    for stage, variant in after:
-        old, new = before.get((stage, variant), []), after[stage, variant]
-        for name, unit in (("wall time", "seconds"), ("CPU time", "seconds"), ("memory", "bytes")):
-            left, right = _cost(name, old), _cost(name, new)
-            if right is None:
-                continue
-            shown = name if name != "memory" else _memory_name(new)
-            found.append(
-                CostChange(
-                    stage, variant, shown, "seconds" if unit == "seconds" else "bytes", left, right
-                )
-            )
-    old_runs, new_runs = _chosen(base), _chosen(head)
-    for stage, run in new_runs.items():
-        other = old_runs.get(stage)
+    for (stage, variant), runs in after.items():
+        old = before.get((stage, variant), [])
+        for name, of in (("wall time", _wall), ("CPU time", _cpu)):
+            if (right := _mean(map(of, runs))) is not None:
+                left = _mean(map(of, old))
+                yield CostChange(stage, variant, name, "seconds", left, right)
+        if (peak := _largest(runs)) is not None:
+            sampled = any(run.peak_memory_sampled for run in runs)
+            name = "peak memory (sampled)" if sampled else "peak memory"
+            yield CostChange(stage, variant, name, "bytes", _largest(old), peak)
+
+
+def _sizes(before: Mapping[str, RunView], after: Mapping[str, RunView]) -> Iterator[CostChange]:
+    """Image and artifacts of each stage's chosen run; of many artifacts only their sum."""
+    for stage, run in after.items():
+        old = before.get(stage)
         if run.image_size is not None:
-            size = other.image_size if other else None
-            found.append(CostChange(stage, "", "image size", "bytes", size, run.image_size, True))
-        sizes = {output.path: output.size for output in other.outputs} if other else {}
-        for path, total in _sizes(run.outputs).items():
-            known = _sizes_of(sizes, path)
-            found.append(CostChange(stage, "", f"size of {path}", "bytes", known, total, True))
-    return tuple(found)
+            size = old.image_size if old else None
+            yield CostChange(stage, "", "image size", "bytes", size, run.image_size, True)
+        known = {output.path: output.size for output in old.outputs} if old else {}
+        if len(run.outputs) > MOST_SIZES:
+            total, total_before = sum(o.size for o in run.outputs), sum(known.values()) or None
+            yield CostChange(stage, "", "size of all outputs", "bytes", total_before, total, True)
+            continue
+        for output in run.outputs:
+            name, size = f"size of {output.path}", known.get(output.path)
+            yield CostChange(stage, "", name, "bytes", size, output.size, True)
 
 
 def _combinations(runs: Iterable[RunView]) -> dict[tuple[str, str], list[RunView]]:
@@ -254,34 +263,22 @@ def _combinations(runs: Iterable[RunView]) -> dict[tuple[str, str], list[RunView
     return found
 
 
-def _cost(name: str, runs: Iterable[RunView]) -> float | None:
-    if name == "memory":
-        peaks = [run.peak_memory_bytes for run in runs if run.peak_memory_bytes is not None]
-        return max(peaks) if peaks else None
-    times = [run.wall_seconds if name == "wall time" else run.cpu_seconds for run in runs]
-    known = [time for time in times if time is not None]
+def _wall(run: RunView) -> float | None:
+    return run.wall_seconds
+
+
+def _cpu(run: RunView) -> float | None:
+    return run.cpu_seconds
+
+
+def _mean(numbers: Iterable[float | None]) -> float | None:
+    known = [number for number in numbers if number is not None]
     return math.fsum(known) / len(known) if known else None
 
 
-def _memory_name(runs: Iterable[RunView]) -> str:
-    return "peak memory (sampled)" if any(r.peak_memory_sampled for r in runs) else "peak memory"
-
-
-MOST_SIZES = 20
-
-
-def _sizes(outputs: Sequence[Artifact]) -> dict[str, int]:
-    """Sizes by path; of many files only their sum."""
-    if len(outputs) <= MOST_SIZES:
-        return {output.path: output.size for output in outputs}
-    return {ALL_OUTPUTS: sum(output.size for output in outputs)}
-
-
-ALL_OUTPUTS = "all outputs"
-
-
-def _sizes_of(sizes: Mapping[str, int], path: str) -> int | None:
-    return sum(sizes.values()) or None if path == ALL_OUTPUTS else sizes.get(path)
+def _largest(runs: Iterable[RunView]) -> int | None:
+    peaks = [run.peak_memory_bytes for run in runs if run.peak_memory_bytes is not None]
+    return max(peaks, default=None)
 
 
 def _artifacts(base: Iterable[RunView], head: Iterable[RunView]) -> tuple[ArtifactChange, ...]:

@@ -88,11 +88,6 @@ def read_plot(path: str, stream: BinaryIO) -> PlotReading:
     return PlotReading(plot, _named(path, warnings))
 
 
-def is_known(path: str) -> bool:
-    """Whether there is a format for this file's ending."""
-    return PurePosixPath(path).suffix.lower() in ENDINGS
-
-
 def _format(path: str) -> Format:
     ending = PurePosixPath(path).suffix.lower()
     module = ENDINGS.get(ending)

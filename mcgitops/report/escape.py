@@ -7,7 +7,6 @@ code span, in which forges neither link nor mention. Nothing else is ever put in
 
 from __future__ import annotations
 
-import html as _html
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -73,11 +72,6 @@ def code(text: str, limit: int = 80) -> str:
     fence = "`" * (_longest_run(text, "`") + 1)
     pad = " " if text.startswith("`") or text.endswith("`") else ""
     return f"{fence}{pad}{text}{pad}{fence}"
-
-
-def html(text: str, limit: int = 80) -> str:
-    """For a line of HTML, such as `<summary>`, in which Markdown isn't read."""
-    return f"<code>{_html.escape(clean(text, limit))}</code>"
 
 
 def fence(lines: Iterable[str], limit: int = 200) -> str:

@@ -31,7 +31,6 @@ def _environment() -> Environment:
         plain=escape.plain,
         prose=escape.prose,
         code=escape.code,
-        html=escape.html,
         fence=escape.fence,
         clean=escape.clean,
         revision=words.revision,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from mcgitops.compare import numbers
 from mcgitops.compare.model import CostChange, MetricChange
 from mcgitops.metrics.values import Scalar
-from mcgitops.report.model import Report, Revision, StageSummary
+from mcgitops.report.model import Report, Revision
 
 RED, ORANGE, GREEN, WHITE = "🔴", "🟠", "🟢", "⚪"
 ARROWS = {"higher": "↑", "lower": "↓", "": ""}
@@ -183,13 +183,6 @@ def stages(report: Report) -> list[str]:
     if seconds := sum(stage.seconds for stage in report.stages):
         parts.append(numbers.duration(seconds))
     return parts
-
-
-def stage_costs(stage: StageSummary) -> str:
-    """`3 trained, 1 from the store`."""
-    parts = ((stage.trained, "trained"), (stage.from_store, "from the store"))
-    failed = ((stage.failed, "failed"),)
-    return ", ".join(f"{count} {word}" for count, word in (*parts, *failed) if count)
 
 
 def count(number: int, word: str) -> str:

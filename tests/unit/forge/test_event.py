@@ -142,7 +142,15 @@ def test_a_fork_is_recognised_even_when_deleted(repo: dict[str, str] | None) -> 
     event = read_event(environ("pull_request"), payload)
     assert isinstance(event, PullRequest)
     assert event.is_fork
+    assert event.has_no_secrets
     assert kinds(event) == [*TRAINED, "comment"]
+
+
+def test_dependabot_has_no_secrets_though_it_is_no_fork() -> None:
+    variables = environ("pull_request") | {"GITHUB_ACTOR": "dependabot[bot]"}
+    event = read_event(variables, pull_payload())
+    assert isinstance(event, PullRequest)
+    assert (event.is_fork, event.has_no_secrets) == (False, True)
 
 
 def test_a_closed_pull_request_asks_for_nothing() -> None:

@@ -114,18 +114,6 @@ def test_a_table_keeps_its_cells(one, two):
         assert same(rendered.code or rendered.bare, text)
 
 
-@given(texts)
-@settings(max_examples=300, deadline=None)
-def test_html(text):
-    html = GITHUB.render(
-        f"<details><summary>{escape.html(text)}</summary>\n\ninside\n\n</details>\n"
-    )
-    rendered = Text(html)
-    assert rendered.tags == ["details", "summary", "code", "p"]
-    assert rendered.comments == 0
-    assert rendered.code.strip() == escape.clean(text, 80)
-
-
 @given(st.lists(texts, max_size=5))
 @example(["```", "````text", "~~~"])
 @settings(max_examples=300, deadline=None)

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcgitops.errors import StoreError
-from mcgitops.store.objects import HashingReader
 from mcgitops.store.store import Store
+from mcgitops.store.streams import HashingReader
 from tests.unit.store.conftest import damage, object_path
 
 
