@@ -37,8 +37,11 @@ engine: python
 
 .PHONY: test
 test: venv engine lint  ## Set everything up and run all tests
-	@$(LAB) base-image
-	$(BIN)/pytest --cov --cov-report=term $(ARGS)
+	@for image in base mini host; do $(LAB) $$image-image || exit; done
+	$(BIN)/pytest --cov --cov-report=term --numprocesses $(JOBS) --dist loadfile $(ARGS)
+
+# Most tests wait for containers.
+JOBS ?= 3
 
 .PHONY: lint
 lint: venv  ## Check style, types and the folder rule
