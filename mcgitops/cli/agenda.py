@@ -76,9 +76,9 @@ class Agenda:
         return [activity for activity in self.activities if activity.kind in kinds]
 
     @property
-    def is_fork(self) -> bool:
-        """Whether the code is a stranger's, and the job therefore without rights and secrets."""
-        return isinstance(self.event, PullRequest) and self.event.is_fork
+    def has_no_secrets(self) -> bool:
+        """Whether the job has neither rights nor secrets, as the code may be a stranger's."""
+        return isinstance(self.event, PullRequest) and self.event.has_no_secrets
 
     @property
     def head(self) -> str:
@@ -100,7 +100,7 @@ class Agenda:
         match activity.kind:
             case "train":
                 # A stranger's code must not fill the store that others are compared with.
-                kept = ("--no-push",) if self.is_fork else ()
+                kept = ("--no-push",) if self.has_no_secrets else ()
                 return verb("train", *kept, *self.options.stages, reason=activity.reason)
             case "push":
                 return verb("push", reason=activity.reason)
@@ -208,7 +208,7 @@ def _wanted(
         chosen = [a for a in chosen if a.kind in kinds]
     if not options.comment:
         chosen = [a for a in chosen if a.kind != "comment"]
-    if isinstance(event, PullRequest) and event.is_fork:
+    if isinstance(event, PullRequest) and event.has_no_secrets:
         chosen = [a for a in chosen if a.kind != "push"]
     return tuple(chosen)
 

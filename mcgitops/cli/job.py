@@ -6,10 +6,11 @@ Which activities an event has is decided in `mcgitops.forge.event`, and what the
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import asdict
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -55,9 +56,10 @@ class Job:
         """Do it all; returns the exit code. What failed is said on the run's page, too."""
         self.runner.say(self.agenda.heading())
         self.runner.hide(self.app.environ.get(SSH_KEY, ""))
+        os.environ.pop(SSH_KEY, None)  # no compose file can hand it to a container
         try:
             with _ended_politely(), _results_aside(self.options.as_json):
-                if self.agenda.is_fork:
+                if self.agenda.has_no_secrets:
                     self._do_without_store()
                 self.code = self._train_and_report()
                 if self.code == 0:
@@ -120,9 +122,11 @@ class Job:
         found = cli.get_command(click.Context(cli), name)
         assert found is not None  # noqa: S101 - the agenda's verbs are ours
         self.runner.say(f"$ {command.shell_line()}   # {shown(command.reason)}")
-        code = found.main(
-            args=arguments, obj=self.app, prog_name=f"mcgitops {name}", standalone_mode=False
-        )
+        # A training tells log and commands apart by itself; what others quote isn't ours either.
+        with nullcontext() if name == "train" else self.runner.unheard():
+            code = found.main(
+                args=arguments, obj=self.app, prog_name=f"mcgitops {name}", standalone_mode=False
+            )
         if isinstance(code, int) and code:
             raise McgitopsError(f"mcgitops {name} ended with {code}.")
 
@@ -193,13 +197,13 @@ class Job:
             self.runner.summary("### 🔴 mcgitops\n\n" + "\n".join(lines) + "\n")
 
     def _do_without_store(self) -> None:
-        """A fork's job has no secrets: where it may not even read the store, it uses its own."""
+        """Without secrets a job may not even be able to read the store: then it uses its own."""
         try:
             self.app.store.release(self.app.project.name, "probe")
         except StoreError as error:
             self.runner.notice(
-                "A fork's job has no credentials for the store, so that there may be nothing to "
-                f"compare with. {error.message}"
+                "This job has no credentials for the store, as for a fork's or Dependabot's pull "
+                f"request. There may be nothing to compare with. {error.message}"
             )
             self.app.environ["MCGITOPS_STORE"] = ".mcgitops/store"
             for name in ("store", "workspace"):

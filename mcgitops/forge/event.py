@@ -21,6 +21,8 @@ Kind = Literal["train", "push", "report", "comment", "release", "deploy"]
 PRIVILEGED = ("pull_request_target", "workflow_run")
 """Events whose jobs hold the repository's secrets while the code may be a stranger's."""
 
+DEPENDABOT = "dependabot[bot]"
+
 QUEUE = "gh-readonly-queue/"
 """Where GitHub keeps the branches of its merge queue."""
 
@@ -54,6 +56,12 @@ class PullRequest:
     merge_sha: str
     is_fork: bool
     action: str = ""
+    by_dependabot: bool = False
+
+    @property
+    def has_no_secrets(self) -> bool:
+        """Whether GitHub gives its jobs a read-only token and none of the repository's secrets."""
+        return self.is_fork or self.by_dependabot
 
 
 @dataclass(frozen=True)
@@ -230,6 +238,7 @@ def _pull_request(environ: Mapping[str, str], payload: Any) -> Event:
         merge_sha=_hex(environ.get("GITHUB_SHA", "")),
         is_fork=head != (base or environ.get("GITHUB_REPOSITORY", "")),
         action=action,
+        by_dependabot=environ.get("GITHUB_ACTOR") == DEPENDABOT,
     )
 
 

@@ -7,6 +7,8 @@ said in plain words, and there is no summary.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from mcgitops.forge import workflow
 from mcgitops.forge.settings import Settings
@@ -24,6 +26,19 @@ class Runner:
         """A line in the log."""
         sys.stderr.write(text + "\n")
         sys.stderr.flush()
+
+    @contextmanager
+    def unheard(self) -> Iterator[None]:
+        """While this lasts, nothing that is printed is a command of the runner."""
+        if not self.settings.in_actions:
+            yield
+            return
+        begin, end = workflow.unheard()
+        self.say(begin)
+        try:
+            yield
+        finally:
+            self.say(end)
 
     def notice(self, text: str) -> None:
         """Something that people should know though nothing is wrong."""
