@@ -14,87 +14,12 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import BinaryIO, cast
 
 from mcgitops.errors import StoreError
 from mcgitops.store import layout
 from mcgitops.store.backend import Backend
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
-
-CHUNK = 1024 * 1024
-
-
-class HashingReader(io.RawIOBase):
-    """Passes a stream on, hashing it. `read(n)` gives less than n only at the end."""
-
-    def __init__(self, stream: BinaryIO, told: Callable[[int], None] | None = None) -> None:
-        self._stream = stream
-        self._told = told
-        self._hash = hashlib.sha256()
-        self.size = 0
-
-    @property
-    def digest(self) -> str:
-        """Of what was read so far."""
-        return f"sha256:{self._hash.hexdigest()}"
-
-    def readable(self) -> bool:
-        """It is for reading, and can't seek."""
-        return True
-
-    def readinto(self, buffer: WriteableBuffer) -> int:
-        """For the other methods of a stream."""
-        view = memoryview(buffer).cast("B")
-        value = self.read(len(view))
-        view[: len(value)] = value
-        return len(value)
-
-    def read(self, size: int = -1) -> bytes:
-        """Read and hash."""
-        parts: list[bytes] = []
-        wanted = size if size >= 0 else None
-        while wanted is None or wanted > 0:
-            part = self._stream.read(CHUNK if wanted is None else wanted)
-            if not part:
-                self.at_end()
-                break
-            self._hash.update(part)
-            self.size += len(part)
-            if self._told is not None:
-                self._told(len(part))
-            parts.append(part)
-            if wanted is not None:
-                wanted -= len(part)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
-
-    def readall(self) -> bytes:
-        """Everything that is left."""
-        return self.read(-1)
-
-    def at_end(self) -> None:
-        """Called whenever the stream has no more."""
-
-
-class VerifyingReader(HashingReader):
-    """Raises at the stream's end unless what was read has the expected digest."""
-
-    def __init__(
-        self,
-        stream: BinaryIO,
-        digest: str,
-        complaint: StoreError,
-        told: Callable[[int], None] | None = None,
-    ) -> None:
-        super().__init__(stream, told)
-        self._expected = digest
-        self._complaint = complaint
-
-    def at_end(self) -> None:
-        """Compare."""
-        if self.digest != self._expected:
-            raise self._complaint
+from mcgitops.store.streams import CHUNK, HashingReader, VerifyingReader
 
 
 class Objects:

@@ -10,7 +10,6 @@ at all. A download whose connection breaks goes on at the byte that it had reach
 
 from __future__ import annotations
 
-import io
 import os
 import threading
 import time
@@ -22,12 +21,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from mcgitops.errors import StoreError, UsageError
 from mcgitops.store.backend import Entry
 from mcgitops.store.layout import check_key
+from mcgitops.store.s3_download import Download
 from mcgitops.store.s3_errors import code_of, explain
 from mcgitops.store.s3_url import BucketUrl, parse
+from mcgitops.store.streams import ChainedReader, read_fully
 from mcgitops.store.threads import THREADS, each
 
 if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
     from botocore.config import _RetryDict
     from types_boto3_s3 import S3Client
 
@@ -39,7 +39,6 @@ SMALL = 1 * MIB  # uploads up to this size are bounded by the threads alone
 LARGE_AT_ONCE = 2  # multipart uploads at once, each with a few parts in memory
 MIDDLE_AT_ONCE = 4  # uploads between SMALL and PART at once
 PARTS_IN_MEMORY = 4
-RESUMES = 5  # of one download, without a byte of progress in between
 RETRIES: _RetryDict = {"mode": "standard", "total_max_attempts": 5}  # waits 7.5 s on average
 ABSENT = {"NoSuchKey", "404", "NotFound"}
 
@@ -82,30 +81,30 @@ class S3Backend:
         if opened is None:
             return None
         with opened as stream:
-            value = stream.read() if limit is None else stream.read(limit + 1)
+            value = stream.read() if limit is None else read_fully(stream, limit + 1)
         if limit is not None and len(value) > limit:
             raise StoreError(f"{key} in {self.url} is larger than {limit} bytes.")
         return value
 
     def open(self, key: str) -> AbstractContextManager[BinaryIO] | None:
         """The value as a stream, or None. It survives broken connections."""
-        with self._explained("read"):
+        with self.explained("read"):
             try:
                 answer = self._client.get_object(Bucket=self._place.bucket, Key=self._key(key))
             except self._client.exceptions.ClientError as error:
                 if code_of(_response(error)) in ABSENT:
                     return None
                 raise
-        return closing(cast("BinaryIO", _Download(self, key, answer)))
+        return closing(cast("BinaryIO", Download(self, key, answer)))
 
     def size(self, key: str) -> int | None:
         """How many bytes the value has, or None."""
-        with self._explained("look into"):
+        with self.explained("look into"):
             return self._head(key)
 
     def put(self, key: str, value: bytes) -> None:
         """Write or replace a value."""
-        with self._explained("write to"):
+        with self.explained("write to"):
             self._client.put_object(Bucket=self._place.bucket, Key=self._key(key), Body=value)
 
     def create(self, key: str, value: bytes) -> bool:
@@ -115,7 +114,7 @@ class S3Backend:
         AWS), the write is exact. Where it has not shown that, the value is read back, so that most
         of what two writers could do to each other is seen.
         """
-        with self._explained("write to"):
+        with self.explained("write to"):
             if not self._absent(key):
                 return False
             for attempt in range(4):
@@ -132,7 +131,7 @@ class S3Backend:
 
     def put_stream(self, key: str, stream: BinaryIO, size: int) -> None:
         """Write what the stream gives; large ones in parallel parts, with bounded memory."""
-        with self._explained("write to"):
+        with self.explained("write to"):
             if size <= SMALL:
                 self._upload(key, stream, size)
             else:
@@ -148,7 +147,7 @@ class S3Backend:
     def missing(self, keys: Iterable[str]) -> set[str]:
         """Those of `keys` that don't exist, asked one by one, many at once."""
         wanted = list(dict.fromkeys(keys))
-        with self._explained("look into"):
+        with self.explained("look into"):
             absent = each(self._absent, wanted, THREADS)
         return {key for key, is_absent in zip(wanted, absent, strict=True) if is_absent}
 
@@ -156,7 +155,7 @@ class S3Backend:
         """All keys below `prefix`, sorted."""
         top = self._key(prefix.rstrip("/")) + "/"
         own = len(self._place.prefix)
-        with self._explained("list"):
+        with self.explained("list"):
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self._place.bucket, Prefix=top
             )
@@ -166,7 +165,7 @@ class S3Backend:
 
     def delete(self, key: str) -> None:
         """Remove a key."""
-        with self._explained("delete from"):
+        with self.explained("delete from"):
             self._client.delete_object(Bucket=self._place.bucket, Key=self._key(key))
 
     def read_from(self, key: str, offset: int, version: str) -> Any:
@@ -174,6 +173,17 @@ class S3Backend:
         return self._client.get_object(
             Bucket=self._place.bucket, Key=self._key(key), Range=f"bytes={offset}-", IfMatch=version
         )
+
+    @contextmanager
+    def explained(self, action: str) -> Iterator[None]:
+        """Errors of the service and the client as sentences."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            yield
+        except (ClientError, BotoCoreError) as error:
+            endpoint = self._opened.meta.endpoint_url if self._opened else self._place.endpoint_url
+            raise explain(error, action, self._place, endpoint) from error
 
     # private
 
@@ -219,7 +229,7 @@ class S3Backend:
         return "created"
 
     def _upload(self, key: str, stream: BinaryIO, size: int) -> None:
-        head = _read_fully(stream, PART)
+        head = read_fully(stream, PART)
         if len(head) < PART:  # the end was reached, and verified
             self._client.put_object(Bucket=self._place.bucket, Key=self._key(key), Body=head)
             return
@@ -232,7 +242,7 @@ class S3Backend:
             preferred_transfer_client="classic",
         )
         config.max_in_memory_upload_chunks = PARTS_IN_MEMORY
-        source = cast("BinaryIO", _Chained(head, stream))
+        source = cast("BinaryIO", ChainedReader(head, stream))
         self._client.upload_fileobj(source, self._place.bucket, self._key(key), Config=config)
 
     @property
@@ -241,17 +251,6 @@ class S3Backend:
             if self._opened is None:
                 self._opened = _connect(self._place)
             return self._opened
-
-    @contextmanager
-    def _explained(self, action: str) -> Iterator[None]:
-        """Errors of the service and the client as sentences."""
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        try:
-            yield
-        except (ClientError, BotoCoreError) as error:
-            endpoint = self._opened.meta.endpoint_url if self._opened else self._place.endpoint_url
-            raise explain(error, action, self._place, endpoint) from error
 
 
 def _connect(place: BucketUrl) -> S3Client:
@@ -290,87 +289,3 @@ def _connect(place: BucketUrl) -> S3Client:
 def _response(error: Exception) -> dict[str, Any]:
     response = getattr(error, "response", {})
     return response if isinstance(response, dict) else {}
-
-
-def _read_fully(stream: BinaryIO, size: int) -> bytes:
-    """As many bytes as asked for; fewer only at the end."""
-    parts = []
-    while size > 0 and (part := stream.read(size)):
-        parts.append(part)
-        size -= len(part)
-    return parts[0] if len(parts) == 1 else b"".join(parts)
-
-
-class _Chained(io.RawIOBase):
-    """A stream whose beginning was read already. Can't seek, so parts are read in order."""
-
-    def __init__(self, head: bytes, rest: BinaryIO) -> None:
-        self._head = head
-        self._rest = rest
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        if self._head:
-            if size < 0:
-                head, self._head = self._head, b""
-                return head + self._rest.read()
-            head, self._head = self._head[:size], self._head[size:]
-            return head + _read_fully(self._rest, size - len(head))
-        return self._rest.read() if size < 0 else _read_fully(self._rest, size)
-
-
-class _Download(io.RawIOBase):
-    """The body of an object. Where the connection breaks, it goes on at the byte it had reached."""
-
-    def __init__(self, backend: S3Backend, key: str, answer: Any) -> None:
-        self._backend = backend
-        self._key = key
-        self._body = answer["Body"]
-        self._version = str(answer.get("ETag", ""))
-        self._offset = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def close(self) -> None:
-        self._body.close()
-        super().close()
-
-    def readinto(self, buffer: WriteableBuffer) -> int:
-        view = memoryview(buffer).cast("B")
-        value = self.read(len(view))
-        view[: len(value)] = value
-        return len(value)
-
-    def readall(self) -> bytes:
-        return self.read(-1)
-
-    def read(self, size: int = -1) -> bytes:
-        """Like `read` of any stream; raises `StoreError` when it can't be had."""
-        from botocore.exceptions import BotoCoreError
-
-        with self._backend._explained("read"):
-            if size < 0:
-                return b"".join(iter(lambda: self.read(MIB), b""))
-            for attempt in range(RESUMES + 1):
-                try:
-                    if attempt:
-                        self._resume()
-                    value: bytes = self._body.read(size)
-                except (BotoCoreError, OSError):
-                    if attempt == RESUMES:
-                        raise
-                    time.sleep(0.1 * 2**attempt)
-                else:
-                    self._offset += len(value)
-                    return value
-        raise AssertionError("unreachable")
-
-    def _resume(self) -> None:
-        self._body.close()
-        answer = self._backend.read_from(self._key, self._offset, self._version)
-        self._body = answer["Body"]
-        if "ContentRange" not in answer:  # a service that doesn't know ranges starts again
-            _read_fully(self._body, self._offset)
