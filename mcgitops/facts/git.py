@@ -21,6 +21,9 @@ class Head:
     parents: tuple[str, ...] = ()
 
 
+_FIELDS_BEFORE_PATH = {"1": 8, "2": 9, "u": 10}  # changed, renamed, unmerged
+
+
 def _git(folder: Path, *arguments: str) -> str | None:
     """Git's output without the last newline, or None where it says no."""
     done = output(("git", *arguments), folder, check=False)
@@ -30,20 +33,22 @@ def _git(folder: Path, *arguments: str) -> str | None:
 def head(folder: Path, ignoring: frozenset[str] = frozenset()) -> Head:
     """What is checked out. Changes of files below the `ignoring` paths don't make it dirty."""
     status = _git(
-        folder, "-c", "core.quotePath=false", "status", "--porcelain=v2", "--branch",
-        "--untracked-files=no", "--", ".",
+        folder, "status", "--porcelain=v2", "--branch", "-z", "--untracked-files=no", "--", "."
     )  # fmt: skip
     if status is None:
         return Head()
     commit = branch = ""
     changed: list[str] = []
-    for line in status.splitlines():
+    lines = iter(status.rstrip("\0").split("\0"))
+    for line in lines:
         if line.startswith("# branch.oid "):
             commit = line.removeprefix("# branch.oid ")
         elif line.startswith("# branch.head "):
             branch = line.removeprefix("# branch.head ")
-        elif not line.startswith("#"):
-            changed.append(line.split(" ", 8)[-1].split("\t")[0])
+        elif line[:1] in _FIELDS_BEFORE_PATH:
+            changed.append(line.split(" ", _FIELDS_BEFORE_PATH[line[0]])[-1])
+            if line[0] == "2":  # renamed: the old path follows
+                changed.append(next(lines, ""))
     if commit in ("", "(initial)"):
         return Head()
     prefix = (_git(folder, "rev-parse", "--show-prefix") or "") if changed and ignoring else ""
