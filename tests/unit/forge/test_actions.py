@@ -140,13 +140,49 @@ def test_everything_is_described(action: dict[str, Any]) -> None:
         assert len(entry["description"].split()) > 3
 
 
+def zizmor(*paths: Path) -> subprocess.CompletedProcess[str]:
+    program = Path(sys.executable).with_name("zizmor")
+    return subprocess.run(
+        [
+            program,
+            "--offline",
+            "--no-progress",
+            "--persona",
+            "auditor",
+            "--format",
+            "plain",
+            *paths,
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 def test_zizmors_strictest_persona_finds_nothing() -> None:
-    zizmor = Path(sys.executable).with_name("zizmor")
-    done = subprocess.run(
-        [zizmor, "--offline", "--no-progress", "--persona", "auditor", "--format", "plain",
-         ROOT / "action.yml", ROOT / "actions"],
-        capture_output=True, text=True,
-    )  # fmt: skip
+    done = zizmor(ROOT / "action.yml", ROOT / "actions")
     assert done.returncode == 0, done.stdout
     assert "No findings" in done.stdout
     assert done.stderr.count("completed") == len(ACTIONS), done.stderr
+
+
+def test_nor_in_the_workflow_that_the_documentation_shows(tmp_path: Path) -> None:
+    page = (ROOT / "docs/how-to/github-actions.md").read_text()
+    shown = re.search(r"```yaml\n(.*?)```", page, re.DOTALL)
+    assert shown
+    file = tmp_path / ".github/workflows/mcgitops.yml"
+    file.parent.mkdir(parents=True)
+    file.write_text(shown[1])
+    done = zizmor(file)
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_documentation_names_only_inputs_and_outputs_that_exist() -> None:
+    page = (ROOT / "docs/how-to/github-actions.md").read_text()
+    root = load(ACTIONS[""])
+    for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL):
+        for step in re.findall(r"- (?:id: \w+\n +)?uses: mcgitops/.*?\n((?: {8,}.*\n)*)", block):
+            given = re.findall(r"^ {10}([a-z-]+):", step, re.MULTILINE)
+            assert set(given) <= set(root["inputs"]), given
+        for output in re.findall(r"steps\.\w+\.outputs\.([a-z-]+)", block):
+            assert output in root["outputs"]
