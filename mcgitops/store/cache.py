@@ -40,7 +40,9 @@ class RecordCache:
         path = self._path(entry)
         temporary = path.with_name(f".{os.getpid()}-{secrets.token_hex(6)}")
         with suppress(OSError):
-            self._folder.mkdir(parents=True, exist_ok=True)
+            if not self._written:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                (self._folder / ".gitignore").write_text("*\n")
             temporary.write_bytes(value)
             temporary.replace(path)
             self._written = True
@@ -50,7 +52,11 @@ class RecordCache:
         if not self._written:
             return
         with suppress(OSError):
-            files = [(entry.stat().st_mtime_ns, entry.path) for entry in os.scandir(self._folder)]
+            files = [
+                (entry.stat().st_mtime_ns, entry.path)
+                for entry in os.scandir(self._folder)
+                if entry.name != ".gitignore"
+            ]
             if len(files) > MOST_FILES:
                 for _, path in sorted(files)[: len(files) - MOST_FILES // 2]:
                     Path(path).unlink(missing_ok=True)

@@ -41,6 +41,8 @@ def test_a_run_reaches_another_machine(
 
     other = tmp_path / "other"
     project_factory.git(tmp_path, "clone", "--quiet", str(trained), str(other))
+    assert fingerprint(1)[:12] in run_mcgitops("runs", cwd=other, env=env).stdout
+    assert project_factory.git(other, "status", "--porcelain") == ""
     pulled = run_mcgitops("pull", cwd=other, env=env)
     assert "Wrote 2 files" in pulled.stdout
     assert (other / "out/model.bin").read_text() == "model 1"
