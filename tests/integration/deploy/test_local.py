@@ -230,3 +230,21 @@ def test_two_deployments_at_once_end_one_after_the_other_or_are_refused(local_ap
     assert app("status").code == 0
     expected = {"v1": "6.00", "v2": "15.00"}
     assert answer(app) == expected[json.loads(app("status", "--json").stdout)[0]["release"]]
+
+
+def test_an_exported_plan_deploys_when_run_by_hand(local_app: App) -> None:
+    app = local_app
+    app.release("v1")
+    script = app("plan", "--event", "tag", "--tag", "v1", "--shell").stdout
+    assert "canary" not in script
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-s"], input=script, cwd=app.folder, text=True,
+        capture_output=True, check=False,
+        env={**os.environ, **app.env, "PATH": path},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert answer(app) == "6.00"
+    assert app("status").code == 0
+    assert not (host_folder(app) / "lock").exists()
+    assert "Nothing to do" in app("deploy", "--release", "v1").stdout
