@@ -96,7 +96,9 @@ def _options(
     secrets: Mapping[str, Mapping[str, Any]],
     contexts: Mapping[str, str],
 ) -> list[str]:
-    if value in (None, [], {}, "") or key in _IGNORED:
+    if value in (None, [], {}, "") or key in _IGNORED or key.startswith("x-"):
+        return []
+    if key == "isolation" and value == "default":
         return []
     if key in ("context", "dockerfile", "dockerfile_inline"):
         return []  # placed by the caller
@@ -116,7 +118,9 @@ def _options(
         )
         if isinstance(value, Mapping):
             return _repeat(option, [f"{n}={v}" if v else str(n) for n, v in value.items()])
-        return _repeat(option, [str(item) for item in value])
+        # Compose prints a named key of `ssh` as "name: path"
+        named = [str(item).replace(": ", "=", 1) if key == "ssh" else str(item) for item in value]
+        return _repeat(option, named)
     if key == "secrets":
         return _repeat("--secret", [_secret(item, secrets) for item in value])
     if key == "ulimits":

@@ -6,10 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from mcgitops.commands.build import buildx_build
+from mcgitops.commands.build import UnsupportedBuildKey, buildx_build
 from mcgitops.commands.command import Command
 from mcgitops.commands.compose import build_services, run_detached
 from mcgitops.commands.ours import verb
+from mcgitops.errors import UsageError
 from mcgitops.plan.fingerprint import content_digest, fingerprint, image_tag, run_facts
 from mcgitops.plan.model import (
     Facts,
@@ -189,8 +190,8 @@ def build_commands(
     if build.get("dockerfile_inline"):
         inline = f"{CONTEXT_FOLDER}/{run.id}.Dockerfile"
         commands.append(verb("step", "dockerfile", run.stage, run.id, reason="dockerfile_inline"))
-    commands.append(
-        buildx_build(
+    try:
+        command = buildx_build(
             build,
             tags=(run.image,),
             secrets=project.resolved.get("secrets") or {},
@@ -198,7 +199,12 @@ def build_commands(
             inline_dockerfile=inline,
             reason=f"the image of {run.stage}",
         )
-    )
+    except UnsupportedBuildKey as error:
+        raise UsageError(
+            f"service {stage.name}: build.{error} can't be passed to docker buildx build.",
+            "Remove it, or build the image elsewhere and name it with image.",
+        ) from None
+    commands.append(command)
     return tuple(commands)
 
 
