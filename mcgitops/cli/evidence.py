@@ -6,6 +6,7 @@ is a commit. Records are looked up in the local store first, then in the project
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,11 +16,12 @@ from mcgitops import __version__
 from mcgitops.cli import bases
 from mcgitops.cli.app import App
 from mcgitops.compare import Gate, MetricRule, RunView, Side, compare
-from mcgitops.compare.model import Artifact
+from mcgitops.compare.model import Artifact, FactChange, FileChanges
 from mcgitops.errors import StoreError, UsageError
 from mcgitops.facts import git
 from mcgitops.metrics import Plot, read_plot
 from mcgitops.project.spec import MetricSpec
+from mcgitops.project.tree import Tree, difference
 from mcgitops.report.build import build
 from mcgitops.report.model import Report
 
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from mcgitops.store.store import Store
 
 MOST_PLOTS = 8
+MOST_FILES = 50
+MANIFEST_LIMIT = 16 << 20
 
 
 def make_report(
@@ -50,10 +54,11 @@ def make_report(
     if shown_head or name:
         after = _known_as(after, shown_head or after.commit, name or after.name)
     comparison = compare(before, after, evidence.rules())
+    facts = tuple(evidence.with_files(fact) for fact in comparison.facts)
     commit = "" if after.dirty else after.commit
     return build(
         app.project.name,
-        comparison,
+        replace(comparison, facts=facts),
         reproduce=f"mcgitops train --rev {commit[:12]}" if commit else "mcgitops train",
         tool=f"mcgitops {__version__}",
     )
@@ -153,6 +158,34 @@ class Evidence:
             return None
         runs = self._with_plots(self._runs_of(chosen.commit))
         return Side(chosen.commit, chosen.name, chosen.why, False, runs)
+
+    def with_files(self, fact: FactChange) -> FactChange:
+        """The fact with the files that differ, where the store kept what both sides read."""
+        before, after = self._tree(fact.base), self._tree(fact.head)
+        if before is None or after is None:
+            return fact
+        found = difference(before, after)
+        files = FileChanges(
+            added=found.added[:MOST_FILES],
+            removed=found.removed[:MOST_FILES],
+            changed=found.changed[:MOST_FILES],
+            count=len(found.paths),
+            base_size=before.size,
+            head_size=after.size,
+        )
+        return replace(fact, files=files)
+
+    def _tree(self, digest: str) -> Tree | None:
+        """The tree of this digest; facts that aren't trees, or weren't kept, have none."""
+        if not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
+            return None
+        store = next((store for store in self.stores if not store.missing([digest])), None)
+        if store is None:
+            return None
+        try:
+            return Tree.parse(store.read_bytes(digest, MANIFEST_LIMIT).decode(errors="replace"))
+        except (StoreError, ValueError):  # too large, damaged, or something else of that digest
+            return None
 
     def _head_of(self, sha: str) -> git.Head:
         if sha == self.git_head.commit:

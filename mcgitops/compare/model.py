@@ -164,13 +164,29 @@ class ValueChange:
 
 
 @dataclass(frozen=True)
+class FileChanges:
+    """How a folder became another one; of many paths the first. Sizes are of all its files."""
+
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    count: int = 0
+    base_size: int = 0
+    head_size: int = 0
+
+
+@dataclass(frozen=True)
 class FactChange:
-    """Something else that went into a run and differs: code, data, the base image, …"""
+    """Something else that went into a run and differs: code, data, the base image, …
+
+    `files` where it is a folder whose content was kept on both sides.
+    """
 
     stages: tuple[str, ...]
     name: str
     base: str
     head: str
+    files: FileChanges | None = None
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ ROWS = 40
 FOLDED_ROWS = 200
 PARTS = 8
 LOG_LINES = 30
+NUMBER = r"[+−]?[0-9][0-9.,]*(e[+−][0-9]+)?"
 
 _SIGNS = {"failed": words.RED, "warned": words.ORANGE}
 
@@ -225,25 +226,23 @@ def _failures(report: Report, lines: int) -> str:
 
 
 def _changes(report: Report) -> list[str]:
-    """What went into the runs and differs: parameters first, then all other facts."""
-    parts = [
-        f"{plain(change.label)} {_param(change.base)} → {_param(change.head)}"
-        for change in report.params
+    return [
+        " ".join(
+            part
+            for part in (
+                plain(cause.name),
+                f"{_value(cause.base)} → {_value(cause.head)}" if cause.head else "",
+                cause.detail,
+            )
+            if part
+        )
+        for cause in words.causes(report)
     ]
-    for fact in report.facts:
-        detail = words.fact(fact.name, fact.base, fact.head)
-        base, arrow, head = detail.partition(" → ")
-        shown = f" {code(base)} → {code(head)}" if arrow else f" {detail}" if detail else ""
-        parts.append(f"{plain(fact.name)}{shown}")
-    return parts
 
 
-def _param(value: object) -> str:
-    if isinstance(value, str):
-        return code(value)
-    if value is None or isinstance(value, (bool, int, float)):
-        return words.parameter(value)
-    return code(str(value))
+def _value(text: str) -> str:
+    """A parameter's value: numbers and our own words as they are."""
+    return text if text == words.NOTHING or re.fullmatch(NUMBER, text) else code(text)
 
 
 def _changed(parts: Sequence[str], most: int) -> str:

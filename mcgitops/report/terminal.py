@@ -187,12 +187,9 @@ class _View:
 
     def _changes(self, report: Report) -> str:
         parts = []
-        for change in report.params:
-            old, new = words.parameter(change.base), words.parameter(change.head)
-            parts.append(f"{clean(change.label, 80)} {clean(old, 60)} → {clean(new, 60)}")
-        for fact in report.facts:
-            detail = words.fact(fact.name, fact.base, fact.head)
-            parts.append(f"{clean(fact.name, 80)} {clean(detail, 120)}".strip())
+        for cause in words.causes(report):
+            values = f"{clean(cause.base, 60)} → {clean(cause.head, 60)}" if cause.head else ""
+            parts.append(" ".join(p for p in (clean(cause.name, 80), values, cause.detail) if p))
         more = len(parts) - 12
         shown = " · ".join(parts[:12]) + (f" · and {more} more" if more > 0 else "")
         return "\n".join(self.wrap(f"Changed: {shown}")) if parts else ""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mcgitops.compare import numbers
-from mcgitops.compare.model import CostChange, MetricChange
+from mcgitops.compare.model import CostChange, FactChange, MetricChange
 from mcgitops.metrics.values import Scalar
 from mcgitops.report.model import Report, Revision
 
@@ -18,6 +18,8 @@ ENDED = {
     "interrupted": "was interrupted",
     "missing": "has not been trained",
 }
+NOTHING = "(none)"
+MOST_PATHS = 3
 _FEW = {"cannot tell": 5, "new": 5, "changed": 10}
 NOTABLE_PERCENT = 10.0
 """A size that changed by less isn't shown beside the metrics."""
@@ -147,16 +149,67 @@ def values(scalars: tuple[Scalar, ...]) -> str:
 
 def parameter(scalar: Scalar) -> str:
     """One side of a parameter's change; None is one that isn't there."""
-    return "(none)" if scalar is None else value(scalar)
+    return NOTHING if scalar is None else value(scalar)
 
 
-def fact(name: str, base: str, head: str) -> str:
-    """What happened to a fact: digests say nothing to people, so they are left out."""
-    if not base:
-        return "added"
-    if not head:
-        return "removed"
-    return "" if _is_digest(base) or _is_digest(head) else f"{base} → {head}"
+@dataclass(frozen=True)
+class Cause:
+    """Something that went into the runs and differs. `base` and `head` are text of a file."""
+
+    name: str
+    base: str = ""
+    head: str = ""
+    detail: str = ""
+
+
+def causes(report: Report) -> list[Cause]:
+    """What went into the runs and differs: parameters by value, files by name, all else by name."""
+    found = [
+        Cause(change.label, parameter(change.base), parameter(change.head))
+        for change in report.params
+    ]
+    named = {change.file for change in report.params}
+    seen: set[str] = set()
+    for change in report.facts:
+        for cause in _fact(change, named):
+            if cause.name not in seen:
+                seen.add(cause.name)
+                found.append(cause)
+    return found
+
+
+def _fact(change: FactChange, named: set[str]) -> list[Cause]:
+    files = change.files
+    if files is None or not files.count:
+        if not change.base or not change.head:
+            return [Cause(change.name, detail="added" if not change.base else "removed")]
+        if _is_digest(change.base) or _is_digest(change.head):  # which say nothing to people
+            return [Cause(change.name)]
+        return [Cause(change.name, change.base, change.head)]
+    is_project = change.name == "." or change.name.startswith("build context")
+    folder = "" if is_project else f"{change.name}/"
+    only = change.name.rpartition("/")[2]  # a fact that is a single file has that file's name
+    kinds = ((files.changed, ""), (files.added, "added"), (files.removed, "removed"))
+    paths = [
+        Cause(change.name if path == only else folder + path, detail=detail)
+        for group, detail in kinds
+        for path in group
+        if folder + path not in named  # a parameter file is shown by its parameters
+    ]
+    more = files.count - sum(len(group) for group, _ in kinds) + max(len(paths) - MOST_PATHS, 0)
+    paths = paths[:MOST_PATHS]
+    if more > 0:
+        paths.append(Cause(change.name, detail=f"{count(more, 'more file')}"))
+    if folder and paths and _is_notable(files.base_size, files.head_size):
+        sizes = f"{numbers.size(files.base_size)} → {numbers.size(files.head_size)}"
+        last = paths[-1]
+        paths[-1] = Cause(last.name, detail=f"{last.detail} (in all {sizes})".strip())
+    return paths
+
+
+def _is_notable(before: int, after: int) -> bool:
+    """At least one percent."""
+    return after != before and abs(after - before) * 100 >= before
 
 
 def revision(side: Revision) -> str:

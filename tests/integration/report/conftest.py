@@ -12,7 +12,8 @@ import pytest
 from mcgitops.facts import git
 from mcgitops.facts.compose import load_project
 from mcgitops.metrics import read, read_params
-from mcgitops.run.gather import make_plan
+from mcgitops.plan.planner import all_reads
+from mcgitops.run.gather import look_at, make_plan
 from mcgitops.run.workspace import Workspace
 from mcgitops.store.records import CommitRecord, FileRef, ImageRef, Resources, RunRecord
 from mcgitops.store.store import open_store
@@ -56,6 +57,8 @@ class Wine:
         store = open_store(str(self.folder / ".mcgitops" / "store"))
         workspace = Workspace(project, store)
         head = git.head(self.folder, project.produced())
+        for read_ in all_reads(project, ()):  # what the runs read is kept, as training does
+            store.put_bytes(look_at(workspace, read_).manifest.encode())
         for stage in make_plan(workspace).stages:
             for seed, run in enumerate(stage.runs):
                 metrics = {"accuracy": accuracy + 0.001 * seed, "log_loss": 0.1 + 0.03 * seed}

@@ -34,6 +34,16 @@ def test_a_fix_passes(wine, run_mcgitops):
     assert result.stdout.startswith("✔ wine: accuracy is better\n")
 
 
+def test_changed_files_are_named_and_parameters_not_twice(wine, run_mcgitops):
+    wine.train(0.97)
+    wine.branch("feature")
+    wine.commit({"train.py": "print('x')\n", "params.yaml": "lr: 0.2\ndepth: 3\n", "new.py": ""})
+    wine.train(0.97)
+    text = run_mcgitops("report", "--format", "markdown", cwd=wine.folder).stdout
+    (changed,) = [line for line in text.splitlines() if line.startswith("**Changed:**")]
+    assert changed == "**Changed:** lr 0.1 → 0.2 · train.py · new.py added"
+
+
 def test_the_first_report_has_nothing_to_compare_with(wine, run_mcgitops):
     wine.train(0.97)
     result = run_mcgitops("report", "--format", "markdown", cwd=wine.folder)
@@ -168,9 +178,7 @@ def test_a_revision_without_runs_or_that_is_unknown_is_a_sentence(wine, run_mcgi
 
 def test_output_goes_to_a_file_and_json_is_the_report(wine, run_mcgitops):
     wine.train(0.97)
-    result = run_mcgitops(
-        "report", "--format", "json", "--output", "report.json", cwd=wine.folder
-    )
+    result = run_mcgitops("report", "--format", "json", "--output", "report.json", cwd=wine.folder)
     assert result.stdout == ""
     report = from_data(json.loads((wine.folder / "report.json").read_text()))
     assert (report.project, report.format) == ("wine", 1)

@@ -75,3 +75,42 @@ def _unfolded(text: str) -> list[str]:
             shown.append(line)
         depth -= line.startswith("</details>")
     return shown
+
+
+def test_causes_name_files_values_and_what_came_or_went(unchanged):
+    from dataclasses import replace
+
+    from mcgitops.compare.model import FactChange, FileChanges, ValueChange
+
+    many = tuple(f"{i}.csv" for i in range(50))
+    digests = ("sha256:" + "a" * 64, "sha256:" + "b" * 64)
+    report = replace(
+        unchanged,
+        params=(ValueChange("t", "params.yaml", "lr", "lr", 0.1, None),),
+        facts=(
+            FactChange(("t",), "build context .", *digests,
+                       FileChanges(changed=("train.py", "params.yaml"), count=2)),
+            FactChange(("t",), "data", *digests,
+                       FileChanges(added=many, count=900, base_size=10_000, head_size=20_000)),
+            FactChange(("t",), "data/one.csv", *digests,
+                       FileChanges(changed=("one.csv",), count=1)),
+            FactChange(("t",), "environment", *digests),
+            FactChange(("t",), "image", "python:3.11", "python:3.12"),
+            FactChange(("t",), "secrets", "", "x"),
+            FactChange(("t",), "@all|", "x", ""),
+        ),
+    )  # fmt: skip
+    (line,) = [x for x in markdown.render(report).splitlines() if x.startswith("**Changed:**")]
+    assert line.split(" · ")[:8] == [
+        "**Changed:** lr 0.1 → (none)",
+        "train.py",
+        "data/0.csv added",
+        "data/1.csv added",
+        "data/2.csv added",
+        "data 897 more files (in all 10.0 kB → 20.0 kB)",
+        "data/one.csv",
+        "environment",
+    ]
+    assert "image `python:3.11` → `python:3.12`" in markdown.render(report)
+    assert "- `@\u200ball∣` removed" in markdown.render(report)
+    assert "secrets added" in terminal.render(report)
