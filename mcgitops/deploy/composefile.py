@@ -182,6 +182,23 @@ def host_form(document: Document, rendering: Rendering) -> Document:
     return result
 
 
+def checkable(document: Document) -> Document:
+    """The host's file without what only the host has: env files at absolute paths."""
+    result = copy.deepcopy(document)
+    for service in result["services"].values():
+        entries = service.get("env_file") or ()
+        kept = [
+            entry
+            for entry in ([entries] if isinstance(entries, str) else entries)
+            if _relative(entry.get("path") if isinstance(entry, Mapping) else entry) is not None
+        ]
+        if kept:
+            service["env_file"] = kept
+        else:
+            service.pop("env_file", None)
+    return result
+
+
 def _deployed(service: Mapping[str, Any], stages: set[str]) -> Document:
     kept = {key: value for key, value in service.items() if key not in _BUILD_ONLY}
     needed = kept.get("depends_on")

@@ -46,11 +46,17 @@ class Connections:
         self.folder = folder
         # sockets have short paths only (104 bytes): the system's own temporary folder, not ours
         self._private = Path(tempfile.mkdtemp(prefix="mcg-", dir=_short_temporary_folder()))
-        self.options = SshOptions(
-            known_hosts=self._known_hosts(environ, known_hosts),
-            identity=self._identity(environ),
-            control_path=str(self._private / "%C"),
-        )
+        try:
+            self.options = SshOptions(
+                known_hosts=self._known_hosts(environ, known_hosts),
+                identity=self._file(
+                    environ.get("MCGITOPS_SSH_KEY", ""), "MCGITOPS_SSH_KEY", 0o600
+                ),
+                control_path=str(self._private / "%C"),
+            )
+        except UsageError:
+            shutil.rmtree(self._private)
+            raise
         self._used: set[str] = set()
         self._streams: set[subprocess.Popen[bytes]] = set()
 
@@ -174,10 +180,9 @@ class Connections:
                     "Write the hosts' public keys into it, and commit it.",
                 )
             return declared
-        return self._file(environ.get("MCGITOPS_KNOWN_HOSTS", ""), "known_hosts", 0o644)
-
-    def _identity(self, environ: Mapping[str, str]) -> str:
-        return self._file(environ.get("MCGITOPS_SSH_KEY", ""), "MCGITOPS_SSH_KEY", 0o600)
+        return self._file(
+            environ.get("MCGITOPS_KNOWN_HOSTS", ""), "MCGITOPS_KNOWN_HOSTS", 0o600
+        )
 
     def _file(self, value: str, name: str, mode: int) -> str:
         """A variable that holds a path, or the text itself: then it is put into a private file."""

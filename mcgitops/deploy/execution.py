@@ -25,6 +25,7 @@ from mcgitops.store.records import DeploymentRecord
 from mcgitops.store.store import Store
 
 Say = Callable[[str], None]
+WORTH_A_LINE = 30_000_000  # bytes
 
 
 @dataclass
@@ -165,6 +166,7 @@ class Deployment:
         for one in acting:
             report = self.report.hosts[one.host.url]
             try:
+                self.locks[one.host.url].check()
                 for step in one.of("commit"):
                     self._step(one, step)
                 report.outcome = "deployed"
@@ -190,6 +192,7 @@ class Deployment:
             before = one.before.release if one.before else "nothing"
             began = time.monotonic()
             try:
+                self.locks[one.host.url].check()
                 if not one.can_return:
                     raise McgitopsError(f"there is nothing to return to from {one.reason}.")
                 for step in one.undo:
@@ -250,6 +253,7 @@ class Deployment:
         if step.name in ("lock", "unlock"):
             return  # held by `run` from before the plan until after it
         if step.name == "ship":
+            self._announce_shipping(one, facts)
             sent = ship.ship(self.connections, facts, self.aim.pins, self.aim.store,
                              self.aim.wanted.registry)  # fmt: skip
             parts.append(_shipped(sent, self.aim))
@@ -263,6 +267,12 @@ class Deployment:
             parts.append(f"up {time.monotonic() - began:.1f} s")
         else:
             self.connections.execute(one.host, step.command, timeout=60)
+
+    def _announce_shipping(self, one: HostRollout, facts: HostFacts) -> None:
+        """A line before what takes long: the rest is told when it is done."""
+        size = ship.planned(facts, self.aim.pins, self.aim.store)
+        if size > WORTH_A_LINE and not self.aim.wanted.registry:
+            self.say(f"{one.host.label}   sending layers, {images.megabytes(size)} unpacked")
 
     def _up(self, one: HostRollout, step: Step) -> None:
         limit = self.aim.wanted.health_seconds + START_SECONDS + 15
@@ -306,24 +316,26 @@ class Deployment:
         self.report.state = state
         self.report.seconds = time.monotonic() - self.began
         hosts = self.report.hosts
-        self.aim.store.deployed(
-            DeploymentRecord.model_validate({
-                "project": self.aim.record.project,
-                "environment": self.aim.environment,
-                "id": f"{self.started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}",
-                "release": self.aim.record.name,
-                "previous": {url: one.before for url, one in hosts.items()},
-                "hosts": {
-                    url: f"{one.outcome}: {one.problem}".removesuffix(": ")
-                    for url, one in hosts.items()
-                },
-                "state": state,
-                "started": self.started,
-                "finished": finished,
-                "by": self.owner.name,
-                "commit": self.aim.record.commit,
-            })
-        )
+        record = DeploymentRecord.model_validate({
+            "project": self.aim.record.project,
+            "environment": self.aim.environment,
+            "id": f"{self.started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}",
+            "release": self.aim.record.name,
+            "previous": {url: one.before for url, one in hosts.items()},
+            "hosts": {
+                url: f"{one.outcome}: {one.problem}".removesuffix(": ")
+                for url, one in hosts.items()
+            },
+            "state": state,
+            "started": self.started,
+            "finished": finished,
+            "by": self.owner.name,
+            "commit": self.aim.record.commit,
+        })  # fmt: skip
+        try:
+            self.aim.store.deployed(record)
+        except McgitopsError as error:  # what the hosts run is the truth, and decides the exit code
+            self.say(f"This rollout could not be recorded in the store: {error.message}")
 
 
 def place_on(

@@ -126,7 +126,8 @@ def prepare(
     wanted = tuple(_wanted(record.project, rendered, pins))
     digest = _digest(entries, wanted)
     variables = tuple(values.names)
-    _check(entries, record, environment, variables)
+    checked = (yamlfile.write(composefile.checkable(rendered)).encode(), 0o600)
+    _check({**entries, "compose.yml": checked}, record, environment, variables)
     entries[MANIFEST] = (_manifest(record, digest, wanted, variables), 0o600)
     have = {one.source for one in mounted}
     states = tuple(

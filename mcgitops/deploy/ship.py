@@ -37,6 +37,13 @@ def ship(
     return _load(connections, facts, absent, store)
 
 
+def planned(facts: HostFacts, pins: Sequence[Pin], store: Store) -> int:
+    """How many bytes of layers a host lacks, unpacked."""
+    absent = [pin for pin in pins if not has_image(pin, facts)]
+    layers = {layer for pin in absent for layer in lacking(pin, facts.images)}
+    return sum(store.size(layer) for layer in layers)
+
+
 def verify(connections: Connections, facts: HostFacts, pins: Sequence[Pin]) -> None:
     """Raise `EngineError` unless the host has each image, with the pinned content."""
     for pin in pins:

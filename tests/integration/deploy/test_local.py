@@ -22,7 +22,7 @@ pytestmark = pytest.mark.engine
 @pytest.fixture
 def local_app(make_app: MakeApp, tmp_path: Path) -> App:
     return make_app(
-        ["local://"], {"XDG_DATA_HOME": str(tmp_path / "host"), "PORT": str(free_port())}
+        ["local://"], {"XDG_DATA_HOME": str(tmp_path / "höst folder"), "PORT": str(free_port())}
     )
 
 
