@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,10 +13,10 @@ from mcgitops.adopt import scaffold, workflow, write
 from mcgitops.adopt.ignore import Exclusion, exclusions, with_stages
 from mcgitops.adopt.lines import insert, insertions, stage_lines
 from mcgitops.adopt.look import look
-from mcgitops.adopt.propose import Proposal, propose
+from mcgitops.adopt.propose import Proposal, Stage, propose, relative_to
 from mcgitops.errors import UsageError
 from mcgitops.facts import git
-from mcgitops.facts.compose import find_files, load_project
+from mcgitops.facts.compose import find_files, load_project, read_sources
 from mcgitops.project.model import Project
 
 Done = Literal["created", "there", "would create", "inserted", "would insert"]
@@ -138,10 +139,7 @@ def _adopt(project: Project, choices: Choices, action: workflow.Action) -> Outco
         proposal=proposal,
         compose_file=_shown(project, project.files[0]),
         diff=diff,
-        paste=tuple(
-            Paste(name, stage_lines(by_name[name]), _declared_in(project, name))
-            for name in homeless
-        ),
+        paste=tuple(_paste(project, by_name[name]) for name in homeless),
         exclusions=lacking,
         action=action,
         written=done == "inserted" and bool(changed),
@@ -203,7 +201,10 @@ def _shown(project: Project, path: Path) -> str:
     )
 
 
-def _declared_in(project: Project, service: str) -> str:
-    from mcgitops.facts.compose import read_sources
-
-    return read_sources(project.folder, project.files).place("services", service)[0]
+def _paste(project: Project, stage: Stage) -> Paste:
+    """The lines for the file that declares the service, with paths relative to its folder."""
+    for source in read_sources(project.folder, project.files).files:
+        if source.has("services", stage.service):
+            moved = relative_to(stage, os.path.relpath(source.folder, project.folder))
+            return Paste(stage.service, stage_lines(moved), source.shown)
+    return Paste(stage.service, stage_lines(stage), _shown(project, project.files[0]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
@@ -68,6 +69,25 @@ def propose(seen: Seen) -> Proposal:
             if name not in chosen and service.stage is None
         ),
         notes=tuple(notes),
+    )
+
+
+def relative_to(stage: Stage, folder: str) -> Stage:
+    """The same stage with paths relative to a folder, itself relative to the project's."""
+    if folder == ".":
+        return stage
+
+    def moved(path: str) -> str:
+        return posixpath.relpath(path, folder)
+
+    lists = {
+        key: tuple(moved(path) for path in getattr(stage.spec, key))
+        for key in ("params", "metrics", "plots", "outputs")
+    }
+    return replace(
+        stage,
+        spec=stage.spec.model_copy(update=lists),
+        reasons={moved(path): reason for path, reason in stage.reasons.items()},
     )
 
 

@@ -41,7 +41,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def answer(self, status, value):
         """Send one JSON object."""
-        body = json.dumps(value).encode()
+        body = json.dumps(value).encode() + b"\n"
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))

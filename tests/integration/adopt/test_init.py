@@ -182,3 +182,36 @@ def test_the_workflow_stands_at_the_top_of_the_repository(
     step = workflow["jobs"]["model"]["steps"][-1]
     assert step == {"uses": ACTION, "with": {"working-directory": "models/churn"}}
     assert not (top / "models/churn/.github").exists()
+
+
+def test_a_service_of_an_included_file_gets_lines_that_fit_there(
+    run_mcgitops: Runner, project_factory: ProjectFactory
+):
+    train = "services:\n  train:\n    image: x\n    volumes: [./out:/app/out]\n"
+    files = {
+        "compose.yml": "include: [ml/compose.yml]\nservices: {web: {image: y}}\n",
+        "ml/compose.yml": train,
+        "ml/out/metrics.json": '{"auc": 1}',
+    }
+    folder = project_factory(files)
+    said = run_mcgitops("init", "--write", "--ci", "none", cwd=folder).stdout
+    assert "Paste into service train of ml/compose.yml" in said
+    assert (folder / "ml/compose.yml").read_text() == train
+    shown = said.splitlines()
+    start = shown.index("  x-mcgitops:")
+    lines = [shown[start][2:], shown[start + 1][2:]]
+    project_factory.write(
+        folder, {"ml/compose.yml": train + "".join(f"    {line}\n" for line in lines)}
+    )
+    assert "1 stage: train" in run_mcgitops("check", cwd=folder).stdout
+
+
+def test_files_with_windows_line_endings_keep_them(
+    run_mcgitops: Runner, project_factory: ProjectFactory
+):
+    text = b"services:\r\n  train:\r\n    image: x\r\n    volumes: ['./out:/app/out']\r\n"
+    folder = project_factory({"compose.yml": text, "out/metrics.json": '{"auc": 1}'})
+    run_mcgitops("init", "--write", "--ci", "none", cwd=folder)
+    after = (folder / "compose.yml").read_bytes()
+    assert after.startswith(text)
+    assert after.count(b"\n") == after.count(b"\r\n")
