@@ -18,14 +18,22 @@ import pytest
 
 from tests.lab import down, hosts, images, s3
 from tests.lab import engine as lab_engine
-from tests.lab.program import LabError
+from tests.lab.program import CACHE, LabError
 
 # What of the caller's environment could change a result. DOCKER_* stays: it names the engine.
 FOREIGN = (
-    "ACTIONS_", "AWS_", "BUILDX_", "BUILDKIT_", "COMPOSE_", "GIT_", "GITHUB_", "GITEA_", "FORGEJO_",
+    "ACTIONS_", "AWS_", "BUILDKIT_", "COMPOSE_", "GIT_", "GITHUB_", "GITEA_", "FORGEJO_",
     "INPUT_", "MCGITOPS_", "RUNNER_",
 )  # fmt: skip
-FOREIGN_NAMES = ("CI", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "SSH_AUTH_SOCK", "PROXY_IMAGE")
+FOREIGN_NAMES = (
+    "BUILDX_BUILDER",
+    "CI",
+    "NO_COLOR",
+    "FORCE_COLOR",
+    "COLUMNS",
+    "SSH_AUTH_SOCK",
+    "PROXY_IMAGE",
+)
 OURS = {
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_CONFIG_NOSYSTEM": "1",
@@ -37,6 +45,7 @@ OURS = {
     "AWS_EC2_METADATA_DISABLED": "true",
     "AWS_CONFIG_FILE": os.devnull,
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "XDG_DATA_HOME": str(CACHE / "data-home"),  # where local:// keeps its releases
     "TERM": "xterm",
     "TZ": "UTC",
 }

@@ -12,6 +12,10 @@ ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / ".cache" / "lab"
 LABEL = "mclab"
 
+# buildx keeps notes in ~/.docker/buildx by default, and would use the builder that is selected
+# there. The lab builds with the engine itself, and leaves the home folder alone.
+os.environ.setdefault("BUILDX_CONFIG", str(ROOT / ".cache" / "buildx"))
+
 
 class LabError(Exception):
     """A component can't be had here; the text says which, and what to do."""

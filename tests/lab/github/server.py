@@ -104,12 +104,14 @@ class FakeGitHub:
         repository: str = "octo/wine",
         *,
         default_branch: str = "main",
+        prefix: str = "",
         accounts: Mapping[str, Account] = ACCOUNTS,
         git: Path | None = None,
         description: Description | None = None,
     ) -> None:
         self.repository = repository
         self.default_branch = default_branch
+        self.prefix = prefix  # /api/v3 on an enterprise server
         self.accounts = dict(accounts)
         self.git = git  # a clone that answers the questions about commits
         self.description = description or load_description()
@@ -139,7 +141,7 @@ class FakeGitHub:
     @property
     def url(self) -> str:
         """What `GITHUB_API_URL` is set to."""
-        return f"http://127.0.0.1:{self._server.server_port}"
+        return f"http://127.0.0.1:{self._server.server_port}{self.prefix}"
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -207,7 +209,9 @@ class FakeGitHub:
         self, method: str, target: str, headers: Mapping[str, str], raw: bytes
     ) -> tuple[Answer, Operation | None]:
         """Answer one request, and hold both against the description."""
-        parts = urlsplit(target)
+        parts = urlsplit(target.removeprefix(self.prefix))
+        if not target.startswith(self.prefix):
+            self._violate(method, target, "request", f"is not below {self.prefix}")
         body = json.loads(raw) if raw else None
         login = ""
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
