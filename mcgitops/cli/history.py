@@ -1,11 +1,13 @@
 """Makes enough of git's history known for a job: CI checks out one commit and nothing before it.
 
 Asked in this order: what is here, then the remote (a short fetch of commits), then the forge's API,
-which answers even where the checkout left no credentials for git.
+which answers even where the checkout left no credentials for git. `github` is a function, since
+only few jobs need the client, and loading it takes longer than all the rest.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 DEPTH = bases.ANCESTORS
 
 
-def base_for(app: App, github: GitHub, event: Event) -> bases.Base | None:
+def base_for(app: App, github: Callable[[], GitHub], event: Event) -> bases.Base | None:
     """The base where git alone can't tell it; None where it can, or where nobody can."""
     folder = app.project.folder
     if not is_shallow(folder):
@@ -43,7 +45,7 @@ def base_for(app: App, github: GitHub, event: Event) -> bases.Base | None:
     return _merge_base(github, target, head.commit)
 
 
-def require_branch(app: App, github: GitHub, tag: Tag) -> None:
+def require_branch(app: App, github: Callable[[], GitHub], tag: Tag) -> None:
     """Raise unless a tag's commit is on the default branch."""
     from mcgitops.forge.github import ForgeError
 
@@ -51,8 +53,8 @@ def require_branch(app: App, github: GitHub, tag: Tag) -> None:
     branch = tag.default_branch or (git.default_branch(folder) or "").removeprefix("origin/")
     hint = "Merge it first, or allow it: --any-branch (the action's input any-branch: true)."
     try:
-        branch = branch or github.default_branch()
-        there = _is_ancestor(app, tag.sha, branch) or github.is_on_branch(tag.sha, branch)
+        branch = branch or github().default_branch()
+        there = _is_ancestor(app, tag.sha, branch) or github().is_on_branch(tag.sha, branch)
     except ForgeError as error:
         raise UsageError(
             f"It can't be told whether {tag.name} is on the default branch: {error.message}",
@@ -91,11 +93,11 @@ def _fetch(app: App, *refs: str) -> bool:
     return done.code == 0
 
 
-def _merge_base(github: GitHub, target: str, sha: str) -> bases.Base | None:
+def _merge_base(github: Callable[[], GitHub], target: str, sha: str) -> bases.Base | None:
     from mcgitops.forge.github import ForgeError
 
     try:
-        return bases.Base(github.merge_base(target, sha), target, f"merge base with {target}")
+        return bases.Base(github().merge_base(target, sha), target, f"merge base with {target}")
     except ForgeError:
         return None
 

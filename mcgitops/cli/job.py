@@ -22,7 +22,14 @@ from mcgitops.cli.agenda import Agenda, Options, shown
 from mcgitops.cli.app import HEAD_SHA, App
 from mcgitops.cli.bases import Base
 from mcgitops.commands.command import Command
-from mcgitops.errors import GateFailed, McgitopsError, StoreError, TrainingFailed, UsageError
+from mcgitops.errors import (
+    GateFailed,
+    McgitopsError,
+    ProjectError,
+    StoreError,
+    TrainingFailed,
+    UsageError,
+)
 from mcgitops.forge import workflow
 from mcgitops.forge.comment import Marker
 from mcgitops.forge.event import PullRequest, Tag
@@ -43,21 +50,25 @@ class Job:
         self.app = app
         self.options = options
         self.settings = read_settings(app.environ)
-        if options.key:
-            cleaned("--key", options.key, comment_key)
-        self.agenda = Agenda.of(app, self.settings, options)
         self.runner = Runner(self.settings)
         self.outcome: Outcome | None = None
         self.code = 0
-        if isinstance(self.agenda.event, PullRequest):
-            app.environ[HEAD_SHA] = self.agenda.event.head_sha
+
+    @cached_property
+    def agenda(self) -> Agenda:
+        """What there is to do. Reads the event and the project's file, and does nothing."""
+        if self.options.key:
+            cleaned("--key", self.options.key, comment_key)
+        return Agenda.of(self.app, self.settings, self.options)
 
     def run(self) -> int:
         """Do it all; returns the exit code. What failed is said on the run's page, too."""
-        self.runner.say(self.agenda.heading())
         self.runner.hide(self.app.environ.get(SSH_KEY, ""))
         os.environ.pop(SSH_KEY, None)  # no compose file can hand it to a container
         try:
+            self.runner.say(self.agenda.heading())
+            if isinstance(self.agenda.event, PullRequest):
+                self.app.environ[HEAD_SHA] = self.agenda.event.head_sha
             with _ended_politely(), _results_aside(self.options.as_json):
                 if self.agenda.has_no_secrets:
                     self._do_without_store()
@@ -73,8 +84,10 @@ class Job:
 
     def to_json(self) -> dict[str, Any]:
         """What was or would be done, for programs."""
+        done = {"code": self.code, "outputs": self.runner.outputs}
         comment = {"comment": asdict(self.outcome)} if self.outcome else {}
-        return self.agenda.to_json() | comment | {"code": self.code, "outputs": self.runner.outputs}
+        undecided = self.code != 0 and "agenda" not in vars(self)  # the event or the file is wrong
+        return ({} if undecided else self.agenda.to_json()) | comment | done
 
     def _train_and_report(self) -> int:
         """A failed training is reported on, too, and so is a failed gate; 4 comes before 3."""
@@ -97,7 +110,7 @@ class Job:
         releases, deploys = self.agenda.select("release"), self.agenda.select("deploy")
         event = self.agenda.event
         if deploys and isinstance(event, Tag) and not self.options.any_branch:
-            history.require_branch(self.app, self._github, event)
+            history.require_branch(self.app, lambda: self._github, event)
         for activity in releases:
             self._call(self.agenda.command(activity))
             self.runner.output("release", activity.target)
@@ -139,7 +152,7 @@ class Job:
         head, name = "", ""
         if isinstance(event, PullRequest):
             head, name = event.head_sha, event.head_ref
-        base = self.options.base or history.base_for(self.app, self._github, event) or ""
+        base = self.options.base or history.base_for(self.app, lambda: self._github, event) or ""
         given = base.commit if isinstance(base, Base) else base
         self.runner.say("$ mcgitops report" + (f" --base {shown(given)}" if given else ""))
         try:
@@ -189,12 +202,22 @@ class Job:
         return code
 
     def _failed(self, error: McgitopsError, *, in_summary: bool = True) -> None:
-        self.runner.error(str(error))
+        if isinstance(error, ProjectError):
+            for problem in error.problems:
+                self.runner.error(str(problem), self._in_repository(problem.file), problem.line)
+        else:
+            self.runner.error(str(error))
         if in_summary:
             from mcgitops.report.escape import clean
 
             lines = [f"    {clean(line, 300)}" for line in str(error).splitlines()[:50]]
             self.runner.summary("### 🔴 mcgitops\n\n" + "\n".join(lines) + "\n")
+
+    def _in_repository(self, file: str) -> str:
+        """The file's path as the forge knows it, to show the message beside the line."""
+        if not file or self.settings.workspace is None:
+            return ""
+        return os.path.relpath(self.app.folder / file, self.settings.workspace)
 
     def _do_without_store(self) -> None:
         """Without secrets a job may not even be able to read the store: then it uses its own."""

@@ -180,7 +180,11 @@ class GitHub:
             raise
 
     def _edit(self, issue: Issue, decision: Decision, marker: Marker, body: str) -> str:
-        """Edit the comment unless a newer run has since; its address, `""` if it is gone."""
+        """Edit the comment unless a newer run has since; its address, `""` if it is gone.
+
+        GitHub knows no conditional writes: looking again right before, and once more after, leaves
+        an instant in which two runs can still cross.
+        """
         assert decision.comment is not None  # noqa: S101 - decide() gives one
         try:
             comment = issue.get_comment(decision.comment.id)

@@ -44,9 +44,9 @@ class Runner:
         """Something that people should know though nothing is wrong."""
         self._on_page("notice", text)
 
-    def error(self, text: str) -> None:
-        """What went wrong."""
-        self._on_page("error", text)
+    def error(self, text: str, file: str = "", line: int | None = None) -> None:
+        """What went wrong, and in which line of the repository's file where that is known."""
+        self._on_page("error", text, file, line)
 
     def summary(self, markdown: str) -> None:
         """Add to the job's summary, where there is one."""
@@ -74,8 +74,10 @@ class Runner:
             for line in workflow.mask(secret):
                 self.say(line)
 
-    def _on_page(self, level: workflow.Level, text: str) -> None:
+    def _on_page(
+        self, level: workflow.Level, text: str, file: str = "", line: int | None = None
+    ) -> None:
         if self.settings.in_actions:
-            self.say(self._annotate(level, text, title="mcgitops"))
+            self.say(self._annotate(level, text, title="mcgitops", file=file, line=line))
         else:
             self.say(text)

@@ -36,6 +36,7 @@ class Settings:
     summary: Path | None = None
     output: Path | None = None
     temp: Path | None = None
+    workspace: Path | None = None
     in_actions: bool = False
 
     @property
@@ -78,6 +79,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         "summary": ("GITHUB_STEP_SUMMARY", Path),
         "output": ("GITHUB_OUTPUT", Path),
         "temp": ("RUNNER_TEMP", Path),
+        "workspace": ("GITHUB_WORKSPACE", Path),
         "in_actions": ("GITHUB_ACTIONS", lambda text: text == "true"),
     }
     values: dict[str, Any] = {}

@@ -205,6 +205,17 @@ def test_jobs_with_keys_have_comments_of_their_own(
     assert len(hub.comments_of(7)) == 2
 
 
+def test_a_mistake_in_the_file_is_shown_beside_its_line(ci: Ci, repository: MakeRepository) -> None:
+    repo = repository()
+    text = (repo.folder / "compose.yml").read_text()
+    repo.commit({"compose.yml": text.replace("metrics: [out", "metric: [out")})
+    ci.more = {"GITHUB_WORKSPACE": str(repo.folder.parent)}
+    done = ci(repo, "push", repo.pushed(), code=2)
+    place = f"file={repo.folder.name}/compose.yml,line=11"
+    assert f"::error title=mcgitops,{place}::" in done.stderr
+    assert "Did you mean metrics?" in ci.summary
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
@@ -228,6 +239,21 @@ def test_other_events_end_well_and_say_why(ci: Ci, repository: MakeRepository) -
     closed = repo.pull_request({"params.yaml": "lr: 0.2\n"}) | {"action": "closed"}
     assert "nothing to do: the pull request is closed" in ci(repo, "pull_request", closed).stderr
     assert "does nothing on this event" in ci(repo, "watch", {}).stderr
+
+
+def test_only_a_comment_needs_the_api_client(
+    ci: Ci, repository: MakeRepository, hub: FakeGitHub
+) -> None:
+    repo = repository()
+    variables = ci.variables(repo, "push", repo.pushed())
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "mcgitops", "ci"],
+        cwd=repo.folder, env={**os.environ, **variables}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "mcgitops.forge.workflow" in loaded
+    assert not loaded & {"github", "boto3", "rich"}
 
 
 def shallow(repo: Repository, folder: Path, branch: str) -> Repository:

@@ -60,6 +60,15 @@ def test_found_beyond_the_first_page(hub: FakeGitHub) -> None:
     assert {request.query.get("per_page") for request in hub.requests if request.query} == {"100"}
 
 
+def test_an_enterprise_servers_api_has_another_path() -> None:
+    with FakeGitHub(prefix="/api/v3") as hub:
+        hub.add_pull(7)
+        for number in range(130):
+            hub.add_comment(7, f"discussion {number}")
+        assert post(hub, "one").action == "created"
+        assert post(hub, "two", run=6).action == "edited"
+
+
 def test_a_copy_by_somebody_else_is_not_touched(hub: FakeGitHub) -> None:
     hub.add_comment(7, f"{marker()}\nforged")
     post(hub, "report")
