@@ -15,6 +15,7 @@ from mcgitops.deploy import images
 from mcgitops.deploy.connection import Connections
 from mcgitops.deploy.images import Sent
 from mcgitops.errors import EngineError
+from mcgitops.facts import host as host_facts
 from mcgitops.facts.program import output
 from mcgitops.plan.rollout import Pin, has_image, lacking, same_image
 from mcgitops.project.hosts import Host, HostFacts, ImageFact
@@ -50,7 +51,7 @@ def verify(connections: Connections, facts: HostFacts, pins: Sequence[Pin]) -> N
         seen = _seen(connections, facts.host, pin.reference)
         if seen is None:
             raise EngineError(f"{facts.host.label}: {pin.reference} did not arrive.", "Try again.")
-        if not same_image(pin, seen, facts.content_store):
+        if not same_image(pin, seen):
             raise EngineError(
                 f"{facts.host.label}: {pin.reference} is not the image that the release pins "
                 f"({seen.id} instead of {pin.config_digest}).",
@@ -98,13 +99,10 @@ def _stream(
 
 
 def _seen(connections: Connections, host: Host, reference: str) -> ImageFact | None:
-    argv = image_commands.inspect(reference, template="{{json .Id}}\t{{json .RootFS.Layers}}")
+    argv = image_commands.inspect(reference, template=host_facts.IMAGE)
     command = on_host(host.url, argv, connections.options)
     answer = connections.execute(host, command, check=False, timeout=60)
-    if answer.code != 0:
-        return None
-    identifier, layers = (json.loads(part) for part in answer.stdout.split("\t"))
-    return ImageFact(identifier, (reference,), tuple(layers or ()))
+    return host_facts.image_fact(answer.stdout) if answer.code == 0 else None
 
 
 def _through_registry(
@@ -120,8 +118,8 @@ def _through_registry(
 def push(folder: Path, pin: Pin, store: Store, remote: str) -> str:
     """Have the image in the registry; gives its reference by digest."""
     local = images.find(pin.reference, folder)
-    fact = ImageFact(local.id, (pin.reference,), local.diff_ids) if local else None
-    if fact is None or not (same_image(pin, fact, False) or same_image(pin, fact, True)):
+    # the name tells the configuration, so that the layers are what is left to compare
+    if local is None or local.diff_ids != pin.diff_ids:
         load_here(folder, pin, store)
     execute(Command(image_commands.tag(pin.reference, remote)), folder)
     execute(Command(image_commands.push(remote), reason="hosts pull it by digest"), folder)

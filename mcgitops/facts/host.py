@@ -37,7 +37,11 @@ _CONTAINER = "\t".join(
         ".HostConfig.RestartPolicy.Name",
     )
 )  # fmt: skip
-_IMAGE = "\t".join("{{json " + field + "}}" for field in (".Id", ".RepoTags", ".RootFS.Layers"))
+IMAGE = "\t".join((
+    "{{json .Id}}", "{{json .RepoTags}}", "{{json .RootFS.Layers}}",
+    '{{with .GraphDriver}}{{json .Name}}{{else}}""{{end}}',  # newer engines leave it out
+))  # fmt: skip
+"""A template for `docker image inspect`; `image_fact` reads what it prints."""
 
 
 def root_of(project: str, environment: str) -> str:
@@ -64,8 +68,9 @@ def host_script(project: str, environment: str, compose_project: str) -> str:
         f"root={root_of(project, environment)}\n"
         "printf '@root %s\\n' \"$root\"\n"
         "command -v docker >/dev/null || { echo '@problem docker'; exit 0; }\n"
-        "docker info --format '@engine {{.ServerVersion}}{{println}}"
-        "@driver {{json .DriverStatus}}' 2>&1 || { echo '@problem engine'; exit 0; }\n"
+        # not `docker info`, which starts every plugin to list it
+        "docker version --format '@engine {{.Server.Version}}' 2>&1 ||"
+        " { echo '@problem engine'; exit 0; }\n"
         "docker compose version --short 2>/dev/null | sed 's/^/@compose /'\n"
         "for tool in flock timeout; do"
         " command -v $tool >/dev/null && echo \"@tool $tool\"; done\n"
@@ -83,7 +88,7 @@ def host_script(project: str, environment: str, compose_project: str) -> str:
         '  for file in files/*; do [ -e "$file" ] && echo "@file $file"; done\n'
         "fi\n"
         "ids=$(docker image ls --all --quiet --no-trunc | sort -u)\n"
-        f'[ -z "$ids" ] || docker image inspect --format {shlex.quote("@image " + _IMAGE)}'
+        f'[ -z "$ids" ] || docker image inspect --format {shlex.quote("@image " + IMAGE)}'
         " $ids 2>/dev/null\n" + containers_script(compose_project)
     )
 
@@ -108,7 +113,6 @@ def parse(host: Host, text: str) -> HostFacts:
         engine=_first(lines, "engine"),
         compose=_first(lines, "compose").removeprefix("v"),
         tools=frozenset(lines["tool"]),
-        content_store="io.containerd.snapshotter" in _first(lines, "driver"),
         current=_placement(_first(lines, "current")),
         previous=_placement(_first(lines, "previous")),
         attempt=_first(lines, "attempt"),
@@ -117,7 +121,7 @@ def parse(host: Host, text: str) -> HostFacts:
             line.removeprefix("releases/").removesuffix("/release.json") for line in lines["placed"]
         ),
         files=frozenset(line.removeprefix("files/") for line in lines["file"]),
-        images=tuple(_image(line) for line in lines["image"]),
+        images=tuple(image_fact(line) for line in lines["image"]),
         containers=parse_containers(text)[1],
         lock=lock_fact(_first(lines, "lock")),
     )
@@ -206,10 +210,13 @@ def lock_fact(text: str) -> LockFact | None:
     )
 
 
-def _image(line: str) -> ImageFact:
-    fields = [_json(part) for part in line.split("\t")]
-    identifier, references, layers = (*fields, None, None, None)[:3]
-    return ImageFact(str(identifier or ""), tuple(references or ()), tuple(layers or ()))
+def image_fact(line: str) -> ImageFact:
+    """One image, as the template `IMAGE` prints it."""
+    fields = [_json(part) for part in line.strip().split("\t")]
+    identifier, references, layers, driver = (*fields, None, None, None, None)[:4]
+    return ImageFact(
+        str(identifier or ""), tuple(references or ()), tuple(layers or ()), str(driver or "")
+    )
 
 
 def _container(line: str) -> ContainerFact | None:

@@ -22,6 +22,7 @@ from mcgitops.plan.health import Health, judge
 from mcgitops.project.hosts import Host, HostFacts, ImageFact, Placement, WantedService, segment
 
 Phase = Literal["prepare", "activate", "commit", "finish", "undo"]
+_CLASSIC = frozenset({"aufs", "devicemapper", "overlay", "overlay2", "vfs", "windowsfilter"})
 START_SECONDS = 60
 """What `docker compose up` may take over the time that health may take."""
 
@@ -140,20 +141,21 @@ def health(wanted: Iterable[WantedService], facts: HostFacts) -> Health:
 
 def has_image(pin: Pin, facts: HostFacts) -> bool:
     """Whether a host holds the very image, under its name."""
-    return any(pin.reference in image.references and same_image(pin, image, facts.content_store)
-               for image in facts.images)  # fmt: skip
+    return any(
+        pin.reference in image.references and same_image(pin, image) for image in facts.images
+    )
 
 
-def same_image(pin: Pin, image: ImageFact, content_store: bool) -> bool:
+def same_image(pin: Pin, image: ImageFact) -> bool:
     """Whether an image is the pinned one.
 
     A classic engine's image id is the digest of the configuration, which names the layers too. The
     containerd store's id is another digest; there the layers are compared, and the name, which
     holds the configuration's digest and was given after loading exactly that configuration.
     """
-    if content_store:
-        return image.diff_ids == pin.diff_ids
-    return image.id == pin.config_digest
+    if image.id == pin.config_digest:
+        return True
+    return image.driver not in _CLASSIC and image.diff_ids == pin.diff_ids
 
 
 def lacking(pin: Pin, images: Iterable[ImageFact]) -> tuple[str, ...]:

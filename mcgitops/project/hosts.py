@@ -49,6 +49,7 @@ class ImageFact:
     id: str
     references: tuple[str, ...] = ()
     diff_ids: tuple[str, ...] = ()
+    driver: str = ""  # what keeps its layers: tells a classic engine from the containerd store
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,6 @@ class HostFacts:
     engine: str = ""
     compose: str = ""
     tools: frozenset[str] = frozenset()  # of flock and timeout, those that it has
-    content_store: bool = False  # the engine keeps images in containerd: ids are not configurations
     current: Placement | None = None  # the committed release
     previous: Placement | None = None
     attempt: str = ""  # a rollout that has not been committed: "release/digest" ("" is none)

@@ -33,7 +33,6 @@ ANSWER = "\n".join((
     "motd: welcome to a.example.com",
     "@root /home/deploy/.local/share/mcgitops/wine/production",
     "@engine 26.1.5",
-    '@driver [["driver-type","io.containerd.snapshotter.v1"]]',
     "@compose v2.40.3",
     "@tool flock",
     f"@current {json.dumps(MANIFEST)}",
@@ -43,7 +42,7 @@ ANSWER = "\n".join((
     '@lock {"owner": "ci-1", "token": "t", "pid": 7, "expires": 1700000100}',
     "@placed releases/team%2Fv1/1234/release.json",
     "@file files/abc",
-    '@image "sha256:1"\t["i:1"]\t["sha256:a","sha256:b"]',
+    '@image "sha256:1"\t["i:1"]\t["sha256:a","sha256:b"]\t"overlay2"',
     '@image "sha256:2"\tnull\tnull',
     "@now 1700000050",
     container(),
@@ -56,7 +55,7 @@ def test_everything_that_a_host_says_is_read() -> None:
     facts = host.parse(HOST, ANSWER)
     assert facts.problem == ""
     assert facts.root == "/home/deploy/.local/share/mcgitops/wine/production"
-    assert (facts.engine, facts.compose, facts.content_store) == ("26.1.5", "2.40.3", True)
+    assert (facts.engine, facts.compose) == ("26.1.5", "2.40.3")
     assert facts.tools == {"flock"}
     assert facts.current is not None
     assert facts.current.services == (WantedService("api", 2, "i:1", "sha256:1"),)
@@ -68,6 +67,7 @@ def test_everything_that_a_host_says_is_read() -> None:
     assert (facts.lock.owner, facts.lock.expires) == ("ci-1", 1700000100)
     assert (facts.placed, facts.files) == ({"team%2Fv1/1234"}, {"abc"})
     assert [image.diff_ids for image in facts.images] == [("sha256:a", "sha256:b"), ()]
+    assert [image.driver for image in facts.images] == ["overlay2", ""]
     (seen,) = facts.containers
     assert (seen.name, seen.service, seen.image) == ("p-api-1", "api", "i:1")
     assert (seen.state, seen.health, seen.said) == ("running", "unhealthy", "503 no")

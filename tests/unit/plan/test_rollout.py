@@ -196,10 +196,11 @@ def test_layers_are_missing_above_the_longest_common_stack(
 
 
 def test_an_image_is_the_pinned_one_by_its_configuration() -> None:
-    same_layers = ImageFact("sha256:" + "9" * 64, (API.reference,), API.diff_ids)
+    same_layers = ImageFact("sha256:" + "9" * 64, (API.reference,), API.diff_ids, "overlay2")
     assert has_image(API, replace(EMPTY, images=(NEW_IMAGE,)))
     assert not has_image(API, replace(EMPTY, images=(same_layers,)))
     # the containerd store has ids of its own
-    assert has_image(API, replace(EMPTY, images=(same_layers,), content_store=True))
+    other_id = replace(same_layers, driver="overlayfs")
+    assert has_image(API, replace(EMPTY, images=(other_id,)))
     unnamed = replace(NEW_IMAGE, references=())
     assert not has_image(API, replace(EMPTY, images=(unnamed,)))
