@@ -57,7 +57,7 @@ def build_facts(project: Project, stage: Service, facts: Facts) -> dict[str, str
         result["build secrets"] = digest(sorted(map(_secret_name, secrets)))
     for name, value in (build.get("additional_contexts") or {}).items():
         if not str(value).startswith("/"):
-            result[f"build context {name}"] = str(value)
+            result[f"extra context {name}"] = str(value)
     context = str(build.get("context") or "")
     if "://" in context or context.startswith("git@"):
         result["build context"] = context
@@ -109,7 +109,8 @@ def run_facts(
         result["secrets"] = digest(sorted(map(_secret_name, secrets)))
     for name, content in upstream.items():
         result[f"upstream {name}"] = content
-    result["declared"] = digest(sorted(stage.spec.produced))
+    spec = stage.spec  # by kind: a record says what is a metric, and is not written anew
+    result["declared"] = digest([sorted(k) for k in (spec.metrics, spec.plots, spec.outputs)])
     if stage.spec.inputs is not None:
         result["inputs"] = digest(sorted(stage.spec.inputs))
     for service in project.companions(stage):

@@ -41,9 +41,10 @@ def plan(
     """Decide what to do for `stages` and all that they depend on (default: every stage).
 
     only:  plan nothing but the named stages; those before them must have runs.
-    force: run even what the store has (a failed run's record never counts as one).
+    force: run the named stages even if the store has their runs, not those before them.
     """
     wanted = _wanted(project, stages, only=only)
+    forced = frozenset(stages or wanted) if force else frozenset()
     planned: dict[str, StagePlan] = {}
     content: dict[str, Known] = {}  # stage → the selected run, where known
     questions: list[tuple[str, str]] = []
@@ -54,10 +55,10 @@ def plan(
         missing = tuple(s.name for s in project.upstream(stage) if s.name not in content)
         if missing or any(p.state == "pending" for p in before):
             after = missing or tuple(p.name for p in before)
-            planned[stage.name] = _pending(stage.name, after, force=force and stage.name in wanted)
+            planned[stage.name] = _pending(stage.name, after, force=stage.name in forced)
             continue
         upstream = {s.name: content[s.name] for s in project.upstream(stage)}
-        runs = _runs(project, stage, upstream, facts, force=force and stage.name in wanted)
+        runs = _runs(project, stage, upstream, facts, force=stage.name in forced)
         unknown = [r.fingerprint for r in runs if r.fingerprint not in facts.asked]
         if unknown:
             questions += [(stage.name, fingerprint_) for fingerprint_ in unknown]
@@ -112,6 +113,7 @@ def _runs(
     contents = {name: known.content for name, known in upstream.items()}
     trees = {read.name: facts.trees[read] for read in reads(project, stage)}
     image = image_tag(project, stage, facts)
+    planned = [combination.variables for combination in stage.combinations()]
     result = []
     for combination in stage.combinations():
         run_facts_ = run_facts(project, stage, combination, contents, facts)
@@ -124,7 +126,8 @@ def _runs(
         elif known is not None:
             reason = "forced"
         else:
-            reason = why(run_facts_, before, facts, stage.name, trees)
+            goes_on = before is not None and dict(before.variables) in planned
+            reason = why(run_facts_, before, facts, stage.name, trees, beside=goes_on)
         run = RunPlan(
             stage=stage.name,
             combination=combination,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 from mcgitops.plan.model import Read
@@ -9,6 +10,21 @@ from mcgitops.project.model import Mount, Project, Service, is_within
 
 # bind mounts that are doors to the machine rather than data
 _DOORS = ("/var/run", "/run", "/dev", "/proc", "/sys", "/etc/localtime", "/etc/timezone")
+
+
+# facts of a run that aren't paths; see `_name`
+FACTS = frozenset(
+    {"build", "build context", "build secrets", "declared", "environment", "image", "inputs",
+     "secrets", "unread volumes", "volumes"}
+)  # fmt: skip
+FACT_PREFIXES = (
+    "build context ",
+    "config ",
+    "extra context ",
+    "service ",
+    "upstream ",
+    "variable ",
+)
 
 
 def reads(project: Project, stage: Service) -> tuple[Read, ...]:
@@ -21,8 +37,17 @@ def reads(project: Project, stage: Service) -> tuple[Read, ...]:
         found.setdefault(path, Read(path, str(project.folder / path), "params"))
     for service in (stage, *project.companions(stage)):
         for read in service_reads(project, service):
-            found.setdefault(read.name, read)
+            if _what(found.setdefault(read.name, read)) != _what(read):
+                # the same place, but another part of it than the stage itself reads
+                other = replace(read, name=f"{read.name} of {service.name}")
+                found.setdefault(other.name, other)
     return tuple(found.values())
+
+
+def _what(read: Read) -> tuple[object, ...]:
+    """What is looked at, whatever for."""
+    ignore = read.dockerfile if read.kind == "context" else None
+    return (read.path, read.exclude, read.only, ignore)
 
 
 def service_reads(project: Project, service: Service) -> tuple[Read, ...]:
@@ -40,6 +65,18 @@ def service_reads(project: Project, service: Service) -> tuple[Read, ...]:
         if config.get("file")
     ]
     return tuple(found)
+
+
+def _name(project: Project, path: str) -> str:
+    """What a path is called among a run's facts: never as one that isn't a path is.
+
+    A folder `environment` beside the service's own environment would hide it, or be hidden.
+    """
+    name = project.relative(path) or path
+    taken = name in FACTS or name.startswith(FACT_PREFIXES)
+    if taken or any(name in service.definition for service in project.services.values()):
+        return f"./{name}"
+    return name
 
 
 def is_data(project: Project, mount: Mount) -> bool:
@@ -85,18 +122,18 @@ def _build_reads(project: Project, stage: Service, produced: frozenset[str]) -> 
         if not build.get("dockerfile_inline"):
             path = dockerfile if dockerfile.startswith("/") else f"{context}/{dockerfile}"
             # the ignore file may hide the Dockerfile from the context, never from the build
-            result.append(Read(project.relative(path) or path, path, "dockerfile"))
+            result.append(Read(_name(project, path), path, "dockerfile"))
     for name, value in (build.get("additional_contexts") or {}).items():
         path = str(value)
         if path.startswith("/"):
             result.append(
-                Read(f"build context {name}", path, "context", "", below(project, path, produced))
+                Read(f"extra context {name}", path, "context", "", below(project, path, produced))
             )
     return result
 
 
 def _mount_read(project: Project, stage: Service, mount: Mount, produced: frozenset[str]) -> Read:
-    name = project.relative(mount.source) or mount.source
+    name = _name(project, mount.source)
     only: frozenset[str] | None = None
     if stage.stage is not None and stage.stage.inputs is not None:
         inputs = frozenset(stage.stage.inputs)

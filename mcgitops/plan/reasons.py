@@ -23,10 +23,13 @@ def why(
     facts: Facts,
     stage: str,
     trees: Mapping[str, Tree],
+    *,
+    beside: bool = False,
 ) -> str:
     """The reason to run: `params.yaml: lr 0.1 → 0.05; train.py changed`.
 
-    now:   the run's facts.  trees: the trees that these facts are digests of, by fact.
+    now:    the run's facts.  trees: the trees that these facts are digests of, by fact.
+    beside: the earlier run is of a combination that goes on to be: this one is new beside it.
     """
     if before is None:
         return "first run"
@@ -38,6 +41,9 @@ def why(
             named.add(file)
     for name in [*now, *(n for n in before.facts if n not in now)]:
         if now.get(name) == before.facts.get(name) or name in named:
+            continue
+        if beside and name.startswith("variable ") and name in now:
+            changes.append(f"{name.removeprefix('variable ')}={now[name]} is new")
             continue
         changes.append(_change(name, now, before, facts, trees, named))
     changes = [change for change in dict.fromkeys(changes) if change]
