@@ -20,7 +20,7 @@ from mcgitops.compare.model import Artifact, FactChange, FileChanges
 from mcgitops.errors import StoreError, UsageError
 from mcgitops.facts import git
 from mcgitops.metrics import Plot, read_plot
-from mcgitops.project.spec import MetricSpec
+from mcgitops.project.spec import BestBy, MetricSpec
 from mcgitops.project.tree import Tree, difference
 from mcgitops.report.build import build
 from mcgitops.report.model import Report
@@ -240,6 +240,7 @@ class Evidence:
             matrix=record.matrix,
             replicate=record.replicate,
             selected=record.fingerprint == selected,
+            selection=self._selection(record) if record.fingerprint == selected else "",
             commit=record.commit,
             exit_code=record.exit_code,
             metrics=record.metrics,
@@ -257,6 +258,12 @@ class Evidence:
             warnings=record.warnings,
             log_tail=record.log_tail,
         )
+
+    def _selection(self, record: RunRecord) -> str:
+        """The best of several by the metric that is reported flatters, and the report says so."""
+        service = self.app.project.services.get(record.stage)
+        select = service.stage.select if service and service.stage else None
+        return f"the best by {select.best}: optimistic" if isinstance(select, BestBy) else ""
 
     def _with_plots(self, views: Iterable[RunView]) -> tuple[RunView, ...]:
         """The same runs; those whose curves may be drawn have them."""

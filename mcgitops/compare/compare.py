@@ -319,4 +319,5 @@ def _lineage(run: RunView, commit: str) -> Lineage:
         image_digest=run.image_digest,
         upstream=dict(run.upstream),
         from_store=bool(commit) and run.commit != commit,
+        selection=run.selection,
     )

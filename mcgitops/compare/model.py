@@ -42,6 +42,7 @@ class RunView:
     matrix: Mapping[str, str] = field(default_factory=dict)
     replicate: Mapping[str, str] = field(default_factory=dict)
     selected: bool = False
+    selection: str = ""  # how it was selected, where that is worth a word
     commit: str = ""
     exit_code: int | None = None
     metrics: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)
@@ -260,6 +261,7 @@ class Lineage:
     image_digest: str
     upstream: Mapping[str, str]
     from_store: bool
+    selection: str = ""
 
 
 @dataclass(frozen=True)

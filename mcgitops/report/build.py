@@ -70,9 +70,11 @@ def _stages(comparison: Comparison) -> tuple[StageSummary, ...]:
 
 def _headline(comparison: Comparison) -> tuple[Status, str]:
     changes = comparison.metrics
-    if comparison.failures:
-        runs = [failure.run for failure in comparison.failures]
-        return "failed", f"{_list(runs)} {_ended([f.state for f in comparison.failures])}"
+    if failures := comparison.failures:
+        # What only waits for a run that failed isn't news.
+        told = [failure for failure in failures if failure.state != "missing"] or failures
+        runs = [failure.run for failure in told]
+        return "failed", f"{_list(runs)} {_ended([failure.state for failure in told])}"
     if failed := [gate for gate in comparison.gates if gate.state == "failed"]:
         return "gate failed", _gates(failed, changes)
     if warned := [gate for gate in comparison.gates if gate.state == "warned"]:

@@ -6,6 +6,7 @@ before anything is printed.
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Sequence
 
@@ -18,6 +19,9 @@ from mcgitops.report.templates import render as template
 WIDE = 100
 ROWS = 60
 LOG_LINES = 20
+LAST_COLUMN = 36
+"""The evidence's column is at least so wide, or there is no table."""
+GAP = "  "
 
 _SIGNS = {words.RED: "✖", words.ORANGE: "!", words.GREEN: "✔", words.WHITE: "·"}
 _COLOURS = {words.RED: "31", words.ORANGE: "33", words.GREEN: "32", words.WHITE: "2"}
@@ -106,6 +110,12 @@ class _View:
             self._changes(report),
             self._costs(report),
             "\n".join(
+                line
+                for made in report.lineage
+                if made.selection
+                for line in self.wrap(f"Selected: {clean(made.run)}, {clean(made.selection)}")
+            ),
+            "\n".join(
                 line for text in report.warnings[:10] for line in self.wrap(f"! {clean(text, 300)}")
             ),
             f"Reproduce: {clean(report.reproduce)}" if report.reproduce else "",
@@ -124,15 +134,13 @@ class _View:
             cells += [words.cost_cells(cost) for cost in words.notable_costs(report)]
         if not cells:
             return ""
-        text = (
-            self._table(cells, report.base is not None)
-            if self.width >= WIDE
-            else self._lines(cells, report.base is not None)
-        )
+        has_base = report.base is not None
+        text = self._table(cells, has_base) or self._lines(cells, has_base)
         more = len(changes) - most
         return f"{text}\nand {words.count(more, 'metric')} more" if more > 0 else text
 
     def _table(self, cells: Sequence[words.Cells], has_base: bool) -> str:
+        """A table; its last column is wrapped. "" where the terminal is too narrow for one."""
         from tabulate import tabulate
 
         rows = []
@@ -144,7 +152,18 @@ class _View:
         align = ["left", "left", "right", "right", "right", "left"]
         if not has_base:
             headers, align = ["", "metric", "value", ""], ["left", "left", "right", "left"]
-        table = tabulate(rows, headers, "plain", colalign=align, disable_numparse=True)
+        *columns, last = zip(headers, *rows, strict=True)
+        taken = sum(max(map(_width, column)) + len(GAP) for column in columns)
+        if self.width < WIDE or self.width - taken < min(LAST_COLUMN, max(map(_width, last))):
+            return ""
+        table = tabulate(
+            rows,
+            headers,
+            "plain",
+            colalign=align,
+            disable_numparse=True,
+            maxcolwidths=[*[None] * len(columns), max(self.width - taken, 1)],
+        )
         return "\n".join(line.rstrip() for line in table.split("\n"))
 
     def _lines(self, cells: Sequence[words.Cells], has_base: bool) -> str:
@@ -209,6 +228,11 @@ class _View:
             for where, parts in lines.items()
             for line in self.wrap(f"{clean(where)}: {' · '.join(parts)}")
         )
+
+
+def _width(line: str) -> int:
+    """How long a line is on the screen, without its colours."""
+    return len(re.sub(r"\x1b\[[0-9;]*m", "", line))
 
 
 def _name(cell: words.Cells) -> str:

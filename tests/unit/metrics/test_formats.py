@@ -278,7 +278,7 @@ def test_the_stream_stays_the_callers():
 
 
 @given(st.binary(max_size=300), st.sampled_from(sorted(ENDINGS)))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_no_bytes_raise(content, ending):
     reading = read(f"m{ending}", io.BytesIO(content))
     assert reading.values or reading.warnings

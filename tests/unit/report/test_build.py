@@ -57,6 +57,8 @@ def test_failures_come_before_gates():
     head = side({}, {}, commit="a" * 40, state="failed")
     report = build("x", compare(None, head, [MetricRule("accuracy", None, Gate(min=1))]))
     assert (report.status, report.headline) == ("failed", "t, t failed")
+    both = Side("a" * 40, runs=(*head.runs[:1], RunView("later", "", "missing")))
+    assert build("x", compare(None, both)).headline == "t failed"
     missing = build("x", compare(None, side({}, state="missing")))
     assert missing.headline == "t has not been trained"
 

@@ -82,7 +82,7 @@ def same(shown: str, text: str, limit: int = 80) -> bool:
 
 
 @given(texts)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_running_text(text):
     for shown in (escape.plain(text), escape.code(text)):
         rendered = Text(GITHUB.render(f"### name: {shown} and more"))
@@ -92,7 +92,7 @@ def test_running_text(text):
 
 
 @given(texts)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_sentences(text):
     rendered = Text(GITHUB.render(f"said: {escape.prose(text)} end"))
     assert set(rendered.tags) <= {"p", "code"}
@@ -101,7 +101,7 @@ def test_sentences(text):
 
 
 @given(texts, texts)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_a_table_keeps_its_cells(one, two):
     table = f"| a | b | c |\n|:--|:--|:--|\n| {escape.plain(one)} | {escape.code(two)} | end |"
     html = GITHUB.render(table)
@@ -116,7 +116,7 @@ def test_a_table_keeps_its_cells(one, two):
 
 @given(st.lists(texts, max_size=5))
 @example(["```", "````text", "~~~"])
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_a_code_block_ends_where_we_end_it(lines):
     html = GITHUB.render(f"{escape.fence(lines)}\n\nafter **it**")
     assert html.count("<pre>") == 1
@@ -124,7 +124,7 @@ def test_a_code_block_ends_where_we_end_it(lines):
 
 
 @given(texts)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_clean_is_one_short_visible_line(text):
     found = escape.clean(text, 50)
     assert len(found) <= 50

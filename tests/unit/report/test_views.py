@@ -114,3 +114,26 @@ def test_causes_name_files_values_and_what_came_or_went(unchanged):
     assert "image `python:3.11` → `python:3.12`" in markdown.render(report)
     assert "- `@\u200ball∣` removed" in markdown.render(report)
     assert "secrets added" in terminal.render(report)
+
+
+def test_the_best_of_several_is_labelled_optimistic():
+    from mcgitops.compare import RunView, Side, compare
+    from mcgitops.compare.model import Artifact
+    from mcgitops.report.build import build
+
+    run = RunView(
+        "train",
+        "1",
+        selected=True,
+        selection="the best by accuracy: optimistic",
+        outputs=(Artifact("m", "sha256:1", 1),),
+    )
+    report = build("x", compare(None, Side("a" * 40, runs=(run,))))
+    assert "(the best by accuracy: optimistic)" in markdown.render(report)
+    assert "Selected: train, the best by accuracy: optimistic" in terminal.render(report)
+
+
+def test_a_table_that_is_wider_than_the_terminal_becomes_lines(regression):
+    for width in (100, 120, 200):
+        lines = terminal.render(regression, width=width).split("\n")
+        assert max(map(len, lines)) <= width
