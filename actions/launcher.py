@@ -31,7 +31,9 @@ def main() -> None:
     python = interpreter_of(find(cache_folder(os.environ)))
     take_inputs(os.environ)
     arguments = [*project_options(os.environ), *sys.argv[1:]]
-    os.execv(python, [str(python), "-I", "-c", START, str(ROOT), *arguments])  # noqa: S606
+    # UTF-8 whatever the runner's locale is: a log with a check mark must not end the job.
+    command = [str(python), "-I", "-X", "utf8", "-c", START, str(ROOT), *arguments]
+    os.execv(python, command)  # noqa: S606
 
 
 def take_inputs(environ: MutableMapping[str, str]) -> None:

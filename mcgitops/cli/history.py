@@ -16,7 +16,7 @@ from mcgitops.cli.app import App
 from mcgitops.errors import UsageError
 from mcgitops.facts import git
 from mcgitops.facts.program import output
-from mcgitops.forge.event import Event, PullRequest, Push, Tag
+from mcgitops.forge.event import Event, MergeGroup, PullRequest, Push, Tag
 
 if TYPE_CHECKING:
     from mcgitops.forge.github import GitHub
@@ -26,6 +26,9 @@ DEPTH = bases.ANCESTORS
 
 def base_for(app: App, github: Callable[[], GitHub], event: Event) -> bases.Base | None:
     """The base where git alone can't tell it; None where it can, or where nobody can."""
+    if isinstance(event, MergeGroup):
+        what = f"{event.base_ref}, which the queue merges into"
+        return bases.Base(event.base_sha, event.base_ref, what) if event.base_sha else None
     folder = app.project.folder
     if not is_shallow(folder):
         return None
@@ -42,7 +45,7 @@ def base_for(app: App, github: Callable[[], GitHub], event: Event) -> bases.Base
         folder, head.commit, tracking
     ):
         return None
-    return _merge_base(github, target, head.commit)
+    return _merge_base(github, target, head.commit) or _tip(event)
 
 
 def require_branch(app: App, github: Callable[[], GitHub], tag: Tag) -> None:
@@ -100,6 +103,13 @@ def _merge_base(github: Callable[[], GitHub], target: str, sha: str) -> bases.Ba
         return bases.Base(github().merge_base(target, sha), target, f"merge base with {target}")
     except ForgeError:
         return None
+
+
+def _tip(event: Event) -> bases.Base | None:
+    """What the event itself says of the base: the branch's tip, later than the merge base."""
+    if not (isinstance(event, PullRequest) and event.base_sha):
+        return None
+    return bases.Base(event.base_sha, event.base_ref, f"the tip of {event.base_ref}")
 
 
 def _is_ancestor(app: App, sha: str, branch: str) -> bool:

@@ -87,10 +87,12 @@ class Repository:
     store: Path
     factory: ProjectFactory
     name: str = ""
+    subfolder: str = ""  # of the project, in the repository
 
     def commit(self, files: dict[str, str], message: str = "Change") -> str:
-        """A commit on what is checked out."""
-        return self.factory.commit(self.folder, files, message)
+        """A commit on what is checked out. Paths are the project's."""
+        moved = {str(Path(self.subfolder, path)): text for path, text in files.items()}
+        return self.factory.commit(self.folder, moved, message)
 
     def git(self, *arguments: str) -> str:
         """Git's answer."""
@@ -134,22 +136,21 @@ def repository(
     unique_name: Callable[..., str],
     tmp_path: Path,
 ) -> Callable[..., Repository]:
-    """Make the project: `repository(hosts=["ssh://…"])`."""
+    """Make the project: `repository(["ssh://…"])`, `repository(subfolder="models/wine")`."""
 
-    def make(hosts: list[str] | None = None) -> Repository:
+    def make(hosts: list[str] | None = None, subfolder: str = "") -> Repository:
         listed = ", ".join(f'"{host}"' for host in hosts or ["local://"])
         name = unique_name("ci")
-        folder = project_factory(
-            {
-                "compose.yml": COMPOSE.format(name=name, hosts=f"[{listed}]"),
-                "Dockerfile": DOCKERFILE.format(mini=mini_image),
-                "train.sh": TRAIN,
-                "params.yaml": "lr: 0.10\n",
-                ".dockerignore": "out\n.git\n",
-                ".gitignore": "out/*\n!out/.keep\n",
-                "out/.keep": "",
-            }
-        )
-        return Repository(folder, tmp_path / "store", project_factory, name)
+        files = {
+            "compose.yml": COMPOSE.format(name=name, hosts=f"[{listed}]"),
+            "Dockerfile": DOCKERFILE.format(mini=mini_image),
+            "train.sh": TRAIN,
+            "params.yaml": "lr: 0.10\n",
+            ".dockerignore": "out\n.git\n",
+            ".gitignore": "out/*\n!out/.keep\n",
+            "out/.keep": "",
+        }
+        folder = project_factory({str(Path(subfolder, p)): text for p, text in files.items()})
+        return Repository(folder, tmp_path / "store", project_factory, name, subfolder)
 
     return make

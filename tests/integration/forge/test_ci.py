@@ -256,6 +256,19 @@ def test_only_a_comment_needs_the_api_client(
     assert not loaded & {"github", "boto3", "rich"}
 
 
+def test_a_merge_queue_is_compared_with_its_base(ci: Ci, repository: MakeRepository) -> None:
+    repo = repository()
+    ci(repo, "push", repo.pushed(), "--only", "train")
+    base = repo.git("rev-parse", "HEAD")
+    repo.git("checkout", "--quiet", "-b", "gh-readonly-queue/main/pr-7")
+    repo.commit({"README": "another pull request of the group"})
+    repo.commit({"params.yaml": "lr: 0.50\n"})
+    group = {"base_sha": base, "base_ref": "refs/heads/main"}
+    ci(repo, "merge_group", {"action": "checks_requested", "merge_group": group}, code=3)
+    assert "accuracy fell below its gate" in ci.summary
+    assert "main, which the queue merges into" in ci.summary
+
+
 def shallow(repo: Repository, folder: Path, branch: str) -> Repository:
     """A clone as actions/checkout makes it: one commit, and git can't fetch more."""
     repo.git(

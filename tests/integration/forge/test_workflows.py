@@ -93,9 +93,10 @@ def test_a_pull_request_has_one_comment_edited_in_place(
 def test_a_read_only_token_stays_green_with_the_report_in_the_summary(
     job: Callable[..., Run], repository: MakeRepository, hub: FakeGitHub
 ) -> None:
-    repo = repository()
+    repo = repository(subfolder="models/wine")
     payload = repo.pull_request({"params.yaml": "lr: 0.05\n"}, fork=True)
-    run = job(repo, "pull_request", payload, token="fork-token")
+    inputs = {"working-directory": "models/wine"}
+    run = job(repo, "pull_request", payload, token="fork-token", inputs=inputs)
     assert run.ok, run.ours.text
     assert "accuracy" in run.ours.summary
     assert hub.comments_of(7) == []
