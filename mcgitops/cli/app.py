@@ -92,9 +92,11 @@ class App:
             return PlainReporter(quiet=quiet)
         from mcgitops.forge import workflow
 
+        annotate = workflow.Annotations(most=8)  # the runner shows ten; the job has its own to make
+
         def failure(run: RunPlan, record: RunRecord) -> str:
             tail = "\n".join(record.log_tail)
-            return workflow.annotation("error", tail, title=f"{run.label} {record.state}")
+            return annotate("error", tail, title=f"{run.label} {record.state}")
 
         return PlainReporter(
             group=workflow.group,
