@@ -71,13 +71,15 @@ def start_up(ours: Path, peer: Path, folder: Path) -> int:
     def call(program: Path, option: str) -> Sample:
         return measured([program, option], folder, env)
 
-    version = in_turn(
+    version, peer_version = in_turn(
         REPEATS, lambda: call(ours, "--version"), lambda: call(peer, "--version"), warm_up=2
     )
-    help_ = in_turn(REPEATS // 2, lambda: call(ours, "--help"), lambda: call(peer, "--help"))
+    help_, peer_again = in_turn(
+        REPEATS // 2, lambda: call(ours, "--help"), lambda: call(peer, "--help")
+    )
     rows = [
-        Row("--version", *version, kind="ratio", bound=RATIO),
-        Row("--help", *help_, kind="ratio"),
+        Row("--version", version, peer_version, "ratio", RATIO),
+        Row("--help, against --version", help_, peer_again, "ratio"),
     ]
     return verdict("Start-up", rows, "DVC")
 
