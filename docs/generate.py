@@ -11,23 +11,14 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import click
-from pydantic import BaseModel
 
 from docs.actions_page import actions_page
 from mcgitops import errors
 from mcgitops.cli.main import HIDDEN, VERBS, cli
-from mcgitops.project.spec import (
-    BestBy,
-    Environment,
-    Gate,
-    MetricSpec,
-    ProjectSpec,
-    StageSpec,
-    Trigger,
-)
+from mcgitops.project import describe
+from mcgitops.project.spec import BestBy, Spec
 
 REFERENCE = Path(__file__).parent / "reference"
 NOTE = "<!-- Written by `make docs` from {source}; changes here are lost. -->\n"
@@ -83,69 +74,27 @@ def file_page() -> str:
         "A project is a compose file, as `docker compose` finds it. What mcgitops adds stands "
         "under `x-mcgitops`, which plain Compose ignores. A service with `x-mcgitops` is a "
         "*stage*; all others are deployed as they are. A key that isn't listed here is an error "
-        "of `mcgitops check`; `mcgitops schema` prints the same as JSON Schema, for editors.\n",
+        "of `mcgitops check`; `mcgitops schema` prints the same as JSON Schema, for "
+        "editors; `mcgitops docs KEY` explains a key.\n",
         EXAMPLE,
         "Paths are relative to the project folder, in a file that is included or extended to that "
         "file's folder. Metrics, plots and outputs must lie in a bind mount that the service can "
         "write. `depends_on` between stages orders them; the later one finds the outputs of the "
         "earlier one in its folders.\n",
     ]
-    for heading, model in (
-        ("`services.NAME.x-mcgitops`", StageSpec),
-        ("`select: {best: …}`", BestBy),
-        ("`x-mcgitops`", ProjectSpec),
-        ("`x-mcgitops.metrics.NAME`", MetricSpec),
-        ("`x-mcgitops.metrics.NAME.gate`", Gate),
-        ("`x-mcgitops.environments.NAME`", Environment),
-        ("`x-mcgitops.environments.NAME.trigger`", Trigger),
-    ):
-        parts += [f"## {heading}\n", f"{inspect.getdoc(model)}\n", _keys(model)]
+    for place, model in describe.PLACES:
+        heading = "`select: {best: …}`" if model is BestBy else f"`{place}`"
+        parts += [f"## {heading}\n", f"{describe.meaning(model)}\n", _keys(place, model)]
     return "\n".join(parts)
 
 
-def _keys(model: type[BaseModel]) -> str:
-    schema = model.model_json_schema()
-    required = set(schema.get("required", ()))
+def _keys(place: str, model: type[Spec]) -> str:
     lines = ["| key | what it takes | default | |", "|:--|:--|:--|:--|"]
-    for name, field in schema["properties"].items():
-        default = field.get("default")
-        shown = "required" if name in required else f"`{default}`" if default else "–"
-        description = _cell(field.get("description", ""))
-        takes = _cell(_SPECIAL.get(name) or _takes(field, schema))
-        lines.append(f"| `{name}` | {takes} | {shown} | {description} |")
+    for key in describe.keys(place, model):
+        default = "required" if key.required else f"`{key.default}`" if key.default else "–"
+        cells = (f"`{key.name}`", _cell(key.takes), default, _cell(key.description))
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
-
-
-def _takes(field: dict[str, Any], schema: dict[str, Any]) -> str:
-    """A field's JSON Schema in words."""
-    if "$ref" in field:
-        return _takes(schema["$defs"][field["$ref"].rsplit("/", 1)[1]], schema)
-    if "anyOf" in field:
-        kinds = [_takes(one, schema) for one in field["anyOf"] if one.get("type") != "null"]
-        if set(kinds) >= {"true or false", "number", "text"}:
-            kinds = ["value", *(k for k in kinds if k not in _SCALARS)]
-        return " or ".join(dict.fromkeys(kinds))
-    if "enum" in field:
-        return " or ".join(f"`{value}`" for value in field["enum"])
-    if "pattern" in field:
-        return "duration"
-    kind = field.get("type")
-    if kind == "array":
-        return f"list of {_plural(_takes(field['items'], schema))}"
-    if kind == "object" and isinstance(field.get("additionalProperties"), dict):
-        return f"mapping: name → {_takes(field['additionalProperties'], schema)}"
-    return {"object": "mapping", **_NAMES}[str(kind)]
-
-
-_SPECIAL = {"hosts": "list of URLs", "services": "list of names"} | dict.fromkeys(
-    ("params", "plots", "outputs", "inputs"), "list of paths"
-)
-_NAMES = {"string": "text", "number": "number", "integer": "number", "boolean": "true or false"}
-_SCALARS = frozenset(_NAMES.values())
-
-
-def _plural(kind: str) -> str:
-    return {"text": "paths", "value": "values", "number": "numbers"}.get(kind, kind)
 
 
 def _cell(text: str) -> str:

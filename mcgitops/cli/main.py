@@ -20,6 +20,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "init": ("init", "Propose the x-mcgitops keys and write a workflow, or scaffold a project."),
     "check": ("check", "Check the compose file and its x-mcgitops keys; starts nothing."),
     "schema": ("schema", "Print the JSON Schema of the file, for editors."),
+    "docs": ("docs", "Explain a key of the file, such as replicates or metrics.gate."),
     "plan": ("plan", "Show the exact commands that the verbs would execute, and why."),
     "train": ("train", "Build and run the stages whose inputs changed; publish their runs."),
     "push": ("push", "Copy this commit's runs and their artifacts to the project's store."),

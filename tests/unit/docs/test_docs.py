@@ -126,3 +126,22 @@ def test_the_folder_table_names_every_package():
 def test_pictures_are_small_enough_to_load():
     for picture in (ROOT / "docs/images").glob("*.png"):
         assert picture.stat().st_size < 300_000
+
+
+def test_every_page_can_be_reached_from_the_index():
+    index = (ROOT / "docs/index.md").read_text()
+    linked = set(re.findall(r"\]\(([^)#]+\.md)", index))
+    pages = {
+        str(path.relative_to(ROOT / "docs"))
+        for path in PAGES
+        if path.is_relative_to(ROOT / "docs") and path.name != "index.md"
+    }
+    assert pages - linked == set()
+
+
+def test_every_make_target_that_a_page_shows_exists():
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    for page in PAGES:
+        shown = set(re.findall(r"^\$ make ([a-z-]+)", page.read_text(), flags=re.MULTILINE))
+        shown |= set(re.findall(r"`make ([a-z-]+)`", page.read_text()))
+        assert shown <= targets, page.name
