@@ -34,7 +34,7 @@ def sha(text: str) -> str:
 
 @dataclass
 class World:
-    """files: path → content, of everything that there is to read; `params` as they would be read."""
+    """files: path → content, of all that there is to read.  params: as they would be read."""
 
     project: Project
     files: dict[str, str] = field(default_factory=dict)
@@ -45,7 +45,7 @@ class World:
     manifests: dict[str, Tree] = field(default_factory=dict)
     folder: dict[str, str] = field(default_factory=dict)
     recorded: frozenset[str] = frozenset()
-    head: Revision = Revision()
+    head: Revision = field(default_factory=Revision)
     remote: str = ""
     unpushed: bool = False
     keep_manifests: bool = True
