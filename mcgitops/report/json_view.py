@@ -9,9 +9,13 @@ import dataclasses
 import json
 import math
 from collections.abc import Mapping
-from typing import Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 from mcgitops.report.model import Report
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 
 def render(report: Report) -> str:
@@ -37,9 +41,14 @@ def to_data(value: Any) -> Any:
 
 def from_data(data: Any) -> Report:
     """The report out of `json.loads`; raises `ValueError` where it is not one."""
+    return _adapter().validate_python(_decoded(data))
+
+
+@lru_cache(maxsize=1)
+def _adapter() -> TypeAdapter[Report]:
     from pydantic import TypeAdapter
 
-    return TypeAdapter(Report).validate_python(_decoded(data))
+    return TypeAdapter(Report)
 
 
 def _decoded(value: Any) -> Any:

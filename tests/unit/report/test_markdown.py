@@ -176,7 +176,7 @@ def is_mermaid(chart: str) -> None:
 
 
 @given(reports)
-@settings(QUICK, max_examples=150)
+@settings(QUICK, max_examples=100)
 def test_any_report_is_sound_markdown(report):
     is_sound(markdown.render(report))
 
@@ -188,7 +188,7 @@ def test_any_budget_is_kept(report, budget):
 
 
 @given(reports, st.integers(20, 200))
-@settings(QUICK, max_examples=150)
+@settings(QUICK, max_examples=100)
 def test_any_report_is_safe_for_a_terminal(report, width):
     text = terminal.render(report, width=width)
     text += terminal.render_metrics(report, width=width, everything=True)
@@ -196,7 +196,7 @@ def test_any_report_is_safe_for_a_terminal(report, width):
 
 
 @given(reports)
-@settings(QUICK, max_examples=150)
+@settings(QUICK, max_examples=100)
 def test_any_report_survives_json(report):
     data = json.loads(json.dumps(json_view.to_data(report)))
     again = json_view.from_data(data)
