@@ -41,6 +41,8 @@ def command(app: App, write: bool, ci: str, action: str, dry_run: bool, as_json:
     if as_json:
         click.echo(json.dumps(_data(outcome), indent=2))
         return
+    if outcome.folder != app.folder:
+        click.echo(f"The compose file is in {outcome.folder}.", err=True)
     for line in _adopted(outcome) if outcome.mode == "adopt" else _scaffolded(outcome):
         click.echo(line)
 

@@ -1,7 +1,7 @@
 """The `x-mcgitops` keys as typed models: the only definition of the file format.
 
 `mcgitops schema`, the file reference in docs/ and all validation come from here. Unknown keys are
-errors; the hint with the nearest name is made in `mcgitops.project.problems`.
+errors; the hint with the nearest name is made in `mcgitops.project.load`.
 """
 
 from __future__ import annotations
