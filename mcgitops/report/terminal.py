@@ -10,7 +10,7 @@ import re
 import textwrap
 from collections.abc import Sequence
 
-from mcgitops.compare.model import MetricChange
+from mcgitops.compare.model import Failure, MetricChange
 from mcgitops.report import words
 from mcgitops.report.escape import clean
 from mcgitops.report.model import Report
@@ -88,12 +88,17 @@ class _View:
         everything = everything or report.base is None
         shown = [change for change in report.metrics if change.is_changed or everything]
         same = len(report.metrics) - len(shown)
-        if not report.metrics:
-            return ["No metrics."]
         return [
             self._metrics(report, shown, most=len(shown), costs=False),
+            "" if report.metrics else "No metrics.",
             f"{words.count(same, 'metric')} unchanged" if same else "",
+            "\n".join(self._ended(failure) for failure in report.failures[:ROWS]),
         ]
+
+    def _ended(self, failure: Failure) -> str:
+        code = "" if failure.exit_code is None else f" with exit code {failure.exit_code}"
+        text = f"{clean(failure.run)} {words.ENDED.get(failure.state, 'failed')}{code}"
+        return self.paint(text, _COLOURS[words.RED])
 
     def sections(self, report: Report) -> list[str]:
         shown = [change for change in report.metrics if change.is_changed or report.base is None]
@@ -198,9 +203,7 @@ class _View:
     def _failures(self, report: Report) -> str:
         lines: list[str] = []
         for failure in report.failures[:5]:
-            word = words.ENDED.get(failure.state, "failed")
-            code = "" if failure.exit_code is None else f" with exit code {failure.exit_code}"
-            lines.append(self.paint(f"{clean(failure.run)} {word}{code}", _COLOURS[words.RED]))
+            lines.append(self._ended(failure))
             lines += [f"  │ {clean(line)}" for line in failure.log_tail[-LOG_LINES:]]
         return "\n".join(lines)
 

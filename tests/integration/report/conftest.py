@@ -96,7 +96,7 @@ class Wine:
                     store.publish(record)
                 else:
                     store.attempt(record)
-            if state == "succeeded" and not head.dirty:
+            if state == "succeeded" and head.commit and not head.dirty:
                 store.publish_commit(
                     CommitRecord(
                         project=project.name,

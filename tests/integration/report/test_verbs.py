@@ -189,3 +189,22 @@ def test_output_goes_to_a_file_and_json_is_the_report(wine, run_mcgitops):
 def test_no_color_is_written_to_a_pipe(wine, run_mcgitops):
     wine.train(0.97)
     assert "\x1b" not in run_mcgitops("report", cwd=wine.folder).stdout
+
+
+def test_without_git_the_folder_stands_alone(wine, run_mcgitops):
+    import shutil
+
+    shutil.rmtree(wine.folder / ".git")
+    wine.train(0.97)
+    text = run_mcgitops("report", "--format", "markdown", cwd=wine.folder).stdout
+    assert text.startswith("### ⚪ wine: nothing to compare with yet\n`working tree`")
+    wrong = run_mcgitops("report", "--base", "main", cwd=wine.folder, check=False)
+    assert wrong.code == 2
+    assert "Traceback" not in wrong.stderr
+
+
+def test_metrics_says_which_runs_failed(wine, run_mcgitops):
+    wine.train(0.97, state="failed")
+    text = run_mcgitops("metrics", cwd=wine.folder).stdout
+    assert "accuracy ↑" in text
+    assert "train SEED=1 failed with exit code 1" in text
