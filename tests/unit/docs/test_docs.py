@@ -18,7 +18,7 @@ from mcgitops.project.spec import ProjectSpec, StageSpec
 ROOT = Path(__file__).parents[3]
 PAGES = sorted(
     path
-    for path in (ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md"))
+    for path in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"))
     if "images" not in path.parts
 )
 IDS = [str(path.relative_to(ROOT)) for path in PAGES]
