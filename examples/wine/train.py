@@ -43,9 +43,8 @@ def main():
         model.partial_fit(x[order], y[order], classes=classes)
         losses = [log_loss(b, model.predict_proba(a)) for a, b in ((x, y), (x_val, y_val))]
         history.append((epoch, *losses))
-        print(
-            f"epoch {epoch}/{params['epochs']} train_loss {losses[0]:.4f} val_loss {losses[1]:.4f}"
-        )
+        if epoch % 10 == 0 or epoch == params["epochs"]:
+            print(f"epoch {epoch}/{params['epochs']} loss {losses[0]:.4f} val_loss {losses[1]:.4f}")
 
     predicted = model.predict(x_val)
     metrics = {
