@@ -77,7 +77,7 @@ def plan(
         base=facts.base,
         stages=shown,
         sections=_sections(project, shown, facts) if not only else (),
-        facts=_plan_facts(facts, planned),
+        facts=_plan_facts(project, facts, planned),
         warnings=project.warnings,
     )
 
@@ -295,13 +295,20 @@ def needs_finish(stages: tuple[StagePlan, ...], facts: Facts) -> list[str]:
     return reasons
 
 
-def _plan_facts(facts: Facts, planned: Mapping[str, StagePlan]) -> dict[str, str]:
-    """The facts that a saved plan stands on, by names that people know."""
+def _plan_facts(project: Project, facts: Facts, planned: Mapping[str, StagePlan]) -> dict[str, str]:
+    """The facts that a saved plan stands on, by names that people know.
+
+    A pending stage has no runs yet, but its definition is one of them all the same.
+    """
     result = {read.name: tree.digest for read, tree in facts.trees.items()}
-    for stage in planned.values():
+    for name, stage in planned.items():
+        service = project.services[name]
+        for combination in service.combinations():
+            known = run_facts(project, service, combination, {}, facts)
+            definition = {k: v for k, v in known.items() if k not in result}
+            label = f"{name} {combination}".strip()
+            result[f"definition of {label}"] = fingerprint(definition)
         for run in stage.runs:
-            definition = {k: v for k, v in run.facts.items() if k not in result}
-            result[f"definition of {run.label}"] = fingerprint(definition)
             state = "is in the store" if run.cached else "is not in the store"
             result[f"run {run.id} of {run.label}"] = state
     result["commit"] = facts.head.commit or "none"

@@ -63,7 +63,7 @@ def _stage_json(stage: StagePlan) -> dict[str, Any]:
 
 def to_text(plan: Plan, *, verbose: bool = True) -> str:
     """The plan for people: a block a stage, commands numbered, reasons beside the names."""
-    lines = [_headline(plan), ""]
+    lines = [_comment(_headline(plan)), ""]
     number = 0
     names = [*(s.name for s in plan.stages), *(s.name for s in plan.sections)]
     width = max(map(len, names), default=0) + 2
@@ -76,7 +76,8 @@ def to_text(plan: Plan, *, verbose: bool = True) -> str:
             lines.append(f"{number:>3}  {command.shell_line()}{why}")
 
     for stage in plan.stages:
-        lines.append(f"{stage.name:<{width}}{_state(stage):<9} {stage.reason}".rstrip())
+        reason = _comment(stage.reason)
+        lines.append(f"{stage.name:<{width}}{_state(stage):<9} {reason}".rstrip())
         numbered(stage.commands, stage.reason)
         hint = _duration_hint(stage.runs)
         if hint:
@@ -89,7 +90,7 @@ def to_text(plan: Plan, *, verbose: bool = True) -> str:
         lines += [f"  ↩  {c.shell_line()}  # {_comment(c.reason)}" for c in section.undo]
     lines.append("")
     for warning in plan.warnings:
-        lines.append(f"warning: {warning}")
+        lines.append(f"warning: {_comment(warning)}")
     if plan.nothing_to_do:
         lines.append("Nothing to do.")
     else:
