@@ -34,8 +34,8 @@ class Step:
 
     @property
     def text(self) -> str:
-        """What it printed."""
-        return "\n".join(self.log)
+        """What it printed, the runner's commands last."""
+        return "\n".join([*self.log, *self.commands])
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -80,15 +81,36 @@ def test_a_damaged_environment_is_made_again(action: Path, cache: Path) -> None:
     assert len(environments(cache)) == 1
 
 
-def test_without_uv_pip_installs_the_same(action: Path, cache: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def small(action: Path, tmp_path: Path) -> Path:
+    """The action with as few dependencies as `--version` needs, since pip takes long for all."""
+    copy = tmp_path / "action"
+    shutil.copytree(action, copy)
+    lock = copy / "requirements/main.lock"
+    pinned = re.search(r"^click==.*?(?=^\S)", lock.read_text(), re.DOTALL | re.MULTILINE)
+    assert pinned
+    lock.write_text(pinned[0])
+    return copy
+
+
+def test_without_uv_pip_installs(small: Path, tmp_path: Path) -> None:
     bare = tmp_path / "bin"
     bare.mkdir()
-    for program in ("sh", "dirname", "env"):
+    for program in ("sh", "dirname"):
         (bare / program).symlink_to(str(shutil.which(program)))
     (bare / "python3").symlink_to(sys.executable)
-    done = start(action, tmp_path, uv=False, PATH=str(bare))
+    done = start(small, tmp_path, uv=False, PATH=str(bare))
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.splitlines()[-1].startswith("mcgitops ")
+
+
+def test_what_isnt_what_was_pinned_is_refused(small: Path, tmp_path: Path) -> None:
+    lock = small / "requirements/main.lock"
+    lock.write_text(re.sub("sha256:.{64}", f"sha256:{'0' * 64}", lock.read_text()))
+    done = start(small, tmp_path)
+    assert done.returncode == 1
+    assert "::error title=mcgitops::The dependencies of mcgitops" in done.stdout
+    assert environments(tmp_path) == []
 
 
 def test_modules_of_the_repository_are_not_ours(action: Path, cache: Path, tmp_path: Path) -> None:
