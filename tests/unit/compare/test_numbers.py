@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcgitops.compare import numbers
@@ -86,6 +86,7 @@ def test_a_deviation_has_the_decimals_of_its_mean():
 
 
 @given(st.floats(), st.floats())
+@settings(deadline=None)
 def test_no_floats_raise_or_show_a_hyphen(base, head):
     for text in (*numbers.row(base, head, head - base), numbers.plain(base), numbers.percent(head)):
         assert "-" not in text
@@ -95,6 +96,7 @@ def test_no_floats_raise_or_show_a_hyphen(base, head):
 
 
 @given(st.floats(-1e14, 1e14), st.floats(-1e14, 1e14))
+@settings(deadline=None)
 def test_a_difference_is_never_shown_as_nothing(base, head):
     difference = head - base
     shown = numbers.row(base, head, difference)[2]

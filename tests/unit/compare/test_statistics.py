@@ -8,7 +8,7 @@ import statistics
 
 import mpmath
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcgitops.compare.statistics import Sample, sample, student_p, welch_p
@@ -66,6 +66,7 @@ def test_no_p_where_there_is_none_to_be_had():
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=20))
+@settings(deadline=None)
 def test_mean_and_deviation(numbers):
     found = sample(numbers)
     assert found.mean == pytest.approx(statistics.fmean(numbers), rel=1e-12, abs=1e-12)
@@ -73,6 +74,7 @@ def test_mean_and_deviation(numbers):
 
 
 @given(st.lists(st.floats(), min_size=1, max_size=5))
+@settings(deadline=None)
 def test_no_floats_raise(numbers):
     found = sample(numbers)
     assert found.n == len(numbers)

@@ -136,6 +136,7 @@ def test_clean_is_one_short_visible_line(text):
 
 
 @given(texts)
+@settings(deadline=None)
 def test_mermaid_titles_end_no_string_and_start_no_directive(text):
     assert not re.search(r"[\"'`;%#<>{}\[\]\n&]", escape.mermaid(text))
     assert escape.mermaid(text)
