@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import NoReturn
 
 from mcgitops.commands.ssh import script
 from mcgitops.deploy import images, lock, place, ship, watch
-from mcgitops.deploy.connection import Connections
+from mcgitops.deploy.connection import Connections, HostUnreachable
 from mcgitops.deploy.place import Prepared
 from mcgitops.deploy.target import Target, look, side_by_side
 from mcgitops.errors import DeploymentRolledBack, HostNeedsAttention, McgitopsError
@@ -142,8 +143,7 @@ class Deployment:
                         self._step(one, step)
                 self._line(one, "✔")
         except (McgitopsError, KeyboardInterrupt) as error:
-            self._failed(acting, touched, error)
-            raise AssertionError("unreachable") from error
+            self._failed(touched, error)
         self._commit(acting)
         self._record("succeeded")
 
@@ -180,11 +180,9 @@ class Deployment:
                 "\n".join(lost), "Run the same again when it is back.", self.report
             )
 
-    def _failed(
-        self, acting: Sequence[HostRollout], touched: Sequence[HostRollout], error: BaseException
-    ) -> None:
+    def _failed(self, touched: Sequence[HostRollout], error: BaseException) -> NoReturn:
         """Bring every touched host back; raises what the caller is told."""
-        problem = self._problem(acting, touched, error)
+        problem = self._problem(touched, error)
         back: list[str] = []
         lost: list[str] = []
         for one in reversed(touched):
@@ -219,12 +217,15 @@ class Deployment:
                 "finishes the job.",
                 self.report,
             ) from error
+        if isinstance(error, HostUnreachable) and not touched:
+            raise NeedsAttention(
+                f"{name} is not deployed: {problem}\nNothing was touched.", error.hint, self.report
+            ) from error
         now = "; ".join(back) if back else "nothing was touched"
         raise RolledBack(f"{name} is not deployed: {problem}\nNow {now}.", self.report) from error
 
-    def _problem(
-        self, acting: Sequence[HostRollout], touched: Sequence[HostRollout], error: BaseException
-    ) -> str:
+    def _problem(self, touched: Sequence[HostRollout], error: BaseException) -> str:
+        """What went wrong, told on the way: the host's line, and the last lines of its services."""
         if isinstance(error, KeyboardInterrupt):
             return "it was interrupted."
         message = error.message if isinstance(error, McgitopsError) else str(error)

@@ -130,12 +130,13 @@ def prepare(
     _check({**entries, "compose.yml": checked}, record, environment, variables)
     entries[MANIFEST] = (_manifest(record, digest, wanted, variables), 0o600)
     have = {one.source for one in mounted}
+    service_names = [one.name for one in wanted]
     states = tuple(
         f"state/{composefile.inside(source)}" for source in needs.mounts if source not in have
     )
     return Prepared(
         record.project, environment, record.name, digest, wanted, variables, mounted, entries,
-        states, _sensitive(values),
+        states, _sensitive(values, {record.project, environment, record.name, *service_names}),
     )  # fmt: skip
 
 
@@ -226,15 +227,18 @@ def _names(values: Values) -> dict[str, str]:
     return names
 
 
-def _sensitive(values: Values) -> frozenset[str]:
-    """Short values (a port, a flag) are no secrets, and would blot out half of every message."""
+def _sensitive(values: Values, shown: Iterable[str]) -> frozenset[str]:
+    """What no message may show. Short values (a port, a flag) and names that messages are made of
+    are no secrets, and would blot out half of them.
+    """
+    names = " ".join(shown)
     texts = set(values.variables.values())
     for file in values.env_files.values():
         lines = file.content.decode("utf-8", "replace").splitlines()
         texts |= {line.partition("=")[2].strip().strip("'\"") for line in lines}
     for file in values.secret_files.values():
         texts |= set(file.content.decode("utf-8", "replace").split("\n"))
-    return frozenset(text for text in texts if len(text) >= 6)
+    return frozenset(text for text in texts if len(text) >= 6 and text not in names)
 
 
 def _wanted(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterable, Sequence
 
@@ -24,8 +23,8 @@ class Unhealthy(McgitopsError):
 
 def await_health(
     connections: Connections, host: Host, compose_project: str,
-    wanted: Iterable[WantedService], seconds: float, cancel: threading.Event | None = None,
-) -> tuple[ContainerFact, ...]:  # fmt: skip
+    wanted: Iterable[WantedService], seconds: float,
+) -> None:  # fmt: skip
     """Poll until healthy. Raises `Unhealthy` when a service has failed, or after `seconds`."""
     services = tuple(wanted)
     end = time.monotonic() + seconds
@@ -34,9 +33,9 @@ def await_health(
         now, containers = host_facts.parse_containers(done.stdout)
         found = judge(services, containers, now)
         if found.state == "healthy":
-            return containers
+            return
         late = time.monotonic() > end
-        if found.state == "failed" or late or (cancel is not None and cancel.is_set()):
+        if found.state == "failed" or late:
             said = "; ".join(_blocking(found)) or "its services did not start"
             suffix = f" after {seconds:g} s" if late and found.state != "failed" else ""
             raise Unhealthy(f"{said}{suffix}")

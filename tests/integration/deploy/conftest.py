@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+import shutil
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ProjectFactory, Result, Runner
+from tests.lab import down
 
 COMPOSE = """
 name: {name}
@@ -100,6 +103,7 @@ class App:
     run: Runner
     factory: ProjectFactory
     env: dict[str, str]
+    trained: Path  # the first training's store, for the other tests: the same data gives a hit
 
     def __call__(self, *arguments: str, check: bool = True, **env: str) -> Result:
         return self.run(*arguments, cwd=self.folder, env={**self.env, **env}, check=check)
@@ -107,7 +111,12 @@ class App:
     def release(self, tag: str, files: dict[str, str] | None = None) -> None:
         """Commit, train, tag, release."""
         self.factory.commit(self.folder, files or {}, tag)
+        store = self.folder / ".mcgitops" / "store"
+        if self.trained.exists() and not store.exists():
+            shutil.copytree(self.trained, store)
         self("train")
+        if not self.trained.exists():
+            shutil.copytree(store, self.trained)
         self.factory.git(self.folder, "tag", tag)
         self("release", tag)
 
@@ -130,15 +139,22 @@ def get(url: str, timeout: float = 5) -> str:
 MakeApp = Callable[..., App]
 
 
+@pytest.fixture(scope="session")
+def deploy_name() -> str:
+    """One name for all tests here, so that they can share a training."""
+    return f"mclab-deploy-{secrets.token_hex(4)}"
+
+
 @pytest.fixture
 def make_app(
-    project_factory: ProjectFactory, run_mcgitops: Runner, mini_image: str,
-    unique_name: Callable[..., str],
+    project_factory: ProjectFactory, run_mcgitops: Runner, mini_image: str, deploy_name: str,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[MakeApp]:  # fmt: skip
     """Make the project for some hosts."""
+    name = deploy_name
+    trained = tmp_path_factory.getbasetemp() / f"{name}-trained"
 
-    def make(hosts: Sequence[str], env: dict[str, str] | None = None, name: str = "") -> App:
-        name = name or unique_name("deploy")
+    def make(hosts: Sequence[str], env: dict[str, str] | None = None) -> App:
         folder = project_factory(
             {
                 "compose.yml": COMPOSE.format(name=name, mini=mini_image, hosts=list(hosts)),
@@ -155,6 +171,7 @@ def make_app(
         )
         (folder / "api.env").write_text(ENV)
         variables = {"TOKEN": "canary-in-variable", **(env or {})}
-        return App(folder, name, run_mcgitops, project_factory, variables)
+        return App(folder, name, run_mcgitops, project_factory, variables, trained)
 
     yield make
+    down.remove_named(name)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.deploy.conftest import App, MakeApp, get, points
-from tests.lab.s3 import free_port
+from tests.lab.s3 import S3Server, free_port
 
 pytestmark = pytest.mark.engine
 
@@ -248,3 +248,46 @@ def test_an_exported_plan_deploys_when_run_by_hand(local_app: App) -> None:
     assert app("status").code == 0
     assert not (host_folder(app) / "lock").exists()
     assert "Nothing to do" in app("deploy", "--release", "v1").stdout
+
+
+def test_without_a_name_the_tag_of_head_is_deployed(local_app: App) -> None:
+    app = local_app
+    none = app("deploy", check=False)
+    assert none.code == 2
+    assert "HEAD has no tag like v*" in none.stderr
+    app.release("v1")
+    assert "production runs v1 on local." in app("deploy").stdout
+    unknown = app("deploy", "staging", check=False)
+    assert unknown.code == 2
+    assert "There is production" in unknown.stderr
+    unmade = app("deploy", "--release", "v9", check=False)
+    assert unmade.code == 2
+    assert "mcgitops release v9" in unmade.stderr
+
+
+@pytest.mark.s3
+def test_any_machine_that_reaches_the_bucket_can_deploy(
+    local_app: App, moto_s3: S3Server, tmp_path: Path
+) -> None:
+    app = local_app
+    app.env |= {**moto_s3.env, "MCGITOPS_STORE": moto_s3.url(app.name)}
+    app.factory.commit(app.folder, {}, "v1")
+    app("train")
+    app.factory.git(app.folder, "tag", "v1")
+    early = app("release", "v1", check=False)
+    assert early.code == 2
+    assert "mcgitops push" in early.stderr
+    app("push")
+    app("release", "v1")
+    for image in docker("image", "ls", "--quiet", f"mcgitops/{app.name}/api").split():
+        docker("image", "rm", "--force", image)
+    # another machine: a clone of the repository, and the values that its CI holds
+    app.factory.git(tmp_path, "clone", "--quiet", str(app.folder), "elsewhere")
+    app.folder = tmp_path / "elsewhere"
+    (app.folder / "api.env").write_text("A=b\n")
+    app("deploy", "--release", "v1")
+    assert answer(app) == "6.00"
+    recorded = moto_s3.client().list_objects_v2(
+        Bucket=moto_s3.bucket, Prefix=f"{app.name}/deployments/"
+    )
+    assert recorded["KeyCount"] == 1
