@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from mcgitops.report.model import Report
 
 SSH_KEY = "MCGITOPS_SSH_KEY"
+MOST_LINES = 50
 
 
 class Job:
@@ -86,8 +87,8 @@ class Job:
         """What was or would be done, for programs."""
         done = {"code": self.code, "outputs": self.runner.outputs}
         comment = {"comment": asdict(self.outcome)} if self.outcome else {}
-        undecided = self.code != 0 and "agenda" not in vars(self)  # the event or the file is wrong
-        return ({} if undecided else self.agenda.to_json()) | comment | done
+        known = self._decided or self.code == 0
+        return (self.agenda.to_json() if known else {}) | comment | done
 
     def _train_and_report(self) -> int:
         """A failed training is reported on, too, and so is a failed gate; 4 comes before 3."""
@@ -207,11 +208,28 @@ class Job:
                 self.runner.error(str(problem), self._in_repository(problem.file), problem.line)
         else:
             self.runner.error(str(error))
-        if in_summary:
-            from mcgitops.report.escape import clean
+        if not in_summary:
+            return
+        text = self._failure(error)
+        self.runner.summary(text)
+        # A report of an earlier commit would otherwise stand there as if it were this one's.
+        if self._decided and self.agenda.select("comment") and self.outcome is None:
+            self._comment(text)
 
-            lines = [f"    {clean(line, 300)}" for line in str(error).splitlines()[:50]]
-            self.runner.summary("### 🔴 mcgitops\n\n" + "\n".join(lines) + "\n")
+    def _failure(self, error: McgitopsError) -> str:
+        """What is said instead of a report."""
+        from mcgitops.report.escape import fence, plain
+
+        decided = self._decided
+        name = plain(self.app.project.name) if decided else "mcgitops"
+        head = f" of `{self.agenda.head[:12]}`" if decided and self.agenda.head else ""
+        words = fence(str(error).splitlines()[-MOST_LINES:])
+        return f"### 🔴 {name}: failed\nThere is no report{head}:\n\n{words}\n"
+
+    @property
+    def _decided(self) -> bool:
+        """Whether it is known what there is to do; not where the event or the file is wrong."""
+        return "agenda" in vars(self)
 
     def _in_repository(self, file: str) -> str:
         """The file's path as the forge knows it, to show the message beside the line."""

@@ -22,6 +22,8 @@ from tests.lab.s3 import S3Server
 
 pytestmark = pytest.mark.engine
 
+ANY_FAILURE = -1
+
 MakeRepository = Callable[..., Repository]
 
 
@@ -65,7 +67,8 @@ class Ci:
     ) -> Result:
         variables = self.variables(repo, event, payload) | env
         result = self.run("ci", *options, cwd=repo.folder, env=variables, check=False)
-        assert result.code == code, result.stdout + result.stderr
+        expected = result.code in (1, 4) if code == ANY_FAILURE else result.code == code
+        assert expected, result.stdout + result.stderr
         return result
 
     @property
@@ -203,6 +206,24 @@ def test_jobs_with_keys_have_comments_of_their_own(
     for key in ("gpu", "cpu"):
         ci(repo, "pull_request", payload, "--only", "report", "--key", key)
     assert len(hub.comments_of(7)) == 2
+
+
+def test_a_failed_build_replaces_the_report_of_an_earlier_commit(
+    ci: Ci, repository: MakeRepository, hub: FakeGitHub
+) -> None:
+    repo = repository()
+    good = repo.pull_request({"params.yaml": "lr: 0.2\n"})
+    ci(repo, "pull_request", good)
+    file = (repo.folder / "Dockerfile").read_text()
+    bad = repo.pull_request({"Dockerfile": file.replace("WORKDIR /app\n", "RUN exit 9\n")})
+    ci.more = {"GITHUB_RUN_ID": "6"}
+    done = ci(repo, "pull_request", bad, code=ANY_FAILURE)
+    (comment,) = hub.comments_of(7)
+    head = bad["pull_request"]["head"]["sha"]
+    assert f"There is no report of `{head[:12]}`" in comment["body"]
+    assert "exit code: 9" in comment["body"]
+    assert "exit code: 9" in ci.summary
+    assert "::error title=mcgitops::" in done.stderr
 
 
 def test_a_mistake_in_the_file_is_shown_beside_its_line(ci: Ci, repository: MakeRepository) -> None:
