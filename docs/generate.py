@@ -73,9 +73,9 @@ def file_page() -> str:
         "# The file\n",
         "A project is a compose file, as `docker compose` finds it. What mcgitops adds stands "
         "under `x-mcgitops`, which plain Compose ignores. A service with `x-mcgitops` is a "
-        "*stage*; all others are deployed as they are. A key that isn't listed here is an error "
-        "of `mcgitops check`; `mcgitops schema` prints the same as JSON Schema, for "
-        "editors; `mcgitops docs KEY` explains a key.\n",
+        "*stage*; all others are deployed as they are, unless they have profiles. A key that "
+        "isn't listed here is an error of `mcgitops check`; `mcgitops schema` prints the same as "
+        "JSON Schema, for editors; `mcgitops docs KEY` explains a key.\n",
         EXAMPLE,
         "Paths are relative to the project folder, in a file that is included or extended to that "
         "file's folder. Metrics, plots and outputs must lie in a bind mount that the service can "

@@ -32,7 +32,7 @@ class Proposal:
     stages: tuple[Stage, ...] = ()
     metrics: Mapping[str, MetricSpec] = field(default_factory=dict)
     already: tuple[str, ...] = ()  # services that are stages already
-    ordinary: tuple[str, ...] = ()  # services that a release would deploy
+    ordinary: tuple[str, ...] = ()  # services that a release deploys
     notes: tuple[str, ...] = ()
 
 
@@ -66,7 +66,9 @@ def propose(seen: Seen) -> Proposal:
         ordinary=tuple(
             name
             for name, service in project.services.items()
-            if name not in chosen and service.stage is None
+            if name not in chosen
+            and service.stage is None
+            and not service.definition.get("profiles")  # those are started by hand
         ),
         notes=tuple(notes),
     )

@@ -71,10 +71,13 @@ class Engine:
         import docker
         from docker.errors import DockerException
 
+        from mcgitops.run.tunnel import Tunnel
+
         address = os.environ.get("DOCKER_HOST") or _context_host()
+        tunnel = Tunnel(address) if address and address.startswith("ssh://") else None
         try:
-            if address and address.startswith("ssh://"):
-                client = docker.DockerClient(base_url=address, use_ssh_client=True, timeout=600)
+            if tunnel is not None:
+                client = docker.DockerClient(base_url=tunnel.url, timeout=600)
             elif address:
                 client = docker.DockerClient.from_env(
                     environment={**os.environ, "DOCKER_HOST": address}, timeout=600
@@ -85,7 +88,7 @@ class Engine:
         except (DockerException, OSError) as error:
             raise EngineError(
                 f"no Docker engine answers at {address or 'the default socket'}: "
-                f"{_first_line(error)}",
+                f"{(tunnel and tunnel.complaint) or _first_line(error)}",
                 "Start it, or set DOCKER_HOST; docker info shows the same.",
             ) from None
         return client
