@@ -17,7 +17,7 @@ import yaml
 
 from mcgitops.plan.model import RunPlan
 from mcgitops.project.load import writable_mount
-from mcgitops.project.model import Mount, Project, Service, is_within, normalised
+from mcgitops.project.model import Mount, Project, Service, is_within
 
 RUN_FOLDER = ".mcgitops/run"
 
@@ -121,16 +121,6 @@ def _shows_outputs(project: Project, service: Service, mount: Mount) -> bool:
         ):
             return True
     return False
-
-
-def container_path(project: Project, stage: Service, path: str) -> str:
-    """Where a declared path of the project folder is inside the container."""
-    mount = writable_mount(project, stage, path)
-    if mount is None:
-        raise ValueError(f"{path} is in no writable mount")  # refused on loading
-    base = project.relative(mount.source) or "."
-    below = normalised(path) if base == "." else normalised(path)[len(base) :].lstrip("/")
-    return f"{mount.target.rstrip('/')}/{below}".rstrip("/")
 
 
 class _Dumper(yaml.SafeDumper):

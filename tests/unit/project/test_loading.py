@@ -133,6 +133,23 @@ def test_an_unquoted_octal_is_warned_about_but_not_file_modes(load: Load) -> Non
     assert project.services["train"].spec.matrix == {"SEED": (8, "011", 7)}
 
 
+GPU = {
+    "gpus": ("gpus: all", True),
+    "reserved devices": (
+        "deploy: {resources: {reservations: {devices: [{capabilities: [gpu], count: 1}]}}}", True,
+    ),
+    "reserved memory only": ("deploy: {resources: {reservations: {memory: 1g}}}", False),
+    "nothing": ("restart: no", False),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", GPU)
+def test_a_stage_that_asks_for_a_gpu_is_known(load: Load, case: str) -> None:
+    key, expected = GPU[case]
+    project = load(STAGE.replace("image: busybox", f"image: busybox\n    {key}"))
+    assert project.services["train"].uses_gpu is expected
+
+
 # where files come from
 
 

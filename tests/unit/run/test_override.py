@@ -13,7 +13,6 @@ import yaml
 from mcgitops.facts.compose import load_project
 from mcgitops.plan.model import RunPlan
 from mcgitops.plan.override import (
-    container_path,
     needs_no_network_of_its_own,
     override,
     volumes,
@@ -175,14 +174,6 @@ def test_a_single_file_becomes_an_inline_config_beside_the_services_own(project:
     targets = {c.get("target", c["source"]): c["source"] for c in service["configs"]}
     assert set(targets) == {"settings", "/odd"}
     assert document["configs"][targets["/odd"]]["content"] == "pass$word\n${x}\n"
-
-
-def test_where_a_declared_path_is_in_the_container(project: Project) -> None:
-    train = project.services["train"]
-    assert container_path(project, train, "out/model/x") == "/app/out/model/x"
-    assert container_path(project, train, "out") == "/app/out"
-    with pytest.raises(ValueError, match="no writable mount"):
-        container_path(project, train, "data/x")
 
 
 NETWORKS = {
