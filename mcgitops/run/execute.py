@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 
 from mcgitops.commands.command import Command
 from mcgitops.errors import McgitopsError, TrainingFailed
+from mcgitops.facts import git
 from mcgitops.plan.model import Plan, RunPlan, StagePlan
 from mcgitops.project.model import Service
 from mcgitops.run.collect import clean_up, collect
@@ -45,6 +46,7 @@ class Session:
     slots: threading.Semaphore = field(init=False)
     gpu: threading.Lock = field(default_factory=threading.Lock)
     building: threading.Lock = field(default_factory=threading.Lock)
+    head: Callable[[], git.Head] | None = None  # what was checked out when it began
     engine_ready: Callable[[], object] = lambda: None  # waits for it; raises where none answers
 
     def __post_init__(self) -> None:
@@ -230,10 +232,13 @@ def call_step(session: Session, service: Service, run: RunPlan, command: Command
         steps[step]()
 
 
-def _collect(session: Session, service: Service, run: RunPlan) -> None:
-    from mcgitops.facts import git
+def head_of(workspace: Workspace) -> git.Head:
+    """What is checked out; outputs that are tracked don't make it dirty."""
+    return git.head(workspace.folder, workspace.project.produced())
 
-    head = git.head(session.workspace.folder, session.workspace.project.produced())
+
+def _collect(session: Session, service: Service, run: RunPlan) -> None:
+    head = session.head() if session.head is not None else head_of(session.workspace)
     record = collect(
         session.workspace, service, run, session.reporter, session.cancel, head.commit, head.dirty
     )

@@ -9,11 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from mcgitops.errors import McgitopsError, PlanChanged, TrainingFailed
-from mcgitops.facts import git
 from mcgitops.facts.program import in_background
 from mcgitops.plan.model import Plan
 from mcgitops.plan.planner import changed_facts
-from mcgitops.run.execute import Session, default_jobs, execute_stages
+from mcgitops.run.execute import Session, default_jobs, execute_stages, head_of
 from mcgitops.run.gather import lookup, make_plan, remember_runs
 from mcgitops.run.output import restore
 from mcgitops.run.prepare import sweep
@@ -63,6 +62,7 @@ def train(
         if any(stage.state != "cached" for stage in plan.stages):
             # the SDK is imported and the engine asked while the first image is built
             session.engine_ready = in_background(lambda: sweep(workspace))
+            session.head = in_background(lambda: head_of(workspace))
         try:
             execute_stages(session, plan)
         except McgitopsError:
@@ -98,7 +98,7 @@ def finish(
     Every stage must have its runs by now: nothing is written otherwise.
     """
     # the head first: the outputs that are about to be written may be tracked by git
-    head = git.head(workspace.folder, workspace.project.produced())
+    head = head_of(workspace)
     plan = make_plan(workspace, stages)
     lacking = [stage.name for stage in plan.stages if stage.state != "cached"]
     if lacking:
