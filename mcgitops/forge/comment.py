@@ -50,6 +50,13 @@ class Comment:
     author: str
     body: str
     url: str = ""
+    updated: float = 0.0  # seconds since the epoch
+
+    @property
+    def age(self) -> tuple[int, int]:
+        """The age of the run that wrote it last."""
+        found = read_marker(self.body)
+        return found.age if found else (0, 0)
 
 
 @dataclass(frozen=True)
@@ -80,11 +87,13 @@ def compose(marker: Marker, report: str, limit: int = LIMIT) -> str:
     return first + clamp(report.strip("\n"), limit - length(first))
 
 
-def decide(comments: Iterable[Comment], author: str, marker: Marker, body: str) -> Decision:
+def decide(
+    comments: Iterable[Comment], author: str, marker: Marker, body: str, made: int = 0
+) -> Decision:
     """What becomes of `body`, given all comments of the pull request.
 
-    The oldest comment of ours stays and is edited; others of ours are what two runs that started
-    at once left behind.
+    The oldest comment of ours stays and is edited; others of ours are what runs that started at
+    once left behind. `made` is the comment that this run has created itself.
     """
     ours = sorted(
         (c for c in comments if c.author == author and c.body.startswith(marker.prefix)),
@@ -92,12 +101,15 @@ def decide(comments: Iterable[Comment], author: str, marker: Marker, body: str) 
     )
     if not ours:
         return Decision("create", reason="there is none yet")
-    for comment in ours:
-        found = read_marker(comment.body)
-        if found and found.age > marker.age:
-            # That run tidies up what is left; touching anything here would race with it.
-            return Decision("keep", comment, f"run {found.run} is newer and has reported already")
-    oldest, extras = ours[0], tuple(comment.id for comment in ours[1:])
+    oldest = ours[0]
+    newest = max(ours, key=lambda comment: comment.age)
+    if newest.age > marker.age:
+        # That run tidies up what was there when it looked. Only what this one made since is not
+        # known to it; all else would race with it.
+        late = (made,) if made in {comment.id for comment in ours[1:]} else ()
+        reason = f"run {newest.age[0]} is newer and has reported already"
+        return Decision("keep", newest, reason, late)
+    extras = tuple(comment.id for comment in ours[1:])
     if same(oldest.body, body):
         return Decision("keep", oldest, "nothing changed", extras)
     return Decision("edit", oldest, "the report changed", extras)

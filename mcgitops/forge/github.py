@@ -11,7 +11,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from time import time
+from time import sleep, time
 from typing import TYPE_CHECKING, Any, Literal
 
 import github
@@ -34,8 +34,12 @@ TRIES = 3
 PATIENCE = 60.0
 """The longest wait that a server may ask for, in seconds. Beyond it we give up and say so."""
 
-ROUNDS = 4
+ROUNDS = 8
 """How often the comment is looked at again after writing, where several runs report at once."""
+SETTLE = 1.0
+RECENT = 120.0
+"""Seconds. A comment that another run wrote so recently may be about to be written once more: it is
+looked at again after a moment."""
 
 
 class ForgeError(McgitopsError):
@@ -75,6 +79,7 @@ class GitHub:
         *,
         author: str = "",
         patience: float = PATIENCE,
+        settle: float = SETTLE,
     ) -> None:
         client = github.Github(
             base_url=api_url.rstrip("/"),
@@ -90,6 +95,7 @@ class GitHub:
         self._client = client
         self._repository: Repository = client.get_repo(repository)
         self._author = author
+        self._settle = settle
         self._has_token = bool(token)
 
     def report_comment(self, number: int, marker: Marker, report: str) -> Outcome:
@@ -147,27 +153,38 @@ class GitHub:
             return tuple(sorted(numbers))
 
     def _sticky(self, issue: Issue, marker: Marker, report: str) -> Outcome:
+        """Write, and look again until the comment is what it should be.
+
+        GitHub knows no conditional writes. Between looking and writing another run may write: what
+        is twice there is deleted afterwards, and the newest run has the last word, as it looks
+        again after the moment that a slower one needs.
+        """
         body = compose(marker, report)
         author = self._login()
         outcome: Outcome | None = None
+        made = 0
+        crowded = settled = False
         for _ in range(ROUNDS):
-            decision = decide(_comments(issue), author, marker, body)
+            decision = decide(_comments(issue), author, marker, body, made)
+            crowded = crowded or _is_crowded(decision, marker)
             if decision.action == "create":
-                made = issue.create_comment(body)
+                created = issue.create_comment(body)
                 # Tokens of other Apps may not ask who they are either: the answer tells.
-                author = made.user.login
-                outcome = Outcome("created", made.html_url, decision.reason)
-                continue  # another run may have created one in the same moment: look again
+                made, author = created.id, created.user.login
+                outcome = Outcome("created", created.html_url, decision.reason)
+                continue
             assert decision.comment is not None  # noqa: S101 - decide() gives one
-            if decision.action == "edit":
-                if not (edited := self._edit(issue, decision, marker, body)):
-                    continue  # it has been deleted or overtaken meanwhile
-                outcome = outcome or Outcome("edited", edited, decision.reason)
-                self._delete(issue, decision.extras)
-                continue  # an older run may have written in the same moment: look again
+            if decision.action == "edit" and (url := self._edit(issue, decision, marker, body)):
+                outcome = outcome or Outcome("edited", url, decision.reason)
+                settled = False
             self._delete(issue, decision.extras)
-            return outcome or Outcome("kept", decision.comment.url, decision.reason)
-        return outcome or Outcome("refused", reason="other runs kept on changing the comment")
+            if decision.action == "edit":
+                continue
+            if outcome is None or settled or not crowded:
+                return outcome or Outcome("kept", decision.comment.url, decision.reason)
+            settled = True
+            sleep(self._settle)
+        return outcome or Outcome("refused", reason="other runs kept on changing the comment.")
 
     def _login(self) -> str:
         if self._author:
@@ -180,11 +197,7 @@ class GitHub:
             raise
 
     def _edit(self, issue: Issue, decision: Decision, marker: Marker, body: str) -> str:
-        """Edit the comment unless a newer run has since; its address, `""` if it is gone.
-
-        GitHub knows no conditional writes: looking again right before, and once more after, leaves
-        an instant in which two runs can still cross.
-        """
+        """Edit the comment unless a newer run has since; its address, `""` if it is gone."""
         assert decision.comment is not None  # noqa: S101 - decide() gives one
         try:
             comment = issue.get_comment(decision.comment.id)
@@ -211,7 +224,18 @@ class GitHub:
 def _comments(issue: Issue) -> Iterator[Comment]:
     for comment in issue.get_comments():
         author = getattr(comment.user, "login", "")  # none once an account is gone
-        yield Comment(comment.id, author, comment.body or "", comment.html_url)
+        updated = comment.updated_at.timestamp()
+        yield Comment(comment.id, author, comment.body or "", comment.html_url, updated)
+
+
+def _is_crowded(decision: Decision, marker: Marker) -> bool:
+    """Whether other runs report on the same pull request at this moment."""
+    if decision.extras:
+        return True
+    comment = decision.comment
+    if comment is None or comment.age == marker.age:
+        return False
+    return time() - comment.updated < RECENT
 
 
 class _BoundedRetry(GithubRetry):

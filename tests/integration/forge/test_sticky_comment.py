@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -25,7 +26,8 @@ def client(hub: FakeGitHub, token: str = "actions-token", **more: Any) -> GitHub
 
 
 def post(hub: FakeGitHub, text: str, run: int = 5, token: str = "actions-token") -> Outcome:
-    return client(hub, token, patience=0.2).report_comment(7, marker(run), text)
+    github = client(hub, token, patience=0.2, settle=0.3)
+    return github.report_comment(7, marker(run), text)
 
 
 def bodies(hub: FakeGitHub) -> list[str]:
@@ -236,9 +238,57 @@ def test_two_runs_that_both_found_none_leave_one(hub: FakeGitHub) -> None:
     assert bodies(hub) == [f"{marker(6)}\nrun 6"]
 
 
+def wait_until(state: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not state():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_slow_older_run_that_writes_last_has_not_the_last_word(hub: FakeGitHub) -> None:
+    post(hub, "run 4", run=4)
+
+    def hold_back(request: Any) -> None:
+        if request.method == "PATCH" and "run=5 " in request.body["body"]:
+            wait_until(lambda: "run=6 " in bodies(hub)[0])
+
+    hub.before = hold_back
+    with ThreadPoolExecutor(2) as pool:
+        older = pool.submit(post, hub, "run 5", run=5)
+        wait_until(lambda: any(request.path.endswith("/1001") for request in hub.requests))
+        newer = pool.submit(post, hub, "run 6", run=6)
+        assert older.result().posted
+        assert newer.result().posted
+    # In order of arrival: run 5's was held back until run 6's had been written.
+    said = [request.body["body"].splitlines()[1] for request in hub.writes()]
+    assert said == ["run 4", "run 5", "run 6", "run 6"]
+    assert bodies(hub) == [f"{marker(6)}\nrun 6"]
+
+
+def test_a_slow_older_run_that_creates_last_leaves_nothing(hub: FakeGitHub) -> None:
+    done = threading.Event()
+
+    def hold_back(request: Any) -> None:
+        if request.method == "POST" and "run=5 " in request.body["body"]:
+            assert done.wait(10)
+
+    hub.before = hold_back
+    with ThreadPoolExecutor(2) as pool:
+        older = pool.submit(post, hub, "run 5", run=5)
+        wait_until(lambda: any(request.method == "POST" for request in hub.requests))
+        post(hub, "run 6", run=6)
+        done.set()
+        assert older.result().posted
+    assert bodies(hub) == [f"{marker(6)}\nrun 6"]
+
+
 def test_twenty_runs_at_once_leave_the_newest(hub: FakeGitHub) -> None:
     with ThreadPoolExecutor(20) as pool:
-        outcomes = list(pool.map(lambda run: post(hub, f"run {run}", run=run), range(1, 21)))
+        outcomes = list(
+            pool.map(
+                lambda run: client(hub).report_comment(7, marker(run), f"run {run}"), range(1, 21)
+            )
+        )
     assert all(outcome.posted for outcome in outcomes)
     assert bodies(hub) == [f"{marker(20)}\nrun 20"]
 

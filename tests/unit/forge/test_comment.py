@@ -74,6 +74,16 @@ def test_a_late_older_run_touches_nothing(newer: Marker) -> None:
     assert "newer" in decision.reason
 
 
+def test_what_an_older_run_made_too_late_goes_again() -> None:
+    newer = Marker("wine", 6, 1)
+    comments = [by_bot(1, newer), by_bot(2, RUN_5)]
+    assert decide(comments, BOT, RUN_5, compose(RUN_5, "late"), made=2).extras == (2,)
+    assert decide(comments, BOT, RUN_5, compose(RUN_5, "late")).extras == ()
+    # The newer run is about to edit the oldest, and to delete its own.
+    reverse = [by_bot(1, RUN_5), by_bot(2, newer)]
+    assert decide(reverse, BOT, RUN_5, compose(RUN_5, "late"), made=1).extras == ()
+
+
 def test_the_oldest_of_several_stays() -> None:
     comments = [by_bot(9, RUN_5), by_bot(3, Marker("wine", 4, 1)), by_bot(7, Marker("wine", 4, 1))]
     decision = decide(comments, BOT, RUN_5, compose(RUN_5, "new"))
