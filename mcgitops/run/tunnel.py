@@ -28,6 +28,7 @@ class _Handler(socketserver.BaseRequestHandler):
             stdin=connection,
             stdout=connection,
             stderr=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is for us: what is cleaned up then needs connections
         ) as dialled:
             _, said = dialled.communicate()
             if dialled.returncode and said.strip():
@@ -52,7 +53,7 @@ class Tunnel:
         folder = Path(tempfile.mkdtemp(prefix="mcgitops-"))  # only we may enter it
         self._server = _Server(folder / "docker.sock", address)
         self.url = f"unix://{folder / 'docker.sock'}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
         atexit.register(self._close, folder)
 
     @property

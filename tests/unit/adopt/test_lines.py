@@ -96,6 +96,39 @@ def test_without_a_sure_direction_the_top_level_block_is_all_comment():
     assert "x-mcgitops" not in loaded
 
 
+KEYS = st.sampled_from(["image", "command", "volumes", "environment", "x-note", "labels"])
+TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), max_size=12)
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | TEXTS
+    | TEXTS.map(lambda text: f"{text}\n# {text}\n"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(
+    st.dictionaries(KEYS, VALUES, min_size=1),
+    st.dictionaries(st.sampled_from(["a", "web", "z"]), st.dictionaries(KEYS, VALUES), max_size=2),
+    st.integers(2, 6),
+    st.sampled_from([None, "|", ">", '"']),
+    st.booleans(),
+)
+def test_whatever_is_in_the_file_stays_as_it_was(train, others, indent, style, cut):
+    document = {"services": {"train": train, **others}}
+    text = yaml.safe_dump(document, indent=indent, default_style=style, allow_unicode=True)
+    text = text.rstrip("\n") if cut else text
+    additions, homeless = insertions(text, PROPOSAL, "shop")
+    after = insert(text, additions)
+    assert only_inserts(text, after)
+    loaded = yaml.safe_load(after)
+    assert without_ours(loaded) == yaml.safe_load(text)
+    assert homeless == []
+    assert loaded["services"]["train"]["x-mcgitops"]["outputs"] == ["out/model.pkl"]
+
+
 PATHS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), min_size=1).map(
     lambda text: "out/" + text.replace("/", "_").replace("$", "").strip() + "x"
 )
