@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
 from mcgitops.cli.app import App
 from mcgitops.errors import Problem, ProjectError
+
+if TYPE_CHECKING:
+    from mcgitops.project.model import Project
+
+
+def _unread_files(project: Project) -> Iterator[str]:
+    """Warnings for metric and plot files of a kind that no reader knows."""
+    from mcgitops.metrics.readers import ENDINGS, is_known
+
+    known = ", ".join(ENDINGS)
+    for stage in project.stages:
+        for key in ("metrics", "plots", "params"):
+            for path in getattr(stage.spec, key):
+                if "." in path.rsplit("/", 1)[-1] and not is_known(path):
+                    yield f"service {stage.name}: {key}: {path} is of no known kind ({known})."
 
 
 @click.command(name="check")
@@ -28,7 +45,12 @@ def command(app: App, as_json: bool) -> int:
         problems = error.problems
     else:
         problems = build_context_problems(project)
-        warnings = (*project.warnings, *unpinned_images(project), *secret_arguments(project))
+        warnings = (
+            *project.warnings,
+            *unpinned_images(project),
+            *secret_arguments(project),
+            *_unread_files(project),
+        )
         stages = [stage.name for stage in project.stages]
     if as_json:
         shown = [{**asdict(problem), "text": str(problem)} for problem in problems]

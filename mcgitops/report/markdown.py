@@ -274,10 +274,13 @@ def _curve(curve: Curve) -> str:
     """A Mermaid chart. It takes only finite fixed-point numbers, and has no legend."""
     values = (*curve.base, *curve.head)
     decimals = max(0, 3 - math.floor(math.log10(max(values) - min(values))))
-    who = "base, then head" if curve.base else "head"
+    # Mermaid's own first colour is nearly white, and it has no legend
+    who = "base (grey), head (blue)" if curve.base else "head"
+    palette = ("#8c959f, " if curve.base else "") + "#0969da"
     lines = [curve.base, curve.head] if curve.base else [curve.head]
     return template(
         "markdown/curve.md.j2",
+        palette=palette,
         title=f"{mermaid(curve.series)} by {mermaid(curve.x)}: {who}",
         low=_fixed(curve.xs[0], 4),
         high=_fixed(curve.xs[-1], 4),

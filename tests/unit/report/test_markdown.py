@@ -165,12 +165,15 @@ def is_sound(text: str, budget: int = markdown.BUDGET) -> None:
 
 def is_mermaid(chart: str) -> None:
     """The grammar of `xychart-beta`, as far as we use it."""
-    first, title, axis, *lines = chart.rstrip("\n").split("\n")
+    init, first, title, axis, *lines = chart.rstrip("\n").split("\n")
+    directive = json.loads(init.removeprefix("%%{init: ").removesuffix("}%%"))
+    colours = directive["themeVariables"]["xyChart"]["plotColorPalette"].split(", ")
+    assert all(re.fullmatch("#[0-9a-f]{6}", colour) for colour in colours)
     number = r"-?\d+(\.\d+)?"
     assert first == "xychart-beta"
     assert re.fullmatch(r'  title "[^"`;%#<>{}\n]+"', title)
     assert re.fullmatch(rf"  x-axis {number} --> {number}", axis)
-    assert 1 <= len(lines) <= 2
+    assert 1 <= len(lines) == len(colours) <= 2
     for line in lines:
         assert re.fullmatch(rf"  line \[{number}(, {number})*\]", line)
 
