@@ -81,6 +81,7 @@ def volumes(
         if (mount := writable_mount(project, stage, path)) is not None
     }
     result = []
+    names: dict[str, str] = {}
     for service in (stage, *project.companions(stage)):
         narrowed = service is stage and stage.spec.inputs is not None
         for number, mount in enumerate(service.mounts):
@@ -90,12 +91,13 @@ def volumes(
                 continue
             always = not mount.read_only or _shows_outputs(project, service, mount)
             if engine_is_remote or narrowed or always:
-                key = f"run-{service.name}-{number}"
+                # one volume a folder: services that share a folder go on sharing it
+                part = names.setdefault(mount.source, f"{service.name}-{number}")
                 result.append(
                     RunVolume(
                         service=service.name,
-                        name=f"{project_name(project, run)}-{service.name}-{number}",
-                        key=key,
+                        name=f"{project_name(project, run)}-{part}",
+                        key=f"run-{part}",
                         source=mount.source,
                         target=mount.target,
                         read_only=mount.read_only,

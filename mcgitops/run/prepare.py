@@ -67,8 +67,11 @@ def prepare(
         "mcgitops.run": run.fingerprint,
         "mcgitops.owner": owner(process),
     }
+    each = {volume.name: volume for volume in reversed(made)}.values()  # the first of a name
     for service in dict.fromkeys(volume.service for volume in made):
-        own = [volume for volume in made if volume.service == service]
+        own = [volume for volume in each if volume.service == service]
+        if not own:
+            continue
         engine.make_volumes(
             run.image,
             {volume.name: volume.target for volume in own},
@@ -220,7 +223,8 @@ def _seed(
         for file in record.files
         if base is not None and is_within(file.path, base)
     ]
-    return seed_stream(volume.target, folder, own, stored)
+    expected = below(workspace.project, volume.source, frozenset(stage.spec.produced))
+    return seed_stream(volume.target, folder, own, stored, sorted(expected - {"."}))
 
 
 def _pull(workspace: Workspace, image: str) -> None:

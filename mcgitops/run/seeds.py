@@ -29,12 +29,17 @@ class Stored:
 
 
 def seed_stream(
-    target: str, folder: Path, own: Iterable[str], stored: Iterable[Stored]
+    target: str,
+    folder: Path,
+    own: Iterable[str],
+    stored: Iterable[Stored],
+    expected: Iterable[str] = (),
 ) -> Iterator[bytes]:
     """A tar stream, to be unpacked at `/`, that makes `target` look like `folder`.
 
     own:    paths below `folder` to take along; folders that lead there come too.
     stored: files of the store, owned by whom the folder belongs to.
+    expected: paths that are to be written: the folders that lead there will exist.
 
     A folder that doesn't exist becomes writable for everybody: under plain Compose the engine would
     make it as root, and a service with a user of its own could not write.
@@ -62,6 +67,8 @@ def seed_stream(
                 _take_mode(info, (folder / below).stat())
             yield _header(info)
 
+    for path in expected:
+        yield from folders(path, real=exists)
     for path in own:
         yield from folders(path, real=True)
         yield from _file(folder / path, f"{name}/{path}")

@@ -274,3 +274,43 @@ def test_a_fixed_name_ports_and_restart_of_the_service_do_not_get_in_the_way(tri
         keys="metrics: [out/metrics.json]\nreplicates: {SEED: [0, 1]}",
     )
     assert len(project.train()["trained"]) == 2
+
+
+def test_a_folder_that_a_stage_shares_with_its_database_stays_shared(trial: Make) -> None:
+    project = trial(
+        "for i in $(seq 50); do test -e out/answer && break; sleep 0.1; done; "
+        "cp out/answer out/model.txt; cat twice/answer twice/seeded; echo '{}' > out/metrics.json",
+        service="""
+        volumes: ["./out:/app/out", "./out:/app/twice"]
+        depends_on: [db]
+        """,
+        more="""
+        db:
+          image: MINI
+          command: [sh, -c, "cat /shared/seeded; echo 42 > /shared/answer; sleep 60"]
+          stop_signal: SIGKILL
+          volumes: ["./out:/shared"]
+        """,
+        files={"out/seeded": "seeded\n"},
+    )
+    record = project.train()["runs"]["train"][0]
+    assert project.text("out/model.txt") == "42\n"
+    assert record["log_tail"] == ["42", "seeded"]
+
+
+def test_a_project_that_mounts_itself_trains_and_settles(trial: Make) -> None:
+    project = trial(
+        "cat data/train.csv > out/model.txt; echo '{}' > out/metrics.json; ls -a > out/seen.txt; "
+        "touch __pycache__",
+        service='volumes: ["./:/app"]',
+        keys="metrics: [out/metrics.json]\noutputs: [out/model.txt, out/seen.txt]",
+    )
+    (project.folder / "out").mkdir()
+    done = project("train")
+    assert "__pycache__ written but not declared" in done.stderr
+    seen = project.text("out/seen.txt").split()
+    assert "compose.yml" in seen
+    assert ".git" not in seen
+    assert ".mcgitops" not in seen
+    assert not (project.folder / "__pycache__").exists()
+    assert "Nothing to do" in project("train").stdout

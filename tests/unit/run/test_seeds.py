@@ -70,6 +70,14 @@ def test_files_of_the_store_lie_over_the_folders_own(tmp_path: Path) -> None:
     assert found["o/e"][0].isdir()
 
 
+def test_the_folders_of_what_is_to_be_written_are_there(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir(mode=0o700)
+    stream = seed_stream("/app", tmp_path, [], [], ["out/deep/m.json", "top.json"])
+    found = unpacked(stream)
+    assert found.keys() == {"app", "app/out", "app/out/deep"}
+    assert found["app/out"][0].mode == 0o700
+
+
 def test_a_folder_that_is_not_there_can_be_written_by_everybody(tmp_path: Path) -> None:
     found = unpacked(seed_stream("/o", tmp_path / "none", [], []))
     assert found["o"][0].mode == 0o777
