@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 import click
@@ -18,13 +19,14 @@ if TYPE_CHECKING:
 
 def _unread_files(project: Project) -> Iterator[str]:
     """Warnings for metric and plot files of a kind that no reader knows."""
-    from mcgitops.metrics.readers import ENDINGS, is_known
+    from mcgitops.metrics.readers import ENDINGS
 
     known = ", ".join(ENDINGS)
     for stage in project.stages:
         for key in ("metrics", "plots", "params"):
             for path in getattr(stage.spec, key):
-                if "." in path.rsplit("/", 1)[-1] and not is_known(path):
+                ending = PurePosixPath(path).suffix.lower()
+                if ending and ending not in ENDINGS:  # without one it may be a folder
                     yield f"service {stage.name}: {key}: {path} is of no known kind ({known})."
 
 
