@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
     from docker.models.containers import Container
 
+LONGEST_LINE = 256 * 1024  # bytes; what a program says without an end of line is cut here
 SAMPLE_SECONDS = 0.25
 
 
@@ -212,13 +213,8 @@ class Engine:
 
     def follow(self, container: Container, on_line: Callable[[str], None]) -> None:
         """Give each log line as it comes, until the container ends."""
-        rest = b""
-        for chunk in container.logs(stream=True, follow=True, stdout=True, stderr=True):
-            *lines, rest = (rest + chunk).split(b"\n")
-            for line in lines:
-                on_line(_clean(line))
-        if rest:
-            on_line(_clean(rest))
+        for line in lines_of(container.logs(stream=True, follow=True, stdout=True, stderr=True)):
+            on_line(line)
 
     def is_running(self, container: Container) -> bool:
         """Whether a container has not ended yet. One that is gone has."""
@@ -318,8 +314,31 @@ def _context_host() -> str:
     return "" if name == "default" else str(host or "")
 
 
-def _clean(line: bytes) -> str:
-    return line.decode("utf-8", "replace").rstrip("\r")
+def lines_of(chunks: Iterable[bytes]) -> Iterator[str]:
+    """The lines of a log as a terminal would leave them: of a progress bar, its last state.
+
+    One that goes on without an end is cut.
+    """
+    parts: list[bytes] = []
+    size = 0
+    for chunk in chunks:
+        *whole, rest = chunk.split(b"\n")
+        for line in whole:
+            yield _line(parts, line)
+            parts, size = [], 0
+        if rest:
+            parts.append(rest)
+            size += len(rest)
+        if size > LONGEST_LINE:
+            yield _line(parts)
+            parts, size = [], 0
+    if parts:
+        yield _line(parts)
+
+
+def _line(parts: list[bytes], last: bytes = b"") -> str:
+    text = b"".join((*parts, last)).decode("utf-8", "replace").rstrip("\r")
+    return text.rpartition("\r")[2]
 
 
 def _first_line(error: BaseException) -> str:
