@@ -37,7 +37,7 @@ def base_for(app: App, github: Callable[[], GitHub], event: Event) -> bases.Base
     if len(head.parents) > 1 or not target or _is(event, target):
         # A merge with the base, or the base's own branch: the first parent is known. Its ancestors
         # matter only where it has no runs of its own.
-        if head.parents:
+        if head.parents and not _has_runs(app, head.parents[0]):
             _fetch(app, head.parents[0])
         return None
     tracking = f"refs/remotes/origin/{target}"
@@ -83,6 +83,15 @@ def _target(event: Event) -> str:
 
 def _is(event: Event, target: str) -> bool:
     return isinstance(event, Push) and event.branch == target
+
+
+def _has_runs(app: App, sha: str) -> bool:
+    project = app.project
+    return any(
+        store.commit(sha, project.name, stage.name)
+        for store in (app.local_store, app.store)
+        for stage in project.stages
+    )
 
 
 def _fetch(app: App, *refs: str) -> bool:

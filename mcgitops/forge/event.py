@@ -135,7 +135,7 @@ def read_event(environ: Mapping[str, str], payload: Any) -> Event:
             return _ref(name, environ, payload)
         return Other(name, "only a published release is released")
     if not name:
-        return Other("", "GITHUB_EVENT_NAME is not set: this is no run of a workflow")
+        return Other("", "this is no run of a workflow; --event push does what a push would")
     return Other(name, "mcgitops does nothing on this event")
 
 

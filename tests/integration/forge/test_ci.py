@@ -260,6 +260,7 @@ def test_other_events_end_well_and_say_why(ci: Ci, repository: MakeRepository) -
     closed = repo.pull_request({"params.yaml": "lr: 0.2\n"}) | {"action": "closed"}
     assert "nothing to do: the pull request is closed" in ci(repo, "pull_request", closed).stderr
     assert "does nothing on this event" in ci(repo, "watch", {}).stderr
+    assert "--event push does what a push would" in ci(repo, "", {}).stderr
 
 
 def test_only_a_comment_needs_the_api_client(
@@ -312,6 +313,22 @@ def test_the_base_of_a_shallow_merge_is_its_first_parent(
     (comment,) = hub.comments_of(7)
     assert payload["pull_request"]["base"]["sha"][:12] in comment["body"]
     assert "0.9" in comment["body"]
+
+
+def test_an_ancestor_of_a_shallow_merges_base_is_fetched_where_git_may(
+    ci: Ci, repository: MakeRepository, tmp_path: Path
+) -> None:
+    repo = repository()
+    ci(repo, "push", repo.pushed(), "--only", "train")
+    trained = repo.git("rev-parse", "HEAD")
+    repo.commit({"README": "never trained"})
+    payload = repo.pull_request({"params.yaml": "lr: 0.05\n"})
+    repo.git("branch", "merge")
+    clone = shallow(repo, tmp_path / "clone", "merge")
+    clone.git("remote", "set-url", "origin", f"file://{repo.folder}")
+    ci(clone, "pull_request", payload, "--no-comment")
+    assert trained[:12] in ci.summary
+    assert "1 commit before main" in ci.summary
 
 
 def test_the_base_of_a_shallow_branch_is_asked_of_the_api(
