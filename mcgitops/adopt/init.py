@@ -109,9 +109,10 @@ def _workflow(folder: Path, choices: Choices, action: workflow.Action) -> list[F
         return []
     top = git.root(folder) or folder
     below = folder.resolve().relative_to(top.resolve()).as_posix()
-    text = workflow.render(action.reference, "" if below == "." else below)
-    up = "../" * (0 if below == "." else below.count("/") + 1)
-    done = _create(top, workflow.PATH, text, choices)
+    directory = "" if below == "." else below
+    text = workflow.render(action.reference, directory)
+    up = "../" * (directory.count("/") + 1 if directory else 0)
+    done = _create(top, workflow.path(directory), text, choices)
     return [FileDone(up + done.path, done.done)]
 
 

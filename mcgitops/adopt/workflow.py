@@ -14,7 +14,6 @@ from pathlib import Path
 from mcgitops.errors import UsageError
 from mcgitops.facts.program import output
 
-PATH = ".github/workflows/mcgitops.yml"
 _PLACEHOLDER = "mcgitops/mcgitops@" + "0" * 40
 _GITHUB = re.compile(r"github\.com[:/]([\w.-]+/[\w.-]+?)(?:\.git)?/?$")
 
@@ -25,6 +24,12 @@ class Action:
 
     reference: str
     known: bool = True
+
+
+def path(directory: str = "") -> str:
+    """Where the workflow stands; each project of a repository has its own."""
+    suffix = re.sub(r"[^A-Za-z0-9._]+", "-", directory).strip("-.")
+    return f".github/workflows/mcgitops{f'-{suffix}' if suffix else ''}.yml"
 
 
 def action(given: str = "") -> Action:
@@ -74,5 +79,10 @@ def render(reference: str, directory: str = "") -> str:
     from mcgitops.adopt.templates import environment
 
     template = environment("workflows").get_template("github.yml.j2")
-    quoted = json.dumps(directory) if directory else ""
-    return template.render(action=reference, directory=quoted, version=__version__)
+    name = f"mcgitops {directory}".strip()
+    return template.render(
+        action=reference,
+        directory=json.dumps(directory) if directory else "",
+        name=json.dumps(name) if directory else name,
+        version=__version__,
+    )

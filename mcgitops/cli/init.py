@@ -151,7 +151,7 @@ def _files(outcome: Outcome) -> list[str]:
 
 
 def _placeholder(outcome: Outcome) -> list[str]:
-    made = any(f.done != "there" and f.path.endswith("mcgitops.yml") for f in outcome.files)
+    made = any(f.done != "there" and "workflows/mcgitops" in f.path for f in outcome.files)
     if outcome.action is None or outcome.action.known or not made:
         return []
     return [

@@ -178,7 +178,8 @@ def test_the_workflow_stands_at_the_top_of_the_repository(
     top = project_factory({"README.md": ""})
     (top / "models/churn").mkdir(parents=True)
     run_mcgitops("init", "--action", ACTION, cwd=top / "models/churn")
-    workflow = yaml.safe_load((top / ".github/workflows/mcgitops.yml").read_text())
+    path = top / ".github/workflows/mcgitops-models-churn.yml"
+    workflow = yaml.safe_load(path.read_text())
     step = workflow["jobs"]["model"]["steps"][-1]
     assert step == {"uses": ACTION, "with": {"working-directory": "models/churn"}}
     assert not (top / "models/churn/.github").exists()

@@ -30,6 +30,14 @@ def test_it_is_valid_and_calls_the_action_in_the_projects_folder(directory):
     assert loaded["jobs"]["deploy"]["permissions"] == {"contents": "read"}
 
 
+def test_projects_of_one_repository_have_workflows_that_do_not_cancel_each_other():
+    one, two = (yaml.safe_load(workflow.render(PINNED, d)) for d in ("models/a", "models/b"))
+    assert workflow.path("models/a") != workflow.path("models/b") != workflow.path()
+    assert one["name"] != two["name"]
+    assert one["concurrency"]["group"].startswith("${{ github.workflow }}-")
+    assert re.fullmatch(r"\.github/workflows/mcgitops-[\w.-]+\.yml", workflow.path("a b/../ü"))
+
+
 def test_it_passes_only_inputs_that_the_action_has():
     inputs = yaml.safe_load((ROOT / "action.yml").read_text())["inputs"]
     for job in yaml.safe_load(workflow.render(PINNED, "x"))["jobs"].values():
