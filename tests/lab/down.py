@@ -1,8 +1,8 @@
-"""Removing what the lab made in the engine, found by its label."""
+"""Removing what the lab made in the engine, found by label and name."""
 
 from __future__ import annotations
 
-from tests.lab.program import LABEL, output, run, say
+from tests.lab.program import LABEL, REPOSITORY, output, run, say
 
 
 def remove(label: str = LABEL, *, with_images: bool = False) -> None:
@@ -13,11 +13,9 @@ def remove(label: str = LABEL, *, with_images: bool = False) -> None:
     for kind in ("network", "volume"):
         if names := output("docker", kind, "ls", "--quiet", *filter_).split():
             run("docker", kind, "rm", *names, check=False)
-    if with_images:
-        listed = output("docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", *filter_)
-        if tags := [name for name in listed.split() if "<none>" not in name]:
-            say(f"Removing the images {', '.join(tags)}.")
-            run("docker", "image", "rm", "--force", *tags, check=False)
+    if with_images and (tags := [tag for tag in _tags() if tag.startswith(f"{REPOSITORY}/")]):
+        say(f"Removing the images {', '.join(tags)}.")
+        run("docker", "image", "rm", "--force", *tags, check=False)
 
 
 def remove_named(name: str) -> None:
@@ -37,6 +35,17 @@ def remove_named(name: str) -> None:
         ]
         if doomed:
             run("docker", *removal, *doomed, check=False)
+    images = [tag for tag in _tags() if name in tag]
+    # An image that was built anew for the same name has lost it, but not the label of Compose.
+    if nameless := output("docker", "image", "ls", "--quiet", "--filter", "dangling=true").split():
+        template = '{{.Id}} {{index .Config.Labels "com.docker.compose.project"}}'
+        labels = output("docker", "image", "inspect", "--format", template, *nameless)
+        pairs = (line.partition(" ") for line in labels.splitlines())
+        images += [image for image, _, project in pairs if project.startswith(name)]
+    if images:
+        run("docker", "image", "rm", "--force", *images, check=False)
+
+
+def _tags() -> list[str]:
     listed = output("docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}").split()
-    if tags := [tag for tag in listed if name in tag.split("/")[-1] or name in tag]:
-        run("docker", "image", "rm", "--force", *tags, check=False)
+    return [tag for tag in listed if "<none>" not in tag]

@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 from tests.lab import debian
-from tests.lab.program import CACHE, LABEL, LabError, failure, output, run, say
+from tests.lab.program import CACHE, REPOSITORY, LabError, failure, output, run, say
 
 SUITE = "bookworm"
 PACKAGES = (
@@ -48,7 +48,7 @@ HOST_FOLDER = Path(__file__).parent / "host"
 
 def base_image() -> str:
     """The tag of the base image: Debian 12, Python 3.11, scikit-learn, joblib, PyYAML."""
-    tag = f"mcgitops-lab/base:{SUITE}-{_digest(SUITE, *PACKAGES, *LEFT_OUT)}"
+    tag = f"{REPOSITORY}/base:{SUITE}-{_digest(SUITE, *PACKAGES, *LEFT_OUT)}"
     if exists(tag):
         return tag
     say(f"Making the base image {tag} (once; about a minute) …")
@@ -67,7 +67,7 @@ def host_image() -> str:
     recipe = [path.read_text() for path in sorted(HOST_FOLDER.iterdir()) if path.is_file()]
     recipe.append(Path(debian.__file__).read_text())
     base = base_image()
-    tag = f"mcgitops-lab/host:{SUITE}-{_digest(base, *recipe)}"
+    tag = f"{REPOSITORY}/host:{SUITE}-{_digest(base, *recipe)}"
     if exists(tag):
         return tag
     say(f"Making the SSH hosts' image {tag} (once; about a minute) …")
@@ -84,7 +84,7 @@ def mini_image() -> str:
 
     For tests that ship images: the base image takes half a minute to load on a host.
     """
-    tag = f"mcgitops-lab/mini:{SUITE}-{_digest(MINI)}"
+    tag = f"{REPOSITORY}/mini:{SUITE}-{_digest(MINI)}"
     if exists(tag):
         return tag
     base = base_image()
@@ -127,7 +127,7 @@ def _bootstrap(tag: str, folder: Path) -> None:
     argv.append('--customize-hook=chroot "$1" update-ca-certificates')
     argv.append(f"""--customize-hook=chroot "$1" sh -c '{TRIM}'""")
     run(*argv, SUITE, archive, listing)
-    run("docker", "import", "--change", f"LABEL {LABEL}=base", archive, tag)
+    run("docker", "import", archive, tag)
 
 
 def image_sources(entries: list[str]) -> list[str]:
@@ -165,7 +165,7 @@ def _build_base(tag: str, folder: Path) -> None:
 
 def _build(tag: str, folder: Path, *arguments: str) -> None:
     """`docker buildx build`; the machine's proxy variables go along, as Docker defines them."""
-    words = ["docker", "buildx", "build", "--load", "--tag", tag, "--label", f"{LABEL}=image"]
+    words = ["docker", "buildx", "build", "--load", "--tag", tag]
     proxies = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
     for argument in (*arguments, *(name for name in proxies if os.environ.get(name))):
         words += ["--build-arg", argument]

@@ -10,7 +10,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / ".cache" / "lab"
-LABEL = "mclab"
+LABEL = "mclab"  # of containers, networks and volumes; images would pass it on to what uses them
+REPOSITORY = "mcgitops-lab"  # of the lab's images
 
 # buildx keeps notes in ~/.docker/buildx by default, and would use the builder that is selected
 # there. The lab builds with the engine itself, and leaves the home folder alone.
