@@ -105,7 +105,8 @@ def test_adopting_a_teams_project_leaves_compose_as_it_was(
     run_mcgitops: Runner, project_factory: ProjectFactory, shop: Path
 ):
     before_text, before = (shop / "compose.yaml").read_text(), _config(shop)
-    proposed = run_mcgitops("init", cwd=shop)
+    proposed = run_mcgitops("init", "--action", ACTION, cwd=shop)
+    assert proposed.stdout in (ROOT / "docs/how-to/adopt.md").read_text()
     assert "recommender looks like a stage" in proposed.stdout
     assert "deployed as they are: db, migrate, web, worker" in proposed.stdout
     assert (shop / "compose.yaml").read_text() == before_text
