@@ -35,7 +35,7 @@ def _unread_files(project: Project) -> Iterator[str]:
 @click.pass_obj
 def command(app: App, as_json: bool) -> int:
     """Check the compose file and its x-mcgitops keys; starts nothing."""
-    from mcgitops.facts.lint import build_context_problems, unpinned_images
+    from mcgitops.facts.lint import build_context_problems, state_in_context, unpinned_images
     from mcgitops.plan.advice import secret_arguments
 
     problems: tuple[Problem, ...] = ()
@@ -49,6 +49,7 @@ def command(app: App, as_json: bool) -> int:
         problems = build_context_problems(project)
         warnings = (
             *project.warnings,
+            *state_in_context(project),
             *unpinned_images(project),
             *secret_arguments(project),
             *_unread_files(project),

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from mcgitops.errors import Problem
 from mcgitops.facts.compose import read_sources
-from mcgitops.facts.context import skip_ignored
-from mcgitops.project.model import Project, Service
+from mcgitops.facts.context import ignore_file, skip_ignored
+from mcgitops.project.model import STATE_FOLDER, Project, Service
 
 
 def build_context_problems(project: Project) -> tuple[Problem, ...]:
@@ -33,8 +33,8 @@ def build_context_problems(project: Project) -> tuple[Problem, ...]:
             problems.append(
                 Problem(
                     f"{path} is a declared output and in the build context.",
-                    f"Add {relative.split('/')[0]} to "
-                    f"{os.path.relpath(Path(context) / '.dockerignore', project.folder)}.",
+                    f"Add {_to_ignore(project, Path(context), relative)} to "
+                    f"{_ignore_file(project, Path(context), dockerfile)}.",
                     file,
                     line,
                     stage.name,
@@ -43,6 +43,43 @@ def build_context_problems(project: Project) -> tuple[Problem, ...]:
             )
             break  # one line a stage is enough
     return tuple(problems)
+
+
+def _to_ignore(project: Project, context: Path, path: str) -> str:
+    """What to write for an output: its top folder, unless something else lies there too."""
+    top = path.split("/")[0]
+    produced = [Path(os.path.relpath(project.folder / p, context)) for p in project.produced()]
+    others = (
+        file
+        for file in (context / top).rglob("*")
+        if not file.is_dir()
+        and not any(file.relative_to(context).is_relative_to(output) for output in produced)
+    )
+    return top if next(others, None) is None else path
+
+
+def _ignore_file(project: Project, context: Path, dockerfile: str) -> str:
+    """The ignore file that the builder takes, or would take, as people would name it."""
+    file = ignore_file(context, dockerfile) or context / ".dockerignore"
+    return os.path.relpath(file, project.folder)
+
+
+def state_in_context(project: Project) -> tuple[str, ...]:
+    """Warnings for build contexts that send our own folder, and all runs in it, to the builder."""
+    warnings: list[str] = []
+    for service in project.services.values():
+        context = Path(str((service.build or {}).get("context") or ""))
+        state = os.path.relpath(project.folder / STATE_FOLDER, context)
+        if not context.is_absolute() or state.startswith(".."):
+            continue
+        dockerfile = str((service.build or {}).get("dockerfile") or "Dockerfile")
+        if not skip_ignored(context, dockerfile)(f"{state}/store", False):
+            warnings.append(
+                f"service {service.name}: {STATE_FOLDER} is in the build context: the image would "
+                "hold every run, and be built anew after each. "
+                f"Add {state} to {_ignore_file(project, context, dockerfile)}."
+            )
+    return tuple(warnings)
 
 
 def _is_skipped(skip: object, path: str) -> bool:
@@ -85,7 +122,11 @@ def base_images(project: Project, stage: Service) -> tuple[str, ...]:
     for line in re.finditer(
         r"^\s*FROM\s+(?:--\S+\s+)*(\S+)(?:\s+AS\s+(\S+))?", text, flags=re.MULTILINE | re.I
     ):
-        reference = re.sub(r"\$\{?(\w+)(?::-[^}]*)?\}?", lambda m: arguments.get(m[1], ""), line[1])
+        reference = re.sub(
+            r"\$\{?(\w+)(?::?-([^}]*))?\}?",
+            lambda m: arguments.get(m[1]) or m[2] or "",
+            line[1],
+        )
         if reference and reference.lower() not in names:
             found.append(reference)
         if line[2]:
