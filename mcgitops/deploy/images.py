@@ -306,5 +306,7 @@ def _add_object(archive: tarfile.TarFile, store: Store, digest: str) -> int:
 
 
 def megabytes(size: int) -> str:
-    """Bytes for people, in decimal megabytes."""
+    """Bytes for people, in decimal megabytes; a little is told in kB."""
+    if 0 < size < 50_000:
+        return f"{max(1, round(size / 1e3))} kB"
     return f"{size / 1e6:.1f} MB" if size < 99.95e6 else f"{size / 1e6:.0f} MB"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -52,7 +53,7 @@ def test_a_released_model_answers_on_both_hosts_and_a_bad_release_goes_back(
     # a better model replaces it, and only its layers travel
     app.release("v2", {"data/points.csv": points(5)})
     done = app("deploy", "--release", "v2")
-    assert "ship 0.0 MB of 4.0 MB" in done.stderr
+    assert re.search(r"ship \d+ kB of 4.0 MB", done.stderr), done.stderr
     for host in fresh_hosts:
         assert prediction(host) == "15.00"
 

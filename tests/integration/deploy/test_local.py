@@ -274,9 +274,6 @@ def test_any_machine_that_reaches_the_bucket_can_deploy(
     app.factory.commit(app.folder, {}, "v1")
     app("train")
     app.factory.git(app.folder, "tag", "v1")
-    early = app("release", "v1", check=False)
-    assert early.code == 2
-    assert "mcgitops push" in early.stderr
     app("push")
     app("release", "v1")
     for image in docker("image", "ls", "--quiet", f"mcgitops/{app.name}/api").split():

@@ -129,7 +129,8 @@ def test_the_same_archive_is_written_twice(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "text"), [(0, "0.0 MB"), (1_149_000, "1.1 MB"), (311_900_000, "312 MB")]
+    ("size", "text"),
+    [(0, "0.0 MB"), (12, "1 kB"), (3_400, "3 kB"), (1_149_000, "1.1 MB"), (311_900_000, "312 MB")],
 )
 def test_sizes_for_people(size: int, text: str) -> None:
     assert images.megabytes(size) == text
