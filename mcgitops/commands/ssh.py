@@ -70,9 +70,7 @@ def on_host(
     return Command((*start, shlex.join(argv)), host=url, reason=reason)
 
 
-def script(
-    url: str, text: str, options: SshOptions = SshOptions(), *, reason: str = ""
-) -> Command:
+def script(url: str, text: str, options: SshOptions = SshOptions(), *, reason: str = "") -> Command:
     """A few lines of POSIX shell on a host, whatever the user's login shell there is."""
     return on_host(url, ("sh", "-c", text), options, reason=reason)
 

@@ -49,9 +49,7 @@ class Connections:
         try:
             self.options = SshOptions(
                 known_hosts=self._known_hosts(environ, known_hosts),
-                identity=self._file(
-                    environ.get("MCGITOPS_SSH_KEY", ""), "MCGITOPS_SSH_KEY", 0o600
-                ),
+                identity=self._file(environ.get("MCGITOPS_SSH_KEY", ""), "MCGITOPS_SSH_KEY", 0o600),
                 control_path=str(self._private / "%C"),
             )
         except UsageError:
@@ -180,9 +178,7 @@ class Connections:
                     "Write the hosts' public keys into it, and commit it.",
                 )
             return declared
-        return self._file(
-            environ.get("MCGITOPS_KNOWN_HOSTS", ""), "MCGITOPS_KNOWN_HOSTS", 0o600
-        )
+        return self._file(environ.get("MCGITOPS_KNOWN_HOSTS", ""), "MCGITOPS_KNOWN_HOSTS", 0o600)
 
     def _file(self, value: str, name: str, mode: int) -> str:
         """A variable that holds a path, or the text itself: then it is put into a private file."""
@@ -225,7 +221,8 @@ def unreachable(host: Host, said: str) -> HostUnreachable:
         )  # fmt: skip
     if match := re.search(
         r"Could not resolve hostname|Connection refused|timed out|No route to host|"
-        r"Network is unreachable|Connection reset|closed by remote|Broken pipe|not responding", said
+        r"Network is unreachable|Connection reset|closed by remote|Broken pipe|not responding",
+        said,
     ):
         return HostUnreachable(
             host, f"it can't be reached ({match[0].lower()}).",

@@ -339,9 +339,7 @@ class Deployment:
             self.say(f"This rollout could not be recorded in the store: {error.message}")
 
 
-def place_on(
-    connections: Connections, facts: HostFacts, prepared: Prepared, store: Store
-) -> None:
+def place_on(connections: Connections, facts: HostFacts, prepared: Prepared, store: Store) -> None:
     """Put the release folder on a host, with what it mounts and the host lacks."""
     absent = {one.name for one in prepared.mounted} - facts.files
     text = place.receive_script(facts.root, prepared, secrets.token_hex(4))

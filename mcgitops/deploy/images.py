@@ -58,9 +58,7 @@ def find_or_pull(reference: str, folder: Path) -> LocalImage:
     """The image in the local engine; fetched where it is only named."""
     if found := find(reference, folder):
         return found
-    execute(
-        Command(image_commands.pull(reference), reason=f"the release pins {reference}"), folder
-    )
+    execute(Command(image_commands.pull(reference), reason=f"the release pins {reference}"), folder)
     pulled = find(reference, folder)
     if pulled is None:
         raise EngineError(f"{reference} is not in the engine, although docker has pulled it.")

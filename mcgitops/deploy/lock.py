@@ -216,9 +216,7 @@ class HostLock:
             text = release_script(self._root, self._owner)
             self._connections.script(self._host, text, timeout=20)
         except McgitopsError as error:
-            self._say(
-                f"{self._host.label} keeps its lock for at most {LEASE} s: {error.message}"
-            )
+            self._say(f"{self._host.label} keeps its lock for at most {LEASE} s: {error.message}")
 
     def _take(self) -> LockFact | None:
         """None where the lock is ours now, else who holds it."""

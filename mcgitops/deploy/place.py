@@ -241,18 +241,14 @@ def _sensitive(values: Values, shown: Iterable[str]) -> frozenset[str]:
     return frozenset(text for text in texts if len(text) >= 6 and text not in names)
 
 
-def _wanted(
-    project: str, document: Document, pins: Mapping[str, str]
-) -> Iterable[WantedService]:
+def _wanted(project: str, document: Document, pins: Mapping[str, str]) -> Iterable[WantedService]:
     for name, service in document["services"].items():
         digest = pins.get(name, "")
         reference = image_reference(project, name, digest) if digest else ""
         yield WantedService(name, composefile.replicas(service), reference, digest)
 
 
-def _digest(
-    entries: Mapping[str, tuple[bytes, int]], services: Sequence[WantedService]
-) -> str:
+def _digest(entries: Mapping[str, tuple[bytes, int]], services: Sequence[WantedService]) -> str:
     whole = hashlib.sha256(repr(services).encode())
     for path, (content, mode) in sorted(entries.items()):
         whole.update(f"{path}\0{mode:o}\0{len(content)}\0".encode())

@@ -161,9 +161,7 @@ def resolved(place: Path, files: Sequence[Path], project: str) -> Document:
     argv += ["--project-directory", str(place)]
     for file in files:
         argv += ["--file", str(file)]
-    done = output(
-        (*argv, "config", "--no-interpolate", "--no-path-resolution"), place, check=False
-    )
+    done = output((*argv, "config", "--no-interpolate", "--no-path-resolution"), place, check=False)
     if done.code != 0:
         lines = done.stderr.strip().splitlines() or ["docker compose gave no reason"]
         raise UsageError(f"The commit's compose file is not valid: {lines[-1]}.")

@@ -59,9 +59,7 @@ def verify(connections: Connections, facts: HostFacts, pins: Sequence[Pin]) -> N
             )
 
 
-def _load(
-    connections: Connections, facts: HostFacts, pins: Sequence[Pin], store: Store
-) -> Sent:
+def _load(connections: Connections, facts: HostFacts, pins: Sequence[Pin], store: Store) -> Sent:
     """Load with the missing layers; where that doesn't give the images, with all of them."""
     missing = {layer for pin in pins for layer in lacking(pin, facts.images)}
     every = {layer for pin in pins for layer in pin.diff_ids}

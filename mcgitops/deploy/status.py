@@ -55,8 +55,7 @@ class HostStatus:
 
     @property
     def is_well(self) -> bool:
-        """Whether the host could be asked and runs what it should (nothing, before a first deploy).
-        """
+        """Whether the host could be asked and runs what it should: nothing, where none is."""
         return not self.problem and not self.drift
 
     def to_json(self) -> dict[str, object]:
@@ -67,9 +66,7 @@ class HostStatus:
             "host": self.host.url,
             "release": self.release,
             "since_seconds": self.seconds,
-            "services": {
-                one.name: {"healthy": one.well, "wanted": one.wanted} for one in services
-            },
+            "services": {one.name: {"healthy": one.well, "wanted": one.wanted} for one in services},
             "drift": list(self.drift),
             "locked_by": self.locked_by,
             "problem": self.problem,
@@ -108,9 +105,7 @@ def status(
 
 def _ask(connections: Connections, host: Host, project: str, environment: str) -> HostStatus:
     try:
-        facts = connections.look(
-            host, project, environment, compose_project(project, environment)
-        )
+        facts = connections.look(host, project, environment, compose_project(project, environment))
     except HostUnreachable as error:
         said = error.message.removeprefix(f"{host.label}: ").rstrip(".")
         return HostStatus(environment, host, None, None, said)

@@ -90,6 +90,7 @@ def target(
 
 def look(hosts: Sequence[Host], connections: Connections, wanted: Wanted) -> list[HostFacts]:
     """All hosts' facts, asked side by side. An unusable one raises `HostNeedsAttention`."""
+
     def ask(host: Host) -> HostFacts:
         return connections.look(host, wanted.project, wanted.environment, wanted.compose_project)
 

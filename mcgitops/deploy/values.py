@@ -23,6 +23,7 @@ OF_THE_HOST = frozenset({
 })  # fmt: skip
 """Variables that mean something on the machine where Compose runs: a host's own are taken there."""
 
+
 @dataclass(frozen=True, repr=False)
 class SecretFile:
     """A file of the caller's: content and mode."""

@@ -73,7 +73,7 @@ def host_script(project: str, environment: str, compose_project: str) -> str:
         " { echo '@problem engine'; exit 0; }\n"
         "docker compose version --short 2>/dev/null | sed 's/^/@compose /'\n"
         "for tool in flock timeout; do"
-        " command -v $tool >/dev/null && echo \"@tool $tool\"; done\n"
+        ' command -v $tool >/dev/null && echo "@tool $tool"; done\n'
         'if [ -d "$root" ]; then cd "$root" || exit 0\n'
         "  for which in current previous; do\n"
         '    [ -f "$which/release.json" ] &&'

@@ -185,9 +185,9 @@ def test_a_killed_deployment_heals_with_the_next_call(app: App, fresh_hosts: Hos
 
 def test_values_reach_the_hosts_and_nothing_else(app: App, fresh_hosts: Hosts) -> None:
     compose = (app.folder / "compose.yml").read_text()
-    compose = compose.replace(
-        "    configs: [", "    secrets: [password]\n    configs: ["
-    ).replace("\nconfigs:", "\nsecrets: {password: {file: ./password.txt}}\n\nconfigs:")
+    compose = compose.replace("    configs: [", "    secrets: [password]\n    configs: [").replace(
+        "\nconfigs:", "\nsecrets: {password: {file: ./password.txt}}\n\nconfigs:"
+    )
     (app.folder / "password.txt").write_text("canary-in-secret-file\n")
     (app.folder / ".gitignore").write_text(".mcgitops/\nout/\napi.env\npassword.txt\n")
     app.release("v1", {"compose.yml": compose})

@@ -1,5 +1,4 @@
-"""Other ways for an image: through a registry, and into an engine that keeps images in containerd.
-"""
+"""Other ways for an image: through a registry, and into an engine that uses containerd's store."""
 
 from __future__ import annotations
 

@@ -159,9 +159,7 @@ def test_changed_configs_and_secrets_change_a_label_of_those_who_use_them(
 ) -> None:
     first, second = rendered(kept), rendered(kept, **changes)
     label = composefile.CONFIGURATION_LABEL
-    assert (
-        first["services"]["api"]["labels"][label] != second["services"]["api"]["labels"][label]
-    )
+    assert first["services"]["api"]["labels"][label] != second["services"]["api"]["labels"][label]
     assert first["services"]["db"] == second["services"]["db"]
     assert "labels" not in first["services"]["db"]
 

@@ -12,7 +12,7 @@ from mcgitops.errors import UsageError
 
 TRICKY = {
     "PLAIN": "plain",
-    "QUOTES": "it's \"so\"",
+    "QUOTES": 'it\'s "so"',
     "DOLLARS": "$HOME ${X} $$ `id` $(id)",
     "BACKSLASH": "a\\b \\n \\",
     "MIXED": "'\\$FOO\\\\'\n\"$",
