@@ -6,6 +6,7 @@ Changes nothing, decides nothing. Reads at most a few thousand names and a few s
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -54,7 +55,10 @@ class Seen:
 def look(project: Project) -> Seen:
     """Gather what `propose` decides on."""
     folders = dict.fromkeys(
-        source for service in project.services.values() for source in writable(project, service)
+        source
+        for service in project.services.values()
+        if not serves(service)  # a database's files are none of our business
+        for source in writable(project, service)
     )
     files: dict[str, SeenFile] = {}
     crowded: list[str] = []
@@ -76,6 +80,14 @@ def look(project: Project) -> Seen:
     )
 
 
+def serves(service: Service) -> bool:
+    """Whether a service is meant to stay: it publishes ports, is watched, or is restarted."""
+    definition = service.definition
+    restart = str(definition.get("restart") or "no")
+    watched = definition.get("ports") or definition.get("healthcheck")
+    return bool(watched) or restart in ("always", "unless-stopped")
+
+
 def writable(project: Project, service: Service) -> dict[str, Mount]:
     """The folders of the project that a service can write, relative to the project folder."""
     found: dict[str, Mount] = {}
@@ -91,12 +103,14 @@ def writable(project: Project, service: Service) -> dict[str, Mount]:
 def _few(home: Path, folder: str) -> Iterator[SeenFile]:
     """The files below a folder, one more than are looked at; of the project folder only the top."""
     root = home / folder
-    if not root.is_dir():
+    if not root.is_dir() or not os.access(root, os.R_OK | os.X_OK):
         return
     top_only = folder == "."
 
     def skip(path: str, is_folder: bool) -> bool:
-        return keep_all(path, is_folder) or (is_folder and (top_only or path.count("/") > 4))
+        if is_folder and (top_only or path.count("/") > 4 or not os.access(root / path, os.R_OK)):
+            return True
+        return keep_all(path, is_folder)
 
     for count, found in enumerate(walk(root, skip)):
         if count > _MOST_FILES:

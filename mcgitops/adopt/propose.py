@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from mcgitops.adopt import names
-from mcgitops.adopt.look import Seen, SeenFile, writable
+from mcgitops.adopt.look import Seen, SeenFile, serves, writable
 from mcgitops.project.model import Service, is_within
 from mcgitops.project.spec import MetricSpec, StageSpec
 
@@ -98,10 +98,7 @@ def looks_like_a_stage(service: Service, seen: Seen) -> str:
 
     What serves is never one: it publishes ports, has a health check, or is restarted when it ends.
     """
-    definition = service.definition
-    restart = str(definition.get("restart") or "no")
-    serves = definition.get("ports") or definition.get("healthcheck")
-    if serves or restart in ("always", "unless-stopped"):
+    if serves(service):
         return ""
     awaited = [
         other.name
@@ -119,7 +116,7 @@ def looks_like_a_stage(service: Service, seen: Seen) -> str:
     else:
         return ""
     also = [f"{awaited[0]} waits until it has completed"] if awaited else []
-    also += [f"profile {profile}" for profile in definition.get("profiles") or ()]
+    also += [f"profile {profile}" for profile in service.definition.get("profiles") or ()]
     return ", ".join((reason, *also[:1], "it serves nothing"))
 
 
