@@ -109,7 +109,12 @@ class ActRunner:
         done = subprocess.run(
             command,
             cwd=project,
-            env={**os.environ, "PATH": path, "XDG_CACHE_HOME": str(self.folder / "cache")},
+            env={
+                **os.environ,
+                "PATH": path,
+                "XDG_CACHE_HOME": str(self.folder / "cache"),
+                "XDG_CONFIG_HOME": str(self.folder / "config"),
+            },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
