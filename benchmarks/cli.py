@@ -50,7 +50,7 @@ VERBS = (
     _verb("pull", f"{FILE} sqlite3"),
     _verb("runs", f"{FILE} tabulate"),
     _verb("runs --json", FILE),
-    _verb("metrics", f"{FILE} sqlite3 tabulate"),
+    _verb("metrics", f"{FILE} sqlite3 tabulate jinja2"),
     _verb("metrics --json", f"{FILE} sqlite3"),
     _verb("report --format json", f"{FILE} sqlite3"),
     _verb("report --format markdown", f"{FILE} sqlite3 tabulate jinja2"),

@@ -9,11 +9,13 @@ catches a content change whose mtime was set back. The index is a cache: losing 
 from __future__ import annotations
 
 import os
-import sqlite3
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import sqlite3
 
 GRANULARITY_NS = 50_000_000
 """Changes this close to the hashing may carry the same time stamp; ext4's tick is 4 to 10 ms."""
@@ -62,6 +64,8 @@ class Index:
 
     def _connect(self) -> sqlite3.Connection:
         self._file.parent.mkdir(parents=True, exist_ok=True)
+        import sqlite3  # not every verb that looks at files needs the index
+
         connection = sqlite3.connect(self._file, timeout=30)
         # a lost row costs one hash, so nothing waits for the disk
         connection.execute("PRAGMA synchronous=OFF")
@@ -72,6 +76,8 @@ class Index:
         """All rows below a root, by path. A damaged index is an empty one."""
         if not self._file.exists() or not _is_text(root):
             return {}
+        import sqlite3
+
         try:
             connection = self._connect()
             try:
@@ -93,6 +99,8 @@ class Index:
         """Add or replace rows, and forget paths that are gone. A busy index is left as it is."""
         if not _is_text(root):
             return
+        import sqlite3
+
         try:
             connection = self._connect()
             try:

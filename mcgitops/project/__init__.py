@@ -1,1 +1,4 @@
 """The compose file as typed objects, and the `x-mcgitops` models. Pure: reads no file."""
+
+KEY = "x-mcgitops"
+"""What everything of ours stands under in a compose file."""

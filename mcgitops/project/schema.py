@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mcgitops.project.source import KEY
+from mcgitops.project import KEY
 from mcgitops.project.spec import ProjectSpec, StageSpec
 
 COMPOSE = (

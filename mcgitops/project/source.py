@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-KEY = "x-mcgitops"
+from mcgitops.project import KEY as KEY
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
