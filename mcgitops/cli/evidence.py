@@ -13,11 +13,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from mcgitops import __version__
-from mcgitops.cli import bases
 from mcgitops.cli.app import App
 from mcgitops.compare import Gate, MetricRule, RunView, Side, compare
 from mcgitops.compare.model import Artifact, FactChange, FileChanges
 from mcgitops.errors import StoreError, UsageError
+from mcgitops.facts import base as bases
 from mcgitops.facts import git
 from mcgitops.metrics import Plot, read_plot
 from mcgitops.project.spec import BestBy, MetricSpec

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mcgitops.cli import bases
 from mcgitops.cli.app import App
 from mcgitops.errors import UsageError
+from mcgitops.facts import base as bases
 from mcgitops.facts import git
 from mcgitops.facts.program import output
 from mcgitops.forge.event import Event, MergeGroup, PullRequest, Push, Tag

@@ -20,7 +20,6 @@ import click
 from mcgitops.cli import history
 from mcgitops.cli.agenda import Agenda, Options, shown
 from mcgitops.cli.app import HEAD_SHA, App
-from mcgitops.cli.bases import Base
 from mcgitops.commands.command import Command
 from mcgitops.errors import (
     GateFailed,
@@ -30,6 +29,7 @@ from mcgitops.errors import (
     TrainingFailed,
     UsageError,
 )
+from mcgitops.facts.base import Base
 from mcgitops.forge import workflow
 from mcgitops.forge.comment import Marker
 from mcgitops.forge.event import PullRequest, Tag

@@ -1,4 +1,4 @@
-"""What the head is compared with, and why. Pure but for what git and the store are asked.
+"""Which commit the head is compared with, and why. Asks git and, by a callback, the store.
 
 The base is the merge base with the target branch; where that has no runs, the nearest of its
 first-parent ancestors that has.
