@@ -62,6 +62,12 @@ def head(folder: Path, ignoring: frozenset[str] = frozenset()) -> Head:
     return Head(commit, tree, "" if branch == "(detached)" else branch, dirty, parents)
 
 
+def untracked(folder: Path) -> tuple[str, ...]:
+    """Files below `folder` that git neither tracks nor ignores, relative to it."""
+    shown = _git(folder, "ls-files", "--others", "--exclude-standard", "-z")
+    return tuple(path for path in (shown or "").split("\0") if path)
+
+
 def resolve(folder: Path, revision: str) -> str:
     """The commit that a revision names, 40 hex. Raises `UsageError` where there is none."""
     if revision.startswith("-"):

@@ -22,7 +22,7 @@ from mcgitops.plan.model import Plan, RunPlan, StagePlan
 from mcgitops.project.model import Service
 from mcgitops.run.collect import clean_up, collect
 from mcgitops.run.engine import engine_errors
-from mcgitops.run.gather import lookup, make_plan
+from mcgitops.run.gather import head_of, lookup, make_plan
 from mcgitops.run.prepare import prepare, write_context, write_dockerfile
 from mcgitops.run.process import Cancelled, CommandFailed, execute
 from mcgitops.run.progress import Reporter
@@ -230,11 +230,6 @@ def call_step(session: Session, service: Service, run: RunPlan, command: Command
     }
     with engine_errors(f"{step} of {run.label}"):
         steps[step]()
-
-
-def head_of(workspace: Workspace) -> git.Head:
-    """What is checked out; outputs that are tracked don't make it dirty."""
-    return git.head(workspace.folder, workspace.project.produced())
 
 
 def _collect(session: Session, service: Service, run: RunPlan) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from mcgitops.errors import UsageError
@@ -88,11 +89,16 @@ def look(
 
 def look_at(workspace: Workspace, read: Read) -> Tree:
     """The content of one thing that a stage reads."""
-    path = Path(read.path)
-    inner: Skip = skip_ignored(path, read.dockerfile) if read.kind == "context" else keep_all
+    return tree(Path(read.path), workspace.index, _skip(read))
+
+
+def _skip(read: Read) -> Skip:
+    """What of it doesn't count."""
+    is_context = read.kind == "context"
+    inner: Skip = skip_ignored(Path(read.path), read.dockerfile) if is_context else keep_all
     exclude, only = read.exclude, read.only
     if not exclude and only is None:
-        return tree(path, workspace.index, inner)
+        return inner
 
     def skip(relative: str, is_folder: bool) -> bool:
         if any(is_within(relative, path_) for path_ in exclude):
@@ -104,7 +110,7 @@ def look_at(workspace: Workspace, read: Read) -> Tree:
                 return True
         return inner(relative, is_folder)
 
-    return tree(path, workspace.index, skip)
+    return skip
 
 
 def _check_params(workspace: Workspace, trees: Mapping[Read, Tree]) -> None:
@@ -117,8 +123,40 @@ def _check_params(workspace: Workspace, trees: Mapping[Read, Tree]) -> None:
 
 
 def _revisions(workspace: Workspace) -> tuple[git.Head, Revision]:
-    head = git.head(workspace.folder, workspace.project.produced())
+    head = head_of(workspace)
     return head, base_of(workspace, head)
+
+
+def head_of(workspace: Workspace) -> git.Head:
+    """What is checked out. Outputs that are tracked don't make it dirty, what is read does.
+
+    A file that a stage reads and that git doesn't know is not in the commit: runs that saw it must
+    not be found under it. Files that git is told to ignore (data, mostly) are none of its business.
+    """
+    head = git.head(workspace.folder, workspace.project.produced())
+    if not head.commit or head.dirty:
+        return head
+    unknown = git.untracked(workspace.folder)
+    if unknown and any(_is_read(workspace, unknown, read) for read in all_reads(workspace.project)):
+        return replace(head, dirty=True)
+    return head
+
+
+def _is_read(workspace: Workspace, paths: Iterable[str], read: Read) -> bool:
+    base = workspace.project.relative(read.path)
+    if base is None:
+        return False
+    skip = _skip(read)
+
+    def counts(path: str) -> bool:
+        if path == base or not is_within(path, base):
+            return path == base
+        below = path if base == "." else path[len(base) + 1 :]
+        parts = below.split("/")
+        folders = ("/".join(parts[:depth]) for depth in range(1, len(parts)))
+        return not (any(skip(folder, True) for folder in folders) or skip(below, False))
+
+    return any(counts(path) for path in paths)
 
 
 def base_of(workspace: Workspace, head: git.Head) -> Revision:
@@ -168,8 +206,6 @@ def known(record: RunRecord) -> Known:
 
 
 def _answered(workspace: Workspace, facts: Facts, questions: Questions) -> Facts:
-    from dataclasses import replace
-
     runs = dict(facts.runs)
     for stage, fingerprint in questions.fingerprints:
         record = lookup(workspace, stage, fingerprint)

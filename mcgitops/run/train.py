@@ -12,8 +12,8 @@ from mcgitops.errors import McgitopsError, PlanChanged, TrainingFailed
 from mcgitops.facts.program import in_background
 from mcgitops.plan.model import Plan
 from mcgitops.plan.planner import changed_facts
-from mcgitops.run.execute import Session, default_jobs, execute_stages, head_of
-from mcgitops.run.gather import lookup, make_plan, remember_runs
+from mcgitops.run.execute import Session, default_jobs, execute_stages
+from mcgitops.run.gather import head_of, lookup, make_plan, remember_runs
 from mcgitops.run.output import restore
 from mcgitops.run.prepare import sweep
 from mcgitops.run.progress import Reporter

@@ -94,3 +94,22 @@ def test_a_project_trains_once_and_then_only_what_changed(trial: Make) -> None:
     project.write({"params.yaml": "lr: 0.1\n"})
     assert project.train()["trained"] == []
     assert project.text("out/model.txt") == "model 0.1 0 1,2"
+
+
+def test_runs_that_saw_a_file_git_does_not_know_are_not_recorded_under_the_commit(
+    trial: Make,
+) -> None:
+    project = trial("cat data/* > out/model.txt; echo '{}' > out/metrics.json")
+    commits = project.folder / ".mcgitops/store/commits"
+    project.write({"notes.txt": "nobody reads this"})
+    project.write({"data/new.csv": "forgotten\n"})
+    first = project.train()["runs"]["train"][0]
+    assert first["dirty"] is True
+    assert not commits.exists()
+    assert "with uncommitted changes" in project("plan").stdout
+    project.write({".gitignore": "out/\n*.csv\n"})
+    project.factory.git(project.folder, "add", "-f", ".gitignore", "data/train.csv")
+    sha = project.factory.commit(project.folder, {}, "Data is git's no longer")
+    again = project.train()
+    assert again["trained"] == []
+    assert [folder.name for folder in commits.iterdir()] == [sha]

@@ -155,3 +155,11 @@ def test_the_remotes_default_branch_wins(
     assert git.default_branch(repo) is None
     project_factory.git(repo, "clone", "--quiet", str(repo), str(tmp_path / "clone"))
     assert git.default_branch(tmp_path / "clone") == "origin/trunk"
+
+
+def test_files_that_git_does_not_know_are_named_and_ignored_ones_are_not(repo: Path) -> None:
+    (repo / ".gitignore").write_text("*.log\n")
+    for name in ("x.log", "new é.txt", "sub/n\n.txt"):
+        (repo / name).write_text("")
+    assert set(git.untracked(repo)) == {".gitignore", "new é.txt", "sub/n\n.txt"}
+    assert git.untracked(repo / "sub") == ("n\n.txt",)
