@@ -229,7 +229,7 @@ def unreachable(host: Host, said: str) -> HostUnreachable:
             "Check its address and port, and that its SSH server runs.",
         )  # fmt: skip
     lines = [line for line in said.strip().splitlines() if line.strip()]
-    last = lines[-1].rstrip(".") if lines else "ssh gave no reason"
+    last = lines[-1].rstrip(".") if lines else "the connection broke"
     return HostUnreachable(host, f"{last}.", "Try the same with ssh by hand.")
 
 

@@ -235,7 +235,7 @@ class Deployment:
         report = self.report.hosts[one.host.url]
         text = self._masked(message)
         report.problem = text
-        self._line(one, "✖ " + text.splitlines()[0])
+        self._line(one, "✖ " + text.splitlines()[0].removeprefix(f"{one.host.label}: "))
         lines = watch.last_lines(
             self.connections, one.host, self._folder(one), self.aim.wanted.compose_project,
             self.aim.wanted.variables, self.aim.wanted.services,

@@ -68,7 +68,7 @@ def test_the_shared_connection_is_ended_with_the_same_options() -> None:
          "it can't be reached (could not resolve hostname)."),
         ("Timeout, server x not responding.", "it can't be reached (not responding)."),
         ("something new", "something new."),
-        ("", "ssh gave no reason."),
+        ("", "the connection broke."),
     ],
 )  # fmt: skip
 def test_failures_are_sentences(said: str, meaning: str) -> None:
