@@ -55,7 +55,7 @@ def refuse_uncommitted(path: Path) -> None:
         what = "isn't in git yet" if state == "new" else "has uncommitted changes"
         raise UsageError(
             f"{path.name} {what}: nothing was written.",
-            "Commit it first, so that git shows what was inserted; or paste the lines yourself.",
+            "Commit it first, so that git shows what was inserted; or paste what mcgitops init shows.",
         )
 
 
@@ -101,7 +101,7 @@ def without_ours(value: Any) -> Any:
 def _unfit(path: Path, why: str) -> McgitopsError:
     return McgitopsError(
         f"{path.name}: the lines can't be inserted safely: {why}. Nothing was written.",
-        "Paste them yourself; mcgitops check says whether they are right.",
+        "Paste what mcgitops init shows; mcgitops check says whether it is right.",
     )
 
 

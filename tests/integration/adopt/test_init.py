@@ -134,6 +134,18 @@ def test_a_file_with_uncommitted_changes_is_not_touched(run_mcgitops: Runner, sh
     assert (shop / "compose.yaml").read_text() == before
 
 
+def test_a_value_that_a_newline_at_the_end_would_change_is_not_touched(
+    run_mcgitops: Runner, project_factory: ProjectFactory
+):
+    text = "services:\n  train:\n    volumes: [./out:/out]\n    labels:\n      a: |\n        b"
+    text = text.replace("  train:\n", "  train:\n    image: x\n")
+    folder = project_factory({"compose.yml": text, "out/metrics.json": '{"auc": 1}'})
+    refused = run_mcgitops("init", "--write", "--ci", "none", cwd=folder, check=False)
+    assert refused.code == 1
+    assert "docker compose config would print something else" in refused.stderr
+    assert (folder / "compose.yml").read_text() == text
+
+
 def test_an_anchor_that_would_carry_our_keys_elsewhere_is_not_touched(
     run_mcgitops: Runner, project_factory: ProjectFactory
 ):
