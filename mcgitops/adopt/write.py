@@ -55,7 +55,7 @@ def refuse_uncommitted(path: Path) -> None:
         what = "isn't in git yet" if state == "new" else "has uncommitted changes"
         raise UsageError(
             f"{path.name} {what}: nothing was written.",
-            "Commit it first, so that git shows what was inserted; or paste what mcgitops init shows.",
+            "Commit it first: git then shows what was inserted. Or paste what mcgitops init shows.",
         )
 
 
