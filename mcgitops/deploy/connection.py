@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -26,7 +27,7 @@ from mcgitops.facts.program import missing_program
 from mcgitops.project.hosts import Host, HostFacts
 from mcgitops.run.process import CommandFailed, Completed, execute
 
-CHUNK = 1024 * 1024
+STALE = 3600
 
 
 class HostUnreachable(HostNeedsAttention):
@@ -45,7 +46,9 @@ class Connections:
     ) -> None:
         self.folder = folder
         # sockets have short paths only (104 bytes): the system's own temporary folder, not ours
-        self._private = Path(tempfile.mkdtemp(prefix="mcg-", dir=_short_temporary_folder()))
+        place = _short_temporary_folder()
+        _sweep(Path(place))
+        self._private = Path(tempfile.mkdtemp(prefix=f"mcg-{os.getpid()}-", dir=place))
         try:
             self.options = SshOptions(
                 known_hosts=self._known_hosts(environ, known_hosts),
@@ -233,8 +236,26 @@ def unreachable(host: Host, said: str) -> HostUnreachable:
     return HostUnreachable(host, f"{last}.", "Try the same with ssh by hand.")
 
 
-def _short_temporary_folder() -> str | None:
-    return "/tmp" if len(tempfile.gettempdir()) > 40 and os.access("/tmp", os.W_OK) else None  # noqa: S108
+def _short_temporary_folder() -> str:
+    own = tempfile.gettempdir()
+    return "/tmp" if len(own) > 40 and os.access("/tmp", os.W_OK) else own  # noqa: S108
+
+
+def _sweep(place: Path) -> None:
+    """Remove what killed runs of ours left: it may hold a key. Old ones only, since a process
+    number says nothing about another container that shares the folder.
+    """
+    for path in place.glob("mcg-*-*"):
+        number = path.name.split("-")[1]
+        try:
+            state = path.lstat()
+            old = time.time() - state.st_mtime > STALE
+            if number.isdigit() and old and state.st_uid == os.getuid():
+                os.kill(int(number), 0)
+        except ProcessLookupError:
+            shutil.rmtree(path, ignore_errors=True)
+        except OSError:
+            continue  # somebody else's, or gone by now
 
 
 def _all(stream: IO[bytes]) -> bytes:

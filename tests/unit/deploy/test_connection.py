@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from mcgitops.commands import ssh
 from mcgitops.commands.ssh import SshOptions, on_host, script
+from mcgitops.deploy import connection
 from mcgitops.deploy.connection import Connections, unreachable
 from mcgitops.errors import UsageError
 from mcgitops.project.hosts import Host
@@ -100,3 +103,22 @@ def test_pins_may_be_text_too(tmp_path: Path) -> None:
     line = "a.example.com ssh-ed25519 AAAA"
     with Connections(tmp_path, {"MCGITOPS_KNOWN_HOSTS": line}) as connections:
         assert Path(connections.options.known_hosts).read_text() == line + "\n"
+
+
+def test_what_a_killed_run_left_is_removed_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    monkeypatch.setattr(connection, "_short_temporary_folder", lambda: str(tmp_path))
+    old, young, alive, other = (
+        tmp_path / f"mcg-{pid}-{name}"
+        for pid, name in ((gone.pid, "old"), (gone.pid, "young"), (os.getpid(), "x"), ("a", "b"))
+    )
+    for path in (old, young, alive, other):
+        path.mkdir()
+        (path / "MCGITOPS_SSH_KEY").write_text("canary")
+    for path in (old, alive, other):
+        os.utime(path, (0, 0))
+    Connections(tmp_path, {}).close()
+    assert sorted(tmp_path.iterdir()) == sorted([young, alive, other])
