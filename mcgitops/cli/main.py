@@ -129,7 +129,7 @@ def run(argv: list[str] | None = None) -> int:
             return error.exit_code
         click.echo(
             f"mcgitops failed unexpectedly: {type(error).__name__}: {error}\n"
-            "This is a bug. Run the same again with --debug, and report what it prints.",
+            "This is a bug. Run it again as mcgitops --debug …, and report what that prints.",
             err=True,
         )
         return 1
