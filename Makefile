@@ -7,7 +7,8 @@ SHELL := /bin/bash
 
 SYSTEM_PYTHON := $(firstword $(foreach name,python3.13 python3.12 python3.11 python3 python3.14,$(shell \
   $(name) -c 'import sys; print("$(name)" if sys.version_info >= (3, 11) else "")' 2>/dev/null)))
-LAB := $(SYSTEM_PYTHON) -m tests.lab
+# -S: the lab's bring-up needs no package, and sees none.
+LAB := $(SYSTEM_PYTHON) -S -m tests.lab
 BIN := .venv/bin
 PYTHON := $(BIN)/python
 export PATH := $(CURDIR)/$(BIN):$(PATH)
