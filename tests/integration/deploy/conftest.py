@@ -74,6 +74,7 @@ COPY serve.sh healthy.sh ./
 COPY predict.sh /www/cgi-bin/predict
 COPY --from=model model /app/model
 RUN chmod 755 /www/cgi-bin/predict
+LABEL mclab.test={name}
 CMD ["sh", "serve.sh"]
 """
 
@@ -159,7 +160,7 @@ def make_app(
             {
                 "compose.yml": COMPOSE.format(name=name, mini=mini_image, hosts=list(hosts)),
                 "train/Dockerfile": TRAIN_DOCKERFILE.format(mini=mini_image),
-                "serve/Dockerfile": SERVE_DOCKERFILE.format(mini=mini_image),
+                "serve/Dockerfile": SERVE_DOCKERFILE.format(mini=mini_image, name=name),
                 ".gitignore": ".mcgitops/\nout/\napi.env\n",
                 "train/train.sh": TRAIN,
                 "serve/serve.sh": SERVE,
