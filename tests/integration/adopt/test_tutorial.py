@@ -70,6 +70,8 @@ def test_the_tutorial_does_what_it_says(
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "HOME": str(tmp_path),
             "XDG_DATA_HOME": "",  # so that it is below HOME, as the page says
+            # plugins of docker may be below the caller's home
+            "DOCKER_CONFIG": os.environ.get("DOCKER_CONFIG") or str(Path.home() / ".docker"),
             "BASE_IMAGE": base_image,
             "PORT": port,
             "COLUMNS": "140",
