@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mcgitops.adopt.propose import Proposal
+from mcgitops.adopt.model import Proposal
 from mcgitops.facts.context import ignore_file, skip_ignored
 from mcgitops.project.model import Project
 

@@ -13,7 +13,8 @@ from mcgitops.adopt import scaffold, workflow, write
 from mcgitops.adopt.ignore import Exclusion, exclusions, with_stages
 from mcgitops.adopt.lines import insert, insertions, stage_lines
 from mcgitops.adopt.look import look
-from mcgitops.adopt.propose import Proposal, Stage, propose, relative_to
+from mcgitops.adopt.model import Proposal, Stage, relative_to
+from mcgitops.adopt.propose import propose
 from mcgitops.errors import UsageError
 from mcgitops.facts import git
 from mcgitops.facts.compose import find_files, load_project, read_sources

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from mcgitops.adopt.propose import Proposal, Stage
+from mcgitops.adopt.model import Proposal, Stage
 from mcgitops.project.source import KEY
 from mcgitops.project.spec import MetricSpec
 

@@ -2,38 +2,17 @@
 
 from __future__ import annotations
 
-import posixpath
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 from mcgitops.adopt import names
 from mcgitops.adopt.look import Seen, SeenFile, serves, writable
-from mcgitops.project.model import Service, is_within
+from mcgitops.adopt.model import Proposal, Stage
+from mcgitops.adopt.notes import at, inside, nothing_to_declare
+from mcgitops.adopt.notes import notes as find_notes
+from mcgitops.project.model import Service
 from mcgitops.project.spec import MetricSpec, StageSpec
-
-
-@dataclass(frozen=True)
-class Stage:
-    """The keys proposed for a service. `reasons` says for each path why it is there."""
-
-    service: str
-    spec: StageSpec
-    why: str
-    reasons: Mapping[str, str] = field(default_factory=dict)
-    seed: str = ""  # the environment variable that could vary over replicates
-    waits_for: tuple[str, ...] = ()  # stages whose outputs it reads, though depends_on lacks them
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """What `init` proposes. `notes` are what a person should know or decide."""
-
-    stages: tuple[Stage, ...] = ()
-    metrics: Mapping[str, MetricSpec] = field(default_factory=dict)
-    already: tuple[str, ...] = ()  # services that are stages already
-    ordinary: tuple[str, ...] = ()  # services that a release deploys
-    notes: tuple[str, ...] = ()
 
 
 def propose(seen: Seen) -> Proposal:
@@ -52,12 +31,12 @@ def propose(seen: Seen) -> Proposal:
     for name in order:
         stage = _stage(name, candidates[name], seen, taken, order)
         if stage is None:
-            notes.append(_nothing_to_declare(name, candidates[name], seen))
+            notes.append(nothing_to_declare(name, candidates[name], seen))
             continue
         waits = _waits_for(stage, stages, seen)
         taken.update(stage.spec.produced)
         stages.append(replace(stage, waits_for=waits))
-    notes.extend(_notes(stages, seen))
+    notes.extend(find_notes(stages, seen))
     chosen = {stage.service for stage in stages}
     return Proposal(
         stages=tuple(stages),
@@ -71,25 +50,6 @@ def propose(seen: Seen) -> Proposal:
             and not service.definition.get("profiles")  # those are started by hand
         ),
         notes=tuple(notes),
-    )
-
-
-def relative_to(stage: Stage, folder: str) -> Stage:
-    """The same stage with paths relative to a folder, itself relative to the project's."""
-    if folder == ".":
-        return stage
-
-    def moved(path: str) -> str:
-        return posixpath.relpath(path, folder)
-
-    lists = {
-        key: tuple(moved(path) for path in getattr(stage.spec, key))
-        for key in ("params", "metrics", "plots", "outputs")
-    }
-    return replace(
-        stage,
-        spec=stage.spec.model_copy(update=lists),
-        reasons={moved(path): reason for path, reason in stage.reasons.items()},
     )
 
 
@@ -188,7 +148,7 @@ def _written(name: str, seen: Seen, taken: set[str], order: list[str]) -> Iterat
     folders = list(writable(seen.project, seen.project.services[name]))
     named = {item.path: item.where for item in seen.named.get(name, ())}
     for path, where in named.items():
-        if path in taken or not _inside(path, folders):
+        if path in taken or not inside(path, folders):
             continue
         if path in seen.files:
             yield path, f"{_what(seen.files[path])}, named in {where}"
@@ -196,17 +156,13 @@ def _written(name: str, seen: Seen, taken: set[str], order: list[str]) -> Iterat
             yield path, f"named in {where}, not there yet"
     others = [other for other in order if other != name]
     for path, file in seen.files.items():
-        if path in taken or path in named or not _inside(path, folders):
+        if path in taken or path in named or not inside(path, folders):
             continue
         if any(item.path == path for other in others for item in seen.named.get(other, ())):
             continue
-        rivals = [o for o in others if _inside(path, list(writable(seen.project, _at(seen, o))))]
+        rivals = [o for o in others if inside(path, list(writable(seen.project, at(seen, o))))]
         if _closest(path, name, rivals, order):
             yield path, _what(file)
-
-
-def _at(seen: Seen, name: str) -> Service:
-    return seen.project.services[name]
 
 
 def _closest(path: str, name: str, rivals: list[str], order: list[str]) -> bool:
@@ -215,10 +171,6 @@ def _closest(path: str, name: str, rivals: list[str], order: list[str]) -> bool:
     related = [o for o in (name, *rivals) if {w[:4] for w in names.words(o)} & stem]
     pool = related or [name, *rivals]
     return min(pool, key=order.index) == name
-
-
-def _inside(path: str, folders: list[str]) -> bool:
-    return any(is_within(path, folder) for folder in folders)
 
 
 def _reads(service: Service, params: str, seen: Seen) -> bool:
@@ -261,93 +213,12 @@ def _goals(stages: list[Stage], seen: Seen) -> dict[str, MetricSpec]:
     return {name: spec for name, spec in found.items() if name not in seen.project.spec.metrics}
 
 
-def _nothing_to_declare(name: str, why: str, seen: Seen) -> str:
-    folders = list(writable(seen.project, _at(seen, name)))
-    if not folders:
-        return (
-            f"{name} looks like a stage ({why}), but it can write in no folder of the project: "
-            "what it makes can't be taken out. Add a volume such as ./out:/app/out."
-        )
-    shown = ", ".join(folder + "/" for folder in folders)
-    return (
-        f"{name} looks like a stage ({why}), but nothing in {shown} looks like metrics or a "
-        "model, and its script names no such file. Run it once and call mcgitops init again, or "
-        "write its metrics: and outputs: yourself."
-    )
-
-
 def _waits_for(stage: Stage, earlier: list[Stage], seen: Seen) -> tuple[str, ...]:
     """The stages whose outputs this one names without depending on them."""
-    service = _at(seen, stage.service)
+    service = at(seen, stage.service)
     named = {item.path for item in seen.named.get(stage.service, ())}
     return tuple(
         other.service
         for other in earlier
         if named & set(other.spec.produced) and other.service not in service.depends_on
     )
-
-
-def _notes(stages: list[Stage], seen: Seen) -> Iterator[str]:
-    project = seen.project
-    chosen = {stage.service: stage for stage in stages}
-    for stage in stages:
-        service = project.services[stage.service]
-        if stage.waits_for:
-            upstream = " and ".join(stage.waits_for)
-            yield (
-                f"{stage.service} reads what {upstream} writes, but doesn't depend on it: a run "
-                "of it would start without. Its lines have the depends_on; since that changes "
-                "what Compose does, they are for you to paste."
-            )
-        if not service.definition.get("profiles"):
-            yield (
-                f"{stage.service} has no profile, so a plain docker compose up starts it, as it "
-                "does today. profiles: [train] would keep it out; that is yours to decide."
-            )
-        for upstream, condition in service.depends_on.items():
-            if upstream in chosen and condition != "service_completed_successfully":
-                yield (
-                    f"{stage.service} waits for {upstream} with condition {condition}; both are "
-                    "stages, and mcgitops runs it when that one is done."
-                )
-    yield from _undecided(stages, seen)
-    shown = [path for stage in stages for path in stage.spec.produced]
-    kept = [path for path in shown if path in seen.files and not seen.files[path].ignored]
-    if kept and (project.folder / ".git").exists():
-        folders = sorted({path.split("/")[0] for path in kept})
-        yield (
-            f"git doesn't ignore {', '.join(kept[:4])}. Runs keep them in the store, so "
-            f"{' and '.join(f'/{folder}/' for folder in folders)} can go into .gitignore."
-        )
-    for folder in seen.crowded:
-        yield f"{folder}/ holds more than 2,000 files; only the first were looked at."
-
-
-def _undecided(stages: list[Stage], seen: Seen) -> Iterator[str]:
-    """Files that a stage may write, whose names don't say what they are."""
-    read = {PurePosixPath(path).name for stage in stages for path in stage.spec.params}
-    mounted = {
-        PurePosixPath(mount.target).name
-        for service in seen.project.services.values()
-        for mount in service.mounts
-    }
-    asked: set[str] = set()
-    for stage in stages:
-        folders = list(writable(seen.project, _at(seen, stage.service)))
-        named = [item.path for item in seen.named.get(stage.service, ())]
-        there = [file.path for file in seen.files.values() if file.ignored]
-        unclear = [
-            path
-            for path in dict.fromkeys((*named, *there))
-            if names.kind(path) is None
-            and _inside(path, folders)
-            and PurePosixPath(path).name not in read | mounted
-            and path not in asked
-        ]
-        asked.update(unclear)
-        if unclear:
-            more = f" and {len(unclear) - 5} more" if len(unclear) > 5 else ""
-            yield (
-                f"What of {', '.join(unclear[:5])}{more}? If {stage.service} makes it, add it to "
-                "its outputs:."
-            )

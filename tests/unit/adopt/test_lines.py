@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from mcgitops.adopt.lines import insert, insertions, only_inserts, stage_lines
-from mcgitops.adopt.propose import Proposal, Stage
+from mcgitops.adopt.model import Proposal, Stage
 from mcgitops.adopt.write import without_ours
 from mcgitops.project.spec import MetricSpec, StageSpec
 
