@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -55,8 +55,12 @@ def collect(
     cancel: threading.Event,
     commit: str = "",
     dirty: bool = False,
+    later: Callable[[Callable[[], None]], None] = lambda work: work(),
 ) -> RunRecord:
-    """Follow, take, publish, clean up. Raises `TrainingFailed`, with a record kept, on failure."""
+    """Follow, take, publish, clean up. Raises `TrainingFailed`, with a record kept, on failure.
+
+    later: does the cleaning up, which nobody has to wait for before the process ends.
+    """
     engine = workspace.engine
     container = engine.container(container_name(workspace.project, run))
     if container is None:
@@ -91,8 +95,10 @@ def collect(
             record = _published(workspace, run, record, reporter)
         else:
             workspace.local.attempt(record)
-    finally:
+    except BaseException:
         clean_up(workspace, stage, run)
+        raise
+    later(lambda: clean_up(workspace, stage, run))
     reporter.finished(run, record)
     if state != "succeeded":
         raise failure(run, record, ended, stage, complaint)

@@ -48,9 +48,30 @@ class Session:
     building: threading.Lock = field(default_factory=threading.Lock)
     head: Callable[[], git.Head] | None = None  # what was checked out when it began
     engine_ready: Callable[[], object] = lambda: None  # waits for it; raises where none answers
+    published: Callable[[RunRecord], object] = lambda record: None  # within the run's lock
+    cleaning: list[threading.Thread] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.slots = threading.Semaphore(self.jobs)
+
+    def later(self, work: Callable[[], None]) -> None:
+        """Do the work beside what comes next; `execute_stages` waits for it at its end."""
+
+        def told() -> None:
+            try:
+                with engine_errors("removing what a run left"):
+                    work()
+            except McgitopsError as error:
+                self.reporter.note(str(error))
+
+        thread = threading.Thread(target=told, name="clean up")
+        thread.start()
+        self.cleaning.append(thread)
+
+    def settle(self) -> None:
+        """Wait until everything that was left for later is done."""
+        while self.cleaning:
+            self.cleaning.pop().join()
 
 
 def default_jobs() -> int:
@@ -235,9 +256,17 @@ def call_step(session: Session, service: Service, run: RunPlan, command: Command
 def _collect(session: Session, service: Service, run: RunPlan) -> None:
     head = session.head() if session.head is not None else head_of(session.workspace)
     record = collect(
-        session.workspace, service, run, session.reporter, session.cancel, head.commit, head.dirty
+        session.workspace,
+        service,
+        run,
+        session.reporter,
+        session.cancel,
+        head.commit,
+        head.dirty,
+        session.later,
     )
     session.trained.append(record)
+    session.published(record)
 
 
 @contextmanager

@@ -45,8 +45,10 @@ def collect_step(workspace: Workspace, reporter: Reporter, stage: str, run_id: s
     session = Session(workspace, reporter, 1)
     reporter.started(run)
     with cancelled_by_signals(session.cancel):
-        command = run.commands[-1]
-        call_step(session, service, run, command)
+        try:
+            call_step(session, service, run, run.commands[-1])
+        finally:
+            session.settle()
     return 0
 
 
@@ -73,5 +75,8 @@ def run_step(workspace: Workspace, reporter: Reporter, stage: str, *, force: boo
     check_stages(workspace, [stage])
     session = Session(workspace, reporter, default_jobs())
     with cancelled_by_signals(session.cancel):
-        run_stage(session, stage, force=force)
+        try:
+            run_stage(session, stage, force=force)
+        finally:
+            session.settle()
     return 0

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from mcgitops.errors import McgitopsError, PlanChanged, TrainingFailed
+from mcgitops.errors import McgitopsError, PlanChanged, StoreError, TrainingFailed
+from mcgitops.facts import git
 from mcgitops.facts.program import in_background
 from mcgitops.plan.model import Plan
 from mcgitops.plan.planner import changed_facts
@@ -63,14 +64,35 @@ def train(
             # the SDK is imported and the engine asked while the first image is built
             session.engine_ready = in_background(lambda: sweep(workspace))
             session.head = in_background(lambda: head_of(workspace))
+        if push and workspace.remote is not None:
+            session.published = lambda record: share(workspace, record, reporter)
         try:
-            execute_stages(session, plan)
-        except McgitopsError:
-            _push(workspace, push)
-            raise
-        runs, aside = _finish(workspace, plan)
+            try:
+                execute_stages(session, plan)
+            except McgitopsError:
+                _push(workspace, push)
+                raise
+            head = session.head() if session.head is not None else head_of(workspace)
+            runs, aside = _finish(workspace, plan, head)
+        finally:
+            session.settle()
     pushed = _push(workspace, push)
     return Trained(plan, tuple(session.trained), runs, tuple(aside), pushed)
+
+
+def share(workspace: Workspace, record: RunRecord, reporter: Reporter) -> None:
+    """Give a new run to the project's store at once: who waits for it elsewhere finds it there.
+
+    A store that can't be reached costs the run nothing: it is in the local one, and the push at
+    the end says what is wrong.
+    """
+    from mcgitops.store.transfer import copy_runs
+
+    assert workspace.remote is not None  # noqa: S101
+    try:
+        copy_runs(workspace.local, workspace.remote, [record])
+    except StoreError as error:
+        reporter.note(f"{record.stage} {record.fingerprint[:12]} is not shared yet: {error}")
 
 
 def refuse_changes(plan: Plan, expected: dict[str, str]) -> None:
@@ -84,9 +106,14 @@ def refuse_changes(plan: Plan, expected: dict[str, str]) -> None:
         )
 
 
-def _finish(workspace: Workspace, plan: Plan) -> tuple[dict[str, tuple[RunRecord, ...]], list[str]]:
+def _finish(
+    workspace: Workspace, plan: Plan, head: git.Head
+) -> tuple[dict[str, tuple[RunRecord, ...]], list[str]]:
     if not plan.commands:
         return _runs_of(workspace, plan), []
+    if all(stage.state != "pending" and stage.selected for stage in plan.stages):
+        # nothing was left open when it was planned, so the plan itself names the runs
+        return _write(workspace, plan, head)
     return finish(workspace, [stage.name for stage in plan.stages])
 
 
@@ -107,6 +134,13 @@ def finish(
             "present state of the folder.",
             "Something changed while it trained; train again.",
         )
+    return _write(workspace, plan, head)
+
+
+def _write(
+    workspace: Workspace, plan: Plan, head: git.Head
+) -> tuple[dict[str, tuple[RunRecord, ...]], list[str]]:
+    """Outputs of the selected runs into the folder, all runs under the commit."""
     runs = _runs_of(workspace, plan)
     aside: list[str] = []
     for stage in plan.stages:
