@@ -114,7 +114,7 @@ def printable(text: str) -> str:
 class PlainReporter:
     """Plain lines, for CI and for pipes: a run's log is shown in one piece, when the run ends.
 
-    With only one run at a time its lines are shown as they come. `group` and `endgroup` make a
+    A long run gives a sign of life now and then, with its last line. `group` and `endgroup` make a
     foldable block where the CI knows one; `untrusted` wraps lines that must not be taken as
     commands of the CI.
     """
@@ -125,8 +125,11 @@ class PlainReporter:
     untrusted: Callable[[str], str] = lambda text: text
     failure: Callable[[RunPlan, RunRecord], str] = lambda run, record: ""
     quiet: bool = False
+    every: float = 60.0  # seconds between signs of life
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _lines: dict[str, list[str]] = field(default_factory=dict)
+    _began: dict[str, float] = field(default_factory=dict)
+    _told: dict[str, float] = field(default_factory=dict)
 
     def _print(self, text: str) -> None:
         if text:
@@ -146,6 +149,7 @@ class PlainReporter:
         """Say that it begins, and why."""
         with self._lock:
             self._lines[run.fingerprint] = []
+            self._began[run.fingerprint] = self._told[run.fingerprint] = time.monotonic()
             self._print(f"· {run.label}   {printable(run.reason)}")
 
     def line(self, run: RunPlan, text: str) -> None:
@@ -154,7 +158,20 @@ class PlainReporter:
             self._lines.setdefault(run.fingerprint, []).append(printable(text))
 
     def usage(self, run: RunPlan, usage: Usage) -> None:
-        """Plain lines don't show it."""
+        """Now and then a line that says that it goes on."""
+        now = time.monotonic()
+        with self._lock:
+            if now - self._told.get(run.fingerprint, now) < self.every:
+                return
+            self._told[run.fingerprint] = now
+            lines = self._lines.get(run.fingerprint)
+            parts = [
+                f"· {run.label}",
+                human_seconds(now - self._began[run.fingerprint]),
+                human_bytes(usage.memory_bytes) if usage.memory_bytes else "",
+                lines[-1].strip()[:200] if lines else "",
+            ]
+            self._print("   ".join(part for part in parts if part))
 
     def finished(self, run: RunPlan, record: RunRecord) -> None:
         """The log as one group; that of a failed run is left open and its end repeated."""

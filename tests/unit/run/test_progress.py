@@ -84,6 +84,21 @@ def test_plain_lines_show_a_log_in_one_piece() -> None:
     ]
 
 
+def test_a_long_run_gives_a_sign_of_life() -> None:
+    out = io.StringIO()
+    reporter = PlainReporter(out, every=0.0)
+    reporter.started(RUN)
+    reporter.line(RUN, "epoch 12/30 ::error::x\n")
+    reporter.usage(RUN, Usage(memory_bytes=5 * 1024**2))
+    assert out.getvalue().splitlines()[1:] == [
+        "· train SEED=0   0.0 s   5.0 MiB   epoch 12/30 ::error::x\ufffd"
+    ]
+    silent = PlainReporter(out := io.StringIO())
+    silent.started(RUN)
+    silent.usage(RUN, Usage())
+    assert len(out.getvalue().splitlines()) == 1
+
+
 def test_quiet_hides_the_logs_of_what_succeeds_only() -> None:
     out = io.StringIO()
     told(PlainReporter(out, quiet=True))
