@@ -80,7 +80,8 @@ class App:
         from mcgitops.run.workspace import Workspace
 
         remote = None if self.store is self.local_store else self.store
-        return Workspace(project, self.local_store, remote, self.environ.get(HEAD_SHA, ""))
+        head = self.environ.get(HEAD_SHA, "")
+        return Workspace(project, self.local_store, remote, head, self.environ)
 
     def reporter(self, *, quiet: bool = False) -> Reporter:
         """Who shows a training's progress: live on a terminal, plain lines elsewhere."""

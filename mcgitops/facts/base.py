@@ -6,8 +6,7 @@ first-parent ancestors that has.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,8 +39,8 @@ def wanted(
         # not be here (a shallow clone) to be looked up in the store.
         name = environ.get("GITHUB_BASE_REF") or "the base"
         return Base(head.parents[0], name, f"{name}, which the pull request is merged with")
-    for target in _targets(folder, environ):
-        base = git.merge_base(folder, head.commit, target)
+    for target, tip in _targets(folder, environ):
+        base = tip if tip == head.commit else git.merge_base(folder, head.commit, tip)
         if base is None:
             continue
         name = target.removeprefix("origin/")
@@ -68,14 +67,12 @@ def with_runs(folder: Path, base: Base, has_runs: Callable[[str], bool]) -> Base
     return Base(commits[found], base.name, f"nearest ancestor with runs, {what} before {origin}")
 
 
-def _targets(folder: Path, environ: Mapping[str, str]) -> list[str]:
-    """The branches that this work may be merged into, best guess first, as they are here."""
-    names = []
+def _targets(folder: Path, environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """The branches that this work may be merged into, best guess first: name and revision."""
     if target := environ.get("GITHUB_BASE_REF"):
-        names += [f"origin/{target}", target]
-    if default := git.default_branch(folder):
-        names.append(default)
-    return [name for name in names if git.exists(folder, name)]
+        yield from ((n, n) for n in (f"origin/{target}", target) if git.exists(folder, n))
+    if default := git.default_branch_at(folder):
+        yield default
 
 
 def _first(commits: Sequence[str], has_runs: Callable[[str], bool]) -> int | None:
@@ -84,6 +81,8 @@ def _first(commits: Sequence[str], has_runs: Callable[[str], bool]) -> int | Non
         return None
     if has_runs(commits[0]):  # nearly always
         return 0
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for start in range(1, len(commits), AT_ONCE):
             found = list(pool.map(has_runs, commits[start : start + AT_ONCE]))

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mcgitops.errors import UsageError
+from mcgitops.facts import base as bases
 from mcgitops.facts import git
 from mcgitops.facts.context import skip_ignored
 from mcgitops.facts.files import Skip, keep_all, tree
@@ -160,21 +161,9 @@ def _is_read(workspace: Workspace, paths: Iterable[str], read: Read) -> bool:
 
 
 def base_of(workspace: Workspace, head: git.Head) -> Revision:
-    """What the head is compared with: where it left the default branch, or its first parent."""
-    if not head.commit:
-        return Revision()
-    found = git.default_branch_at(workspace.folder)
-    if found is None:
-        return Revision()
-    default, tip = found
-    same = tip == head.commit
-    base = tip if same else git.merge_base(workspace.folder, head.commit, tip)
-    if base is None:
-        return Revision()
-    if base == head.commit:
-        parents = head.parents[:1]
-        return Revision(parents[0], "its parent") if parents else Revision()
-    return Revision(base, default.removeprefix("origin/"))
+    """What the head is compared with, before anybody looked whether it has runs."""
+    found = bases.wanted(workspace.folder, head, workspace.environ)
+    return Revision(found.commit, found.name or found.why) if found is not None else Revision()
 
 
 def lookup(workspace: Workspace, stage: str, fingerprint: str) -> RunRecord | None:

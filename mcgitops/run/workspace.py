@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +22,7 @@ class Workspace:
 
     remote:     the project's store where it isn't the local one.
     local_path: the folder of the local store; differs from the project's own for a worktree.
+    environ:    the caller's environment: a CI says in it what the work is to be merged into.
     head_sha:   of a pull request: the head that the checked-out merge commit was made from.
     """
 
@@ -28,6 +30,7 @@ class Workspace:
     local: Store
     remote: Store | None = None
     head_sha: str = ""
+    environ: Mapping[str, str] = field(default_factory=dict)  # what CI says of the event
     engine: Engine = field(default_factory=Engine)
 
     @property
