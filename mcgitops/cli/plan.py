@@ -104,4 +104,22 @@ def make(
         return plan
     from mcgitops.cli.events import sections
 
-    return replace(plan, sections=(*plan.sections, *sections(app, plan, event, tag)))
+    more = sections(app, plan, event, tag)
+    if event == "tag":
+        plan = untrained(plan, to_release=any(section.name == "release" for section in more))
+    return replace(plan, sections=(*plan.sections, *more))
+
+
+def untrained(plan: Plan, *, to_release: bool) -> Plan:
+    """The plan without its training: a tag is released from the runs that its commit has.
+
+    Stages without a run stay as a warning where the release is yet to be made: it will be refused.
+    """
+    lacking = [stage.name for stage in plan.stages if stage.state != "cached"]
+    warnings = plan.warnings
+    if lacking and to_release:
+        have = "has no run" if len(lacking) == 1 else "have no runs"
+        names = " and ".join(lacking)
+        warnings = (*warnings, f"{names} {have} here, and a release needs them: mcgitops train.")
+    cached = tuple(stage for stage in plan.stages if stage.state == "cached")
+    return replace(plan, stages=cached, sections=(), warnings=warnings)
