@@ -23,6 +23,7 @@ from mcgitops.project.spec import BestBy, ProjectSpec, Spec, StageSpec
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _PATH_KEYS = ("params", "metrics", "plots", "outputs", "inputs")
+_Owners = dict[str, dict[str, str]]
 SpecT = TypeVar("SpecT", bound=Spec)
 
 
@@ -285,7 +286,7 @@ def _octal_warnings(sources: Sources) -> list[str]:
 def _cross_checks(project: Project, sources: Sources) -> list[Problem]:
     """What needs more than one key to be seen."""
     problems: list[Problem] = []
-    owners: dict[str, str] = {}
+    owners: _Owners = {}
     for service in project.services.values():
         if service.stage is None:
             continue
@@ -332,16 +333,24 @@ def _unwritable(project: Project, service: Service, path: str) -> tuple[str, str
 
 
 def _declared_twice(
-    owners: dict[str, str], path: str, service: str, where: tuple[str, int | None, str, str]
+    owners: _Owners, path: str, service: str, where: tuple[str, int | None, str, str]
 ) -> list[Problem]:
-    """Two stages that write the same file, or one into the other's folder."""
-    for other, owner in owners.items():
-        if owner == service or not (is_within(path, other) or is_within(other, path)):
-            continue
-        message = f"{path} is declared by {owner} too"
-        message += "." if path == other else f", as {other}."
-        return [Problem(message, "Let each stage write its own files.", *where)]
-    owners[path] = service
+    """Two stages that write the same file, or one into the other's folder.
+
+    owners: every path so far, and every folder above one → what was declared there, by stage.
+    """
+    parts = path.split("/")
+    above = ["/".join(parts[:depth]) for depth in range(1, len(parts))]
+    for other in (path, *above):
+        for owner, declared in owners.get(other, {}).items():
+            # the very path, a folder that holds it, or something inside it
+            if owner != service and (declared == other or is_within(declared, path)):
+                message = f"{path} is declared by {owner} too"
+                message += "." if path == declared else f", as {declared}."
+                return [Problem(message, "Let each stage write its own files.", *where)]
+    for folder in above:
+        owners.setdefault(folder, {}).setdefault(service, path)
+    owners.setdefault(path, {})[service] = path
     return []
 
 

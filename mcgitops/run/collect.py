@@ -98,10 +98,12 @@ def collect(
     except BaseException:
         clean_up(workspace, stage, run)
         raise
+    if state != "succeeded":
+        clean_up(workspace, stage, run)
+        reporter.finished(run, record)
+        raise failure(run, record, ended, stage, complaint)
     later(lambda: clean_up(workspace, stage, run))
     reporter.finished(run, record)
-    if state != "succeeded":
-        raise failure(run, record, ended, stage, complaint)
     return record
 
 

@@ -10,6 +10,7 @@ import io
 import os
 import socket
 import tarfile
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 LONGEST_LINE = 256 * 1024  # bytes; what a program says without an end of line is cut here
 SAMPLE_SECONDS = 0.25
+_PATIENCE = 25  # tries, a fifth of a second apart
 
 
 @dataclass(frozen=True)
@@ -150,13 +152,23 @@ class Engine:
             self.remove_volume(volume)
 
     def remove_volume(self, name: str) -> None:
-        """Remove a volume; nothing happens where there is none."""
-        from docker.errors import NotFound
+        """Remove a volume; nothing happens where there is none.
 
-        try:
-            self.client.api.remove_volume(name, force=True)
-        except NotFound:
-            return
+        A container that is being removed at this moment still holds it: that is waited for.
+        """
+        from docker.errors import APIError, NotFound
+
+        for attempt in range(_PATIENCE):
+            try:
+                self.client.api.remove_volume(name, force=True)
+            except NotFound:
+                return
+            except APIError as error:
+                if error.status_code != 409 or attempt == _PATIENCE - 1:
+                    raise
+                time.sleep(0.2)
+            else:
+                return
 
     def make_volumes(
         self,

@@ -225,12 +225,21 @@ def _run(session: Session, service: Service, run: RunPlan) -> None:
                     _run_command(session, service, run, command)
             except CommandFailed as error:
                 session.failing.set()
-                clean_up(session.workspace, service, run)
+                _clean_after_failure(session, service, run)
                 raise TrainingFailed(f"{run.label} could not be started.\n{error}") from None
             except BaseException:
                 session.failing.set()
-                clean_up(session.workspace, service, run)
+                _clean_after_failure(session, service, run)
                 raise
+
+
+def _clean_after_failure(session: Session, service: Service, run: RunPlan) -> None:
+    """Leave nothing of the run in the engine; what went wrong before is what matters."""
+    try:
+        with engine_errors(f"removing what {run.label} left"):
+            clean_up(session.workspace, service, run)
+    except McgitopsError as error:
+        session.reporter.note(str(error))
 
 
 def _run_command(session: Session, service: Service, run: RunPlan, command: Command) -> None:
