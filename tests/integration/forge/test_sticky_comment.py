@@ -174,7 +174,7 @@ def test_lasting_failures_end(hub: FakeGitHub) -> None:
     started = time.monotonic()
     outcome = post(hub, "x")
     assert outcome.action == "refused"
-    assert time.monotonic() - started < 60  # 99 tries would take hours
+    assert time.monotonic() - started < 60  # 99 tries would take far longer
 
 
 def test_a_short_rate_limit_is_waited_for(hub: FakeGitHub) -> None:
