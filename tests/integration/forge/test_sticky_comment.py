@@ -174,7 +174,7 @@ def test_lasting_failures_end(hub: FakeGitHub) -> None:
     started = time.monotonic()
     outcome = post(hub, "x")
     assert outcome.action == "refused"
-    assert time.monotonic() - started < 60  # 99 tries would take far longer
+    assert time.monotonic() - started < 5
 
 
 def test_a_short_rate_limit_is_waited_for(hub: FakeGitHub) -> None:
@@ -206,7 +206,7 @@ def test_a_long_rate_limit_is_not_waited_for(
     outcome = post(hub, "x")
     assert outcome.action == "refused"
     assert "rate limit" in outcome.reason
-    assert time.monotonic() - started < 60  # the limit lasts an hour
+    assert time.monotonic() - started < 3
 
 
 def test_a_comment_deleted_under_our_hands_is_made_again(hub: FakeGitHub) -> None:
