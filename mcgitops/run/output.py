@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import tempfile
 import time
@@ -88,10 +89,30 @@ def _put_aside(workspace: Workspace, path: str) -> list[str]:
     if digest.startswith("sha256:") and not workspace.local.missing([digest]):
         source.unlink()
         return []
-    target = workspace.state / "replaced" / time.strftime("%Y%m%dT%H%M%S") / path
-    target.parent.mkdir(parents=True, exist_ok=True)
-    source.replace(target)
+    _move_to_free_place(source, workspace.state / "replaced" / time.strftime("%Y%m%dT%H%M%S"), path)
     return [path]
+
+
+def _move_to_free_place(source: Path, folder: Path, path: str) -> None:
+    """Move a file to `path` below a folder named after this second, or a numbered one beside it.
+
+    The place is taken by linking, which never replaces: what was set aside before stays, also that
+    of another process within the same second.
+    """
+    for number in itertools.count(1):
+        target = (folder if number == 1 else folder.with_name(f"{folder.name}-{number}")) / path
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.link(source, target, follow_symlinks=False)
+        except (FileExistsError, NotADirectoryError):
+            continue
+        except OSError:  # a file system without hard links
+            if os.path.lexists(target):
+                continue
+            source.replace(target)
+            return
+        source.unlink()
+        return
 
 
 def _write(workspace: Workspace, file: FileRef) -> list[str]:

@@ -16,14 +16,15 @@ from tests.integration.train.conftest import Make, Trial
 pytestmark = pytest.mark.engine
 
 
-def replaced(project: Trial) -> dict[str, bytes]:
-    """What was set aside: path → content."""
+def replaced(project: Trial) -> dict[str, set[bytes]]:
+    """What was set aside: path → every content that it had when it was."""
     root = project.folder / ".mcgitops/replaced"
-    return {
-        "/".join(path.relative_to(root).parts[1:]): path.read_bytes()
-        for path in root.rglob("*")
-        if path.is_file()
-    }
+    kept: dict[str, set[bytes]] = {}
+    for path in root.rglob("*"):
+        if path.is_file():
+            name = "/".join(path.relative_to(root).parts[1:])
+            kept.setdefault(name, set()).add(path.read_bytes())
+    return kept
 
 
 def test_a_folder_of_outputs_is_exactly_what_the_run_wrote(trial: Make) -> None:
@@ -43,24 +44,26 @@ def test_a_folder_of_outputs_is_exactly_what_the_run_wrote(trial: Make) -> None:
     assert os.access(model / "deep/b", os.X_OK)
     assert not os.access(model / "a", os.X_OK)
     assert project.text("out/beside") == "stays"
-    assert replaced(project) == {"out/model/stale": b"of mine"}
+    assert replaced(project) == {"out/model/stale": {b"of mine"}}
     assert "out/model/stale was not in the store; it is kept in .mcgitops/replaced/" in done.stderr
     # a second run writes fewer files: what the first one wrote goes, since the store has it
     (project.folder / "data/more").unlink()
     project("train")
     assert not (model / "more").exists()
-    assert replaced(project) == {"out/model/stale": b"of mine"}
+    assert replaced(project) == {"out/model/stale": {b"of mine"}}
 
 
 def test_a_file_of_the_users_under_an_outputs_name_is_set_aside_not_lost(trial: Make) -> None:
     project = trial(files={"out/model.txt": "by hand", "out/metrics.json": "mine too"})
     project("train")
     assert project.text("out/model.txt") == "model\n"
-    assert replaced(project) == {"out/model.txt": b"by hand", "out/metrics.json": b"mine too"}
-    project.write({"out/model.txt": "edited"})
-    project("train")
-    assert project.text("out/model.txt") == "model\n"
-    assert b"edited" in replaced(project).values()
+    assert replaced(project) == {"out/model.txt": {b"by hand"}, "out/metrics.json": {b"mine too"}}
+    edits = [f"edited {number}" for number in range(4)]  # several within a second: each is kept
+    for edit in edits:
+        project.write({"out/model.txt": edit})
+        project("train")
+        assert project.text("out/model.txt") == "model\n"
+    assert replaced(project)["out/model.txt"] == {b"by hand", *(edit.encode() for edit in edits)}
 
 
 def test_files_that_were_not_declared_are_warned_about_and_not_kept(trial: Make) -> None:
