@@ -95,7 +95,7 @@ def _service(
             stage = _rebased(stage, name, sources, folder)
     return Service(
         name=name,
-        definition={k: v for k, v in definition.items() if k != KEY},
+        definition=_ordered({k: v for k, v in definition.items() if k != KEY}),
         stage=stage,
         depends_on={
             dependency: str((detail or {}).get("condition", "service_started"))
@@ -111,6 +111,16 @@ def _service(
             for volume in definition.get("volumes") or ()
         ),
     )
+
+
+def _ordered(definition: dict[str, Any]) -> dict[str, Any]:
+    """The same each time: Compose prints `build.ssh` in any order, and commands and fingerprints
+    are made of it.
+    """
+    build = definition.get("build")
+    if isinstance(build, Mapping) and isinstance(build.get("ssh"), list):
+        definition["build"] = {**build, "ssh": sorted(build["ssh"], key=str)}
+    return definition
 
 
 def _rebased(stage: StageSpec, service: str, sources: Sources, folder: Path) -> StageSpec:
