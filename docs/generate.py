@@ -18,7 +18,8 @@ from docs.actions_page import actions_page
 from mcgitops import errors
 from mcgitops.cli.main import HIDDEN, VERBS, cli
 from mcgitops.project import describe
-from mcgitops.project.spec import BestBy, Spec
+from mcgitops.project.base import Spec
+from mcgitops.project.spec import BestBy
 
 REFERENCE = Path(__file__).parent / "reference"
 NOTE = "<!-- Written by `make docs` from {source}; changes here are lost. -->\n"

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mcgitops.deploy.names import image_reference
+from mcgitops.project.serving import is_serving
 
 Document = dict[str, Any]
 OUR_KEY = "x-mcgitops"
@@ -43,7 +44,7 @@ def release_form(document: Mapping[str, Any]) -> Document:
     result = copy.deepcopy(dict(document))
     result.pop(OUR_KEY, None)
     services = result.get("services") or {}
-    stages = {name for name, service in services.items() if OUR_KEY in (service or {})}
+    stages = set(stages_of(document))
     result["services"] = {
         name: _deployed(service or {}, stages)
         for name, service in services.items()
@@ -53,9 +54,13 @@ def release_form(document: Mapping[str, Any]) -> Document:
 
 
 def stages_of(document: Mapping[str, Any]) -> tuple[str, ...]:
-    """The services that carry our key."""
+    """The services that our key makes stages."""
     services = document.get("services") or {}
-    return tuple(name for name, service in services.items() if OUR_KEY in (service or {}))
+    return tuple(
+        name
+        for name, service in services.items()
+        if OUR_KEY in (service or {}) and not is_serving(service[OUR_KEY])
+    )
 
 
 def restricted(document: Document, services: Iterable[str] | None) -> Document:

@@ -15,9 +15,9 @@ from mcgitops.deploy.lock import HostLock, Owner, machine, owner_name, release_s
 from mcgitops.deploy.names import compose_project
 from mcgitops.deploy.target import Target, environment_of, target
 from mcgitops.errors import UsageError
+from mcgitops.project.base import seconds
 from mcgitops.project.hosts import Host, HostFacts
 from mcgitops.project.model import Project
-from mcgitops.project.spec import seconds
 from mcgitops.store.store import Store
 
 LEASE = 1800

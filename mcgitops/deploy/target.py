@@ -13,9 +13,10 @@ from mcgitops.deploy.names import compose_project
 from mcgitops.deploy.place import Prepared
 from mcgitops.errors import HostNeedsAttention, UsageError
 from mcgitops.plan.rollout import Pin, Wanted
+from mcgitops.project.base import seconds
+from mcgitops.project.environment import Environment
 from mcgitops.project.hosts import Host, HostFacts
 from mcgitops.project.model import Project
-from mcgitops.project.spec import Environment, seconds
 from mcgitops.store.records import ReleaseRecord
 from mcgitops.store.store import Store
 

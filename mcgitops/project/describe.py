@@ -8,25 +8,26 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from mcgitops.project.spec import (
-    BestBy,
-    Environment,
-    Gate,
-    MetricSpec,
-    ProjectSpec,
-    Spec,
-    StageSpec,
-    Trigger,
-)
+from mcgitops.project.base import DURATION, Spec
+from mcgitops.project.environment import Environment, Hook, Hooks, Notify, Trigger
+from mcgitops.project.serving import Inference, Proxy, ServingSpec, Smoke
+from mcgitops.project.spec import BestBy, Gate, MetricSpec, ProjectSpec, StageSpec
 
 PLACES: tuple[tuple[str, type[Spec]], ...] = (
     ("services.NAME.x-mcgitops", StageSpec),
     ("services.NAME.x-mcgitops.select", BestBy),
+    ("services.NAME.x-mcgitops", ServingSpec),
+    ("services.NAME.x-mcgitops.proxy", Proxy),
+    ("services.NAME.x-mcgitops.inference", Inference),
+    ("services.NAME.x-mcgitops.smoke", Smoke),
     ("x-mcgitops", ProjectSpec),
     ("x-mcgitops.metrics.NAME", MetricSpec),
     ("x-mcgitops.metrics.NAME.gate", Gate),
     ("x-mcgitops.environments.NAME", Environment),
     ("x-mcgitops.environments.NAME.trigger", Trigger),
+    ("x-mcgitops.environments.NAME.hooks", Hooks),
+    ("x-mcgitops.environments.NAME.hooks.NAME", Hook),
+    ("x-mcgitops.environments.NAME.notify", Notify),
 )
 """Every mapping of ours and where it stands, outer ones first."""
 
@@ -70,10 +71,15 @@ def keys(place: str, model: type[Spec]) -> Iterator[Key]:
             place,
             name,
             _SPECIAL.get(name) or takes(field, schema),
-            str(field.get("default") or ""),
+            _default(field.get("default")),
             name in required,
             " ".join(str(field.get("description", "")).split()),
         )
+
+
+def _default(value: Any) -> str:
+    """A default for people; "" where there is none, and for mappings, whose keys have their own."""
+    return "" if isinstance(value, dict) or not value else str(value)
 
 
 def find(text: str) -> tuple[Key, ...]:
@@ -126,9 +132,13 @@ def takes(field: dict[str, Any], schema: dict[str, Any]) -> str:
         return " or ".join(dict.fromkeys(kinds))
     if "enum" in field:
         return " or ".join(f"`{value}`" for value in field["enum"])
-    if "pattern" in field:
+    if "const" in field:
+        return f"`{field['const']}`"
+    if field.get("pattern") == DURATION:
         return "duration"
     kind = field.get("type")
+    if kind is None:
+        return "any value"
     if kind == "array":
         item = takes(field["items"], schema)
         return f"list of {({'text': 'paths', 'value': 'values'}).get(item, item)}"

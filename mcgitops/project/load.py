@@ -17,9 +17,11 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from mcgitops.errors import Problem, ProjectError
+from mcgitops.project.base import DURATION, Spec
 from mcgitops.project.model import Mount, Project, Service, as_text, is_within, normalised
+from mcgitops.project.serving import ServingSpec, is_serving
 from mcgitops.project.source import KEY, Sources
-from mcgitops.project.spec import BestBy, ProjectSpec, Spec, StageSpec
+from mcgitops.project.spec import BestBy, ProjectSpec, StageSpec
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _PATH_KEYS = ("params", "metrics", "plots", "outputs", "inputs")
@@ -76,8 +78,11 @@ def _service(
 ) -> Service:
     ours = definition.get(KEY)
     stage: StageSpec | None = None
-    if KEY in definition:
-        keys = ("services", name, KEY)
+    serving: ServingSpec | None = None
+    keys = ("services", name, KEY)
+    if is_serving(ours):
+        serving = _spec(ServingSpec, ours, sources, keys, name, problems)
+    elif KEY in definition:
         stage = _spec(StageSpec, ours, sources, keys, name, problems)
         if stage is not None and not stage.produced:
             file, line = sources.place(*keys)
@@ -110,6 +115,7 @@ def _service(
             )
             for volume in definition.get("volumes") or ()
         ),
+        serving=serving,
     )
 
 
@@ -189,9 +195,13 @@ def _problem(
         hint = f"Write {wanted}, such as [{shown}]." if wanted == "a list" else f"Write {wanted}."
         return Problem(f"{shown} is not {wanted}.", hint, file, line, service, dotted)
     if kind == "string_pattern_mismatch":
-        return Problem(
-            f"{shown} is not a duration.", "Write 90s, 15m or 1h30m.", file, line, service, dotted
-        )
+        if (detail.get("ctx") or {}).get("pattern") == DURATION:
+            what, hint = "a duration", "Write 90s, 15m or 1h30m."
+        elif location[-1] == "path":
+            what, hint = "a path of a URL", "Write it with a / at the beginning."
+        else:
+            what, hint = "a variable's name", "Name a variable: the value itself is a secret."
+        return Problem(f"{shown} is not {what}.", hint, file, line, service, dotted)
     if kind == "literal_error":
         expected = (detail.get("ctx") or {}).get("expected", "")
         return Problem(f"{shown} is not known.", f"Write {expected}.", file, line, service, dotted)

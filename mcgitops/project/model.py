@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from mcgitops.project.serving import ServingSpec
 from mcgitops.project.spec import BestBy, ProjectSpec, Scalar, StageSpec
 
 STATE_FOLDER = ".mcgitops"
@@ -49,6 +50,7 @@ class Service:
     stage: StageSpec | None = None
     depends_on: Mapping[str, str] = field(default_factory=dict)  # service → condition
     mounts: tuple[Mount, ...] = ()
+    serving: ServingSpec | None = None
 
     @property
     def spec(self) -> StageSpec:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from mcgitops.project import KEY
+from mcgitops.project.base import Spec
+from mcgitops.project.serving import ServingSpec
 from mcgitops.project.spec import ProjectSpec, StageSpec
 
 COMPOSE = (
@@ -19,13 +21,13 @@ def schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of the whole file."""
     definitions: dict[str, Any] = {}
 
-    def own(model: type[ProjectSpec] | type[StageSpec]) -> dict[str, Any]:
+    def own(model: type[Spec]) -> dict[str, Any]:
         made = model.model_json_schema(ref_template="#/$defs/{model}")
         definitions.update(made.pop("$defs", {}))
         definitions[model.__name__] = made
         return {"$ref": f"#/$defs/{model.__name__}"}
 
-    project, stage = own(ProjectSpec), own(StageSpec)
+    project, stage, serving = own(ProjectSpec), own(StageSpec), own(ServingSpec)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Compose file with x-mcgitops",
@@ -35,7 +37,10 @@ def schema() -> dict[str, Any]:
             KEY: project,
             "services": {
                 "type": "object",
-                "additionalProperties": {"type": "object", "properties": {KEY: stage}},
+                "additionalProperties": {
+                    "type": "object",
+                    "properties": {KEY: {"anyOf": [stage, serving]}},
+                },
             },
         },
         "$defs": dict(sorted(definitions.items())),

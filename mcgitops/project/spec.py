@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
+
+from mcgitops.project.base import Duration, Spec
+from mcgitops.project.environment import Environment
 
 Scalar = bool | int | float | str
 """What a matrix value may be; it reaches the container as text, as Compose would write it."""
-
-
-class Spec(BaseModel):
-    """Base of all `x-mcgitops` models: immutable, no unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
 
 
 class Gate(Spec):
@@ -102,7 +99,7 @@ class StageSpec(Spec):
         description="Which run goes on to downstream stages and into the folder: the variables' "
         "values, or `{best: METRIC}`. Default: the first.",
     )
-    timeout: Annotated[str, Field(pattern=r"^(\d+(h|m|s))+$")] | None = Field(
+    timeout: Duration | None = Field(
         None, description="How long one run may take, such as `90m` or `1h30m`. Default: no limit."
     )
 
@@ -170,77 +167,6 @@ class StageSpec(Spec):
         return (*self.metrics, *self.plots, *self.outputs)
 
 
-class Trigger(Spec):
-    """When an environment is deployed: a push to a branch, or a tag. Shell patterns."""
-
-    branch: str | None = Field(None, min_length=1, description="A branch name or pattern.")
-    tag: str | None = Field(None, min_length=1, description="A tag name or pattern, such as `v*`.")
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> Trigger:
-        if (self.branch is None) == (self.tag is None):
-            raise ValueError("takes exactly one of branch and tag.")
-        return self
-
-
-class Environment(Spec):
-    """Where releases go: hosts and a trigger."""
-
-    hosts: tuple[str, ...] = Field(
-        min_length=1,
-        description="`ssh://user@host[:port]`, or `local://` for the engine of this machine.",
-    )
-    trigger: Trigger | None = Field(
-        None, description="What deploys it. Without one: only `mcgitops deploy ENV` by hand."
-    )
-    services: tuple[str, ...] | None = Field(
-        None, description="Deploy only these services. Default: all that are not stages."
-    )
-    health_timeout: Annotated[str, Field(pattern=r"^(\d+(h|m|s))+$")] = Field(
-        "2m", description="How long a host may take to become healthy."
-    )
-    known_hosts: str | None = Field(
-        None,
-        description="A file with the hosts' pinned SSH keys, in the repository. Default: the "
-        "variable `MCGITOPS_KNOWN_HOSTS`, then `~/.ssh/known_hosts`.",
-    )
-    registry: str | None = Field(
-        None,
-        description="Ship images through this registry prefix, such as `ghcr.io/acme`. Default: "
-        "over SSH, without a registry.",
-    )
-
-    @field_validator("hosts")
-    @classmethod
-    def _hosts_are_urls(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
-        for host in hosts:
-            parts = urlsplit(host)
-            if parts.scheme not in ("ssh", "local"):
-                bare = host.split("://")[-1]
-                raise ValueError(f'"{host}" is not a URL. Write ssh://{bare}.')
-            try:
-                port_is_fine = parts.port is None or parts.port > 0
-            except ValueError:
-                port_is_fine = False
-            if not port_is_fine:
-                raise ValueError(f'"{host}" has no valid port. Write ssh://user@host:22.')
-            if parts.scheme == "local":
-                if host not in ("local://", "local:///"):
-                    raise ValueError(f'"{host}" names a host, local:// takes none.')
-                continue
-            if not parts.hostname or parts.hostname.startswith("-"):
-                raise ValueError(f'"{host}" names no host. Write ssh://user@host.')
-            if (parts.username or "").startswith("-"):
-                raise ValueError(f'"{host}" has a user that starts with -. Write ssh://user@host.')
-            if parts.password is not None:
-                raise ValueError("holds a password. Use a key, and write ssh://user@host.")
-            if parts.path not in ("", "/") or parts.query or parts.fragment:
-                raise ValueError(f'"{host}" has a path. Write ssh://user@host[:port].')
-        if len(set(hosts)) != len(hosts):
-            raise ValueError("names a host twice. Remove the repetition.")
-        return hosts
-
-
 STORE_SCHEMES = ("file", "s3")
 
 
@@ -292,9 +218,3 @@ def check_store_url(url: str) -> None:
         raise ValueError(f'"{url}" names no bucket. Write s3://bucket/prefix.')
     if scheme == "file" and not rest.startswith("/"):
         raise ValueError(f'"{url}" is not absolute. Write file:///folder, or the folder alone.')
-
-
-def seconds(duration: str) -> int:
-    """`1h30m` → 5400."""
-    units = {"h": 3600, "m": 60, "s": 1}
-    return sum(int(n) * units[u] for n, u in re.findall(r"(\d+)([hms])", duration))

@@ -23,9 +23,9 @@ from mcgitops.facts.lint import base_images
 from mcgitops.plan.model import RunPlan
 from mcgitops.plan.override import container_name, project_name, volumes
 from mcgitops.plan.reads import reads
+from mcgitops.project.base import seconds
 from mcgitops.project.load import writable_mount
 from mcgitops.project.model import Service, is_within, normalised
-from mcgitops.project.spec import seconds
 from mcgitops.run.engine import SAMPLE_SECONDS, Ended, Usage
 from mcgitops.run.gather import look_at
 from mcgitops.run.progress import TAIL, Reporter

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from mcgitops.project.base import seconds
 from mcgitops.project.load import unescape
 from mcgitops.project.model import Combination
 from mcgitops.project.schema import COMPOSE, schema
-from mcgitops.project.spec import seconds
 from tests.unit.project.conftest import Load
 
 STAGE = """\
