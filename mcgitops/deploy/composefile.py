@@ -18,11 +18,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mcgitops.deploy.names import image_reference
+from mcgitops.project.hosts import CONFIGURATION_LABEL
 from mcgitops.project.serving import is_serving
 
 Document = dict[str, Any]
 OUR_KEY = "x-mcgitops"
-CONFIGURATION_LABEL = "mcgitops.configuration"
 _TO_ROOT = "../../.."  # from releases/NAME/DIGEST to the environment's folder
 _BUILD_ONLY = ("build", "develop", "pull_policy", OUR_KEY)
 _SHARED = ("networks", "volumes", "configs", "secrets")

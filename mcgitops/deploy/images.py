@@ -22,7 +22,7 @@ from mcgitops.commands import image as image_commands
 from mcgitops.commands.command import Command
 from mcgitops.errors import EngineError
 from mcgitops.facts.program import missing_program, output
-from mcgitops.plan.rollout import Pin
+from mcgitops.project.hosts import Pin
 from mcgitops.run.process import execute
 from mcgitops.store.records import ReleaseImage
 from mcgitops.store.store import Store

@@ -17,8 +17,8 @@ from mcgitops.deploy.images import Sent
 from mcgitops.errors import EngineError
 from mcgitops.facts import host as host_facts
 from mcgitops.facts.program import output
-from mcgitops.plan.rollout import Pin, has_image, lacking, same_image
-from mcgitops.project.hosts import Host, HostFacts, ImageFact
+from mcgitops.plan.rollout import has_image, lacking, same_image
+from mcgitops.project.hosts import Host, HostFacts, ImageFact, Pin
 from mcgitops.run.process import Completed, execute
 from mcgitops.store.store import Store
 

@@ -12,10 +12,10 @@ from mcgitops.deploy.connection import Connections
 from mcgitops.deploy.names import compose_project
 from mcgitops.deploy.place import Prepared
 from mcgitops.errors import HostNeedsAttention, UsageError
-from mcgitops.plan.rollout import Pin, Wanted
+from mcgitops.plan.rollout import Wanted
 from mcgitops.project.base import seconds
 from mcgitops.project.environment import Environment
-from mcgitops.project.hosts import Host, HostFacts
+from mcgitops.project.hosts import Host, HostFacts, Pin
 from mcgitops.project.model import Project
 from mcgitops.store.records import ReleaseRecord
 from mcgitops.store.store import Store

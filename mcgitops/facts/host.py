@@ -15,14 +15,19 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
+
+from pydantic import TypeAdapter, ValidationError
 
 from mcgitops.facts.program import Output, output
 from mcgitops.project.hosts import (
+    CONFIGURATION_LABEL,
     ContainerFact,
     Host,
     HostFacts,
     ImageFact,
     LockFact,
+    Pin,
     Placement,
     WantedService,
 )
@@ -30,11 +35,13 @@ from mcgitops.project.hosts import (
 ToArgv = Callable[[str], Sequence[str]]
 """A POSIX shell script → the argument list that runs it on the host."""
 
+_SERVICE = TypeAdapter(WantedService)
+_PIN = TypeAdapter(Pin)
 _CONTAINER = "\t".join(
     "{{json " + field + "}}"
     for field in (
         ".Name", ".Image", ".Config.Image", ".Config.Labels", ".State", ".RestartCount",
-        ".HostConfig.RestartPolicy.Name",
+        ".HostConfig.RestartPolicy.Name", ".NetworkSettings.Networks",
     )
 )  # fmt: skip
 IMAGE = "\t".join((
@@ -83,8 +90,9 @@ def host_script(project: str, environment: str, compose_project: str) -> str:
         ' stat -f "@since %m" current; }\n'
         "  [ -f attempt ] && { printf '@attempt '; cat attempt; echo; }\n"
         "  [ -f lock/owner.json ] && { printf '@lock '; cat lock/owner.json; echo; }\n"
-        "  for folder in releases/*/*/release.json;"
-        ' do [ -f "$folder" ] && echo "@placed $folder"; done\n'
+        "  for manifest in releases/*/*/release.json; do"
+        ' [ -f "$manifest" ] && { printf "@placed "; cat "$manifest"; echo; }; done\n'
+        '  for name in rejected/*; do [ -e "$name" ] && echo "@rejected $name"; done\n'
         '  for file in files/*; do [ -e "$file" ] && echo "@file $file"; done\n'
         "fi\n"
         "ids=$(docker image ls --all --quiet --no-trunc | sort -u)\n"
@@ -117,9 +125,10 @@ def parse(host: Host, text: str) -> HostFacts:
         previous=_placement(_first(lines, "previous")),
         attempt=_first(lines, "attempt"),
         since=float(_first(lines, "since") or 0),
-        placed=frozenset(
-            line.removeprefix("releases/").removesuffix("/release.json") for line in lines["placed"]
+        placements=tuple(
+            one for one in (_placement(line) for line in lines["placed"]) if one is not None
         ),
+        rejected=frozenset(unquote(line.removeprefix("rejected/")) for line in lines["rejected"]),
         files=frozenset(line.removeprefix("files/") for line in lines["file"]),
         images=tuple(image_fact(line) for line in lines["image"]),
         containers=parse_containers(text)[1],
@@ -178,20 +187,21 @@ def _placement(text: str) -> Placement | None:
     value = _json(text) if text else None
     if not isinstance(value, dict) or "release" not in value:
         return None
-    services = value.get("services") or {}
-    return Placement(
-        release=str(value["release"]),
-        digest=str(value.get("digest", "")),
-        services=tuple(
-            WantedService(
-                name, int(wanted.get("replicas", 1)), str(wanted.get("image", "")),
-                str(wanted.get("config_digest", "")),
-            )
-            for name, wanted in sorted(services.items())
-        ),
-        variables=tuple(value.get("variables") or ()),
-        placed=_time(value.get("placed")),
-    )  # fmt: skip
+    try:
+        return Placement(
+            release=str(value["release"]),
+            digest=str(value.get("digest", "")),
+            services=tuple(
+                _SERVICE.validate_python({"name": name, **wanted})
+                for name, wanted in sorted((value.get("services") or {}).items())
+            ),
+            variables=tuple(value.get("variables") or ()),
+            placed=_time(value.get("placed")),
+            images=tuple(_PIN.validate_python(pin) for pin in value.get("images") or ()),
+            commit=str(value.get("commit", "")),
+        )
+    except (ValidationError, TypeError, AttributeError):
+        return None  # written by another version, or by somebody else
 
 
 def lock_fact(text: str) -> LockFact | None:
@@ -221,9 +231,9 @@ def image_fact(line: str) -> ImageFact:
 
 def _container(line: str) -> ContainerFact | None:
     fields = [_json(part) for part in line.split("\t")]
-    if len(fields) != 7 or not isinstance(fields[3], dict) or not isinstance(fields[4], dict):
+    if len(fields) != 8 or not isinstance(fields[3], dict) or not isinstance(fields[4], dict):
         return None
-    name, image_id, image, labels, state, restarts, policy = fields
+    name, image_id, image, labels, state, restarts, policy, networks = fields
     if labels.get("com.docker.compose.oneoff") == "True":
         return None
     health = state.get("Health") or {}
@@ -241,6 +251,13 @@ def _container(line: str) -> ContainerFact | None:
         started=_time(state.get("StartedAt")),
         finished=_time(state.get("FinishedAt")),
         said=_last_words(str(log[-1].get("Output", ""))) if log else "",
+        configuration=str(labels.get(CONFIGURATION_LABEL, "")),
+        number=int(labels.get("com.docker.compose.container-number", 0)),
+        addresses=tuple(
+            str(network["IPAddress"])
+            for network in (networks or {}).values()
+            if network and network.get("IPAddress")
+        ),
     )
 
 

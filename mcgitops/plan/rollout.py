@@ -19,22 +19,20 @@ from mcgitops.commands.command import Command
 from mcgitops.commands.ours import verb
 from mcgitops.commands.ssh import SshOptions, on_host, script
 from mcgitops.plan.health import Health, judge
-from mcgitops.project.hosts import Host, HostFacts, ImageFact, Placement, WantedService, segment
+from mcgitops.project.hosts import (
+    Host,
+    HostFacts,
+    ImageFact,
+    Pin,
+    Placement,
+    WantedService,
+    segment,
+)
 
 Phase = Literal["prepare", "activate", "commit", "finish", "undo"]
 _CLASSIC = frozenset({"aufs", "devicemapper", "overlay", "overlay2", "vfs", "windowsfilter"})
 START_SECONDS = 60
 """What `docker compose up` may take over the time that health may take."""
-
-
-@dataclass(frozen=True)
-class Pin:
-    """An image as a release pins it."""
-
-    service: str
-    reference: str
-    config_digest: str
-    diff_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

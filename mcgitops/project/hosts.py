@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 from urllib.parse import quote, urlsplit
 
+from mcgitops.project.serving import ServingSpec
+
 LOCAL = "local://"
+CONFIGURATION_LABEL = "mcgitops.configuration"
+"""On containers: the digest of all that they are made from."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,39 @@ class ContainerFact:
     started: datetime | None = None
     finished: datetime | None = None
     said: str = ""  # the last words of its healthcheck
+    configuration: str = ""  # the digest of all that it was made from; "" where it isn't ours
+    number: int = 0  # Compose's own, from 1 on
+    addresses: tuple[str, ...] = ()  # in the networks of the project
+
+
+@dataclass(frozen=True)
+class Pin:
+    """An image as a release pins it."""
+
+    service: str
+    reference: str
+    config_digest: str
+    diff_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How containers of a service are replaced: `deploy.update_config` or `rollback_config`."""
+
+    order: Literal["start-first", "stop-first"] = "stop-first"
+    why: str = ""  # why the old ones stop first; "" where they don't, or where the file says so
+    parallelism: int = 0  # containers at a time; 0 is all of them
+    delay: float = 0.0  # seconds between two batches
+    monitor: float = 0.0  # seconds that new containers must stay well before the old ones go
+    failure_action: Literal["rollback", "pause", "continue"] = "rollback"
+
+
+@dataclass(frozen=True)
+class Behind:
+    """What is in front of a service: an HAProxy that is switched by its runtime API."""
+
+    service: str
+    admin: str
 
 
 @dataclass(frozen=True)
@@ -78,6 +116,13 @@ class WantedService:
     replicas: int = 1
     image: str = ""
     config_digest: str = ""
+    configuration: str = ""  # the digest of all that its containers are made from
+    after: tuple[str, ...] = ()  # the services that it depends on
+    update: Policy = Policy()
+    back: Policy = Policy()  # used on the way back from a release
+    grace: float = 10.0  # seconds between SIGTERM and SIGKILL, and to finish requests before
+    behind: Behind | None = None
+    serving: ServingSpec | None = None
 
 
 @dataclass(frozen=True)
@@ -89,6 +134,8 @@ class Placement:
     services: tuple[WantedService, ...] = ()
     variables: tuple[str, ...] = ()  # names only
     placed: datetime | None = None
+    images: tuple[Pin, ...] = ()
+    commit: str = ""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -130,8 +177,14 @@ class HostFacts:
     previous: Placement | None = None
     attempt: str = ""  # a rollout that has not been committed: "release/digest" ("" is none)
     since: float = 0.0  # when `current` was switched
-    placed: frozenset[str] = frozenset()  # "release/digest" folders that are complete
+    placements: tuple[Placement, ...] = ()  # release folders that are complete
+    rejected: frozenset[str] = frozenset()  # releases that were rolled back here
     files: frozenset[str] = frozenset()  # content-addressed files and folders that are there
     images: tuple[ImageFact, ...] = ()
     containers: tuple[ContainerFact, ...] = ()
     lock: LockFact | None = None
+
+    @property
+    def placed(self) -> frozenset[str]:
+        """The names of all complete release folders: "release/digest"."""
+        return frozenset(one.folder for one in self.placements)

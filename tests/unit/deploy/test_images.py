@@ -13,7 +13,7 @@ import pytest
 
 from mcgitops.deploy import images
 from mcgitops.errors import EngineError
-from mcgitops.plan.rollout import Pin
+from mcgitops.project.hosts import Pin
 from mcgitops.store.store import Store, open_store
 
 

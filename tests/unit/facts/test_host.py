@@ -21,11 +21,15 @@ STATE = {
     "FinishedAt": "0001-01-01T00:00:00Z",
     "Health": {"Status": "unhealthy", "Log": [{"Output": "first"}, {"Output": "a\n503 no\n\n"}]},
 }  # fmt: skip
-LABELS = {"com.docker.compose.service": "api", "com.docker.compose.oneoff": "False"}
+LABELS = {
+    "com.docker.compose.service": "api", "com.docker.compose.oneoff": "False",
+    "com.docker.compose.container-number": "3", "mcgitops.configuration": "c0ffee",
+}  # fmt: skip
 
 
 def container(state: object = STATE, labels: object = LABELS) -> str:
-    fields = ["/p-api-1", "sha256:1", "i:1", labels, state, 2, "always"]
+    networks = {"p_default": {"IPAddress": "172.18.0.3"}, "host": {"IPAddress": ""}}
+    fields = ["/p-api-1", "sha256:1", "i:1", labels, state, 2, "always", networks]
     return "@container " + "\t".join(json.dumps(field) for field in fields)
 
 
@@ -40,7 +44,10 @@ ANSWER = "\n".join((
     "@since 1700000000",
     "@attempt team%2Fv2/9999",
     '@lock {"owner": "ci-1", "token": "t", "pid": 7, "expires": 1700000100}',
-    "@placed releases/team%2Fv1/1234/release.json",
+    f"@placed {json.dumps(MANIFEST)}",
+    "@placed {}",
+    '@placed {"release": "v0", "services": {"api": {"replicas": "many"}}}',
+    "@rejected rejected/team%2Fv3",
     "@file files/abc",
     '@image "sha256:1"\t["i:1"]\t["sha256:a","sha256:b"]\t"overlay2"',
     '@image "sha256:2"\tnull\tnull',
@@ -71,6 +78,8 @@ def test_everything_that_a_host_says_is_read() -> None:
     (seen,) = facts.containers
     assert (seen.name, seen.service, seen.image) == ("p-api-1", "api", "i:1")
     assert (seen.state, seen.health, seen.said) == ("running", "unhealthy", "503 no")
+    assert (seen.number, seen.configuration, seen.addresses) == (3, "c0ffee", ("172.18.0.3",))
+    assert facts.rejected == {"team/v3"}
     assert (seen.restarts, seen.restart_policy) == (2, "always")
     assert seen.started is not None
     assert seen.finished is None

@@ -8,12 +8,13 @@ from datetime import UTC, datetime
 import pytest
 
 from mcgitops.commands.ssh import SshOptions
-from mcgitops.plan.rollout import Pin, Wanted, has_image, lacking, plan_rollout
+from mcgitops.plan.rollout import Wanted, has_image, lacking, plan_rollout
 from mcgitops.project.hosts import (
     ContainerFact,
     Host,
     HostFacts,
     ImageFact,
+    Pin,
     Placement,
     WantedService,
 )
@@ -54,11 +55,11 @@ def container(image: Pin, **changes: object) -> ContainerFact:
 EMPTY = HostFacts(REMOTE, root="/r", now=NOW, engine="26.1", compose="2.40",
                   tools=frozenset({"flock", "timeout"}))  # fmt: skip
 ON_V1 = replace(
-    EMPTY, current=V1, placed=frozenset({"v1/1111"}), images=(OLD_IMAGE,),
+    EMPTY, current=V1, placements=(V1,), images=(OLD_IMAGE,),
     containers=(container(OLD),),
 )  # fmt: skip
 ON_V2 = replace(
-    EMPTY, current=V2, previous=V1, placed=frozenset({"v1/1111", "v2/2222"}),
+    EMPTY, current=V2, previous=V1, placements=(V1, V2),
     files=frozenset({"f00d"}), images=(OLD_IMAGE, NEW_IMAGE), containers=(container(API),),
 )  # fmt: skip
 
@@ -108,7 +109,7 @@ def test_a_host_that_runs_the_release_has_nothing_to_do() -> None:
 
 
 def test_only_what_is_missing_is_sent() -> None:
-    placed = replace(ON_V1, placed=ON_V2.placed, files=ON_V2.files)
+    placed = replace(ON_V1, placements=ON_V2.placements, files=ON_V2.files)
     names = [step.name for step in plan_rollout(WANTED, [placed], SshOptions()).steps]
     assert names == ["lock", "ship", "begin", "up", "healthy", "commit", "unlock"]
     shipped = replace(ON_V1, images=ON_V2.images)
