@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, Protocol, TypeVar
 
 from mcgitops.commands import ssh
 from mcgitops.commands.command import Command, Secret
@@ -28,6 +28,16 @@ from mcgitops.project.hosts import Host, HostFacts
 from mcgitops.run.process import CommandFailed, Completed, execute
 
 STALE = 3600
+
+
+class Closing(Protocol):
+    """What is closed with the connections."""
+
+    def close(self) -> None:
+        """Give back what it holds."""
+
+
+Shared = TypeVar("Shared", bound=Closing)
 
 
 class HostUnreachable(HostNeedsAttention):
@@ -59,7 +69,10 @@ class Connections:
             shutil.rmtree(self._private)
             raise
         self._used: set[str] = set()
-        self._streams: set[subprocess.Popen[bytes]] = set()
+        self._streams: dict[subprocess.Popen[bytes], str] = {}
+        self._shared: dict[type[Closing], Closing] = {}
+        self._sharing = threading.Lock()
+        self.aborts = 0  # how often `abort` was called: whoever tries again must know
 
     def __enter__(self) -> Connections:
         return self
@@ -74,15 +87,33 @@ class Connections:
 
     def close(self) -> None:
         """End the shared connections, remove keys and sockets."""
+        for one in self._shared.values():
+            one.close()
+        self._shared.clear()
         for url in sorted(self._used):
             execute(ssh.close(url, self.options), self.folder, check=False, timeout=5)
         self._used.clear()
         shutil.rmtree(self._private, ignore_errors=True)
 
-    def abort(self) -> None:
-        """End what is being sent, from another thread: the senders see a broken pipe."""
-        for process in tuple(self._streams):
-            process.kill()
+    def abort(self, host: Host | None = None) -> None:
+        """End what is being sent, from another thread: the senders see a broken pipe.
+
+        host: only what goes there; it will be tried again.
+        """
+        if host is None:
+            self.aborts += 1
+        for process, url in tuple(self._streams.items()):
+            if host is None or url == host.url:
+                process.kill()
+
+    def shared(self, kind: type[Shared]) -> Shared:
+        """What lives as long as the connections and all hosts share; made at the first use."""
+        with self._sharing:
+            if kind not in self._shared:
+                self._shared[kind] = kind()
+            found = self._shared[kind]
+        assert isinstance(found, kind)  # noqa: S101
+        return found
 
     def look(self, host: Host, project: str, environment: str, compose_project: str) -> HostFacts:
         """The host's facts. Raises `HostUnreachable` where it can't be asked."""
@@ -144,7 +175,7 @@ class Connections:
             raise missing_program(command.argv[0]) from None
         assert process.stdin is not None  # noqa: S101
         assert process.stdout is not None  # noqa: S101
-        self._streams.add(process)
+        self._streams[process] = host.url
         said: list[bytes] = []
         output: IO[bytes] = process.stdout
         reader = threading.Thread(target=lambda: said.append(_all(output)), daemon=True)
@@ -161,7 +192,7 @@ class Connections:
             process.wait()
             raise
         finally:
-            self._streams.discard(process)
+            self._streams.pop(process, None)
         reader.join()
         text = b"".join(said).decode("utf-8", "replace")
         if not host.is_local and code == 255:

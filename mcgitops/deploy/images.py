@@ -13,13 +13,14 @@ import io
 import json
 import subprocess
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
 from mcgitops.commands import image as image_commands
 from mcgitops.commands.command import Command
+from mcgitops.deploy.meter import megabytes as megabytes
 from mcgitops.errors import EngineError
 from mcgitops.facts.program import missing_program, output
 from mcgitops.project.hosts import Pin
@@ -29,6 +30,7 @@ from mcgitops.store.store import Store
 
 LARGEST_CONFIG = 4 * 1024 * 1024
 _OCI = "application/vnd.oci.image."
+_FORMAT = tarfile.PAX_FORMAT
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
 
@@ -181,10 +183,11 @@ class _Joined(io.RawIOBase):
 
 @dataclass
 class Sent:
-    """What travelled to a host: the bytes on the wire and what they are unpacked."""
+    """What travelled to a host: the bytes that were sent and what they are unpacked."""
 
     bytes: int = 0
     unpacked: int = 0
+    resumed: int = 0  # bytes that an earlier, broken connection had brought
 
 
 def pins(project: str, images: Iterable[ReleaseImage]) -> tuple[Pin, ...]:
@@ -202,60 +205,79 @@ def pins(project: str, images: Iterable[ReleaseImage]) -> tuple[Pin, ...]:
     )
 
 
-def write_archive(
-    store: Store, pins: Iterable[Pin], layers: set[str], target: IO[bytes], *, packed: bool
-) -> Sent:
-    """An archive for `docker load` with only these layers, streamed.
+def write_archive(store: Store, pins: Iterable[Pin], layers: set[str], target: IO[bytes]) -> Sent:
+    """An archive for `docker load` with only these layers, as plain tars, streamed.
 
-    The engine takes layers that the archive lacks from what it has. It is an OCI layout with
-    Docker's own manifest beside it, as `docker save` writes it: the containerd store reads the one,
-    older engines the other. packed: gzip, for the way through ssh.
+    The engine takes layers that the archive lacks from what it has.
     """
     counted = _Counted(target)
     unpacked = 0
-    stream: Any = (
-        gzip.GzipFile(fileobj=cast(BinaryIO, counted), mode="wb", compresslevel=2, mtime=0)
-        if packed
-        else counted
-    )
     chosen = tuple(dict.fromkeys(pins))
-    with tarfile.open(fileobj=stream, mode="w|", format=tarfile.PAX_FORMAT) as archive:
-        index, manifest = [], []
-        for pin in chosen:
-            config = store.read_bytes(pin.config_digest, LARGEST_CONFIG)
-            _add(archive, _blob(pin.config_digest), config)
-            described = _manifest(store, pin, config)
-            digest = f"sha256:{hashlib.sha256(described).hexdigest()}"
-            _add(archive, _blob(digest), described)
-            index.append({
-                "mediaType": _OCI + "manifest.v1+json", "digest": digest, "size": len(described),
-                "annotations": {
-                    "io.containerd.image.name": f"docker.io/{pin.reference}",
-                    "org.opencontainers.image.ref.name": pin.reference.rpartition(":")[2],
-                },
-            })  # fmt: skip
-            manifest.append({
-                "Config": _blob(pin.config_digest),
-                "RepoTags": [pin.reference],
-                "Layers": [_blob(layer) for layer in pin.diff_ids],
-            })  # fmt: skip
+    with tarfile.open(fileobj=cast(BinaryIO, counted), mode="w|", format=_FORMAT) as archive:
+        _describe(archive, store, chosen, {})
         for layer in dict.fromkeys(layer for pin in chosen for layer in pin.diff_ids):
             if layer in layers:
                 unpacked += _add_object(archive, store, layer)
-        _add(archive, "oci-layout", b'{"imageLayoutVersion": "1.0.0"}')
-        document = {"schemaVersion": 2, "mediaType": _OCI + "index.v1+json", "manifests": index}
-        _add(archive, "index.json", json.dumps(document).encode())
-        _add(archive, "manifest.json", json.dumps(manifest).encode())
-    if packed:
-        stream.close()
     return Sent(counted.count, unpacked)
 
 
-def _manifest(store: Store, pin: Pin, config: bytes) -> bytes:
-    layers = [
-        {"mediaType": _OCI + "layer.v1.tar", "digest": layer, "size": store.size(layer)}
-        for layer in pin.diff_ids
-    ]
+def description(
+    store: Store, pins: Iterable[Pin], packed: Mapping[str, tuple[str, int]]
+) -> tuple[bytes, dict[str, str]]:
+    """An image's archive without its layers, and the name of each packed layer in it.
+
+    packed: diff-id → digest (without the algorithm's name) and size of the layer as gzip.
+    """
+    target = io.BytesIO()
+    with tarfile.open(fileobj=target, mode="w", format=_FORMAT) as archive:
+        _describe(archive, store, tuple(dict.fromkeys(pins)), packed)
+    return target.getvalue(), {layer: digest for layer, (digest, _) in packed.items()}
+
+
+def _describe(
+    archive: tarfile.TarFile, store: Store, pins: Sequence[Pin],
+    packed: Mapping[str, tuple[str, int]],
+) -> None:  # fmt: skip
+    """All of an archive but the layers: an OCI layout with Docker's own manifest beside it.
+
+    That is how `docker save` writes it: the containerd store reads the one, older engines the
+    other.
+    """
+    index, manifest = [], []
+    for pin in pins:
+        config = store.read_bytes(pin.config_digest, LARGEST_CONFIG)
+        _add(archive, _blob(pin.config_digest), config)
+        layers = [_layer(store, layer, packed) for layer in pin.diff_ids]
+        described = _manifest(pin, config, layers)
+        digest = f"sha256:{hashlib.sha256(described).hexdigest()}"
+        _add(archive, _blob(digest), described)
+        index.append({
+            "mediaType": _OCI + "manifest.v1+json", "digest": digest, "size": len(described),
+            "annotations": {
+                "io.containerd.image.name": f"docker.io/{pin.reference}",
+                "org.opencontainers.image.ref.name": pin.reference.rpartition(":")[2],
+            },
+        })  # fmt: skip
+        manifest.append({
+            "Config": _blob(pin.config_digest),
+            "RepoTags": [pin.reference],
+            "Layers": [_blob(str(layer["digest"])) for layer in layers],
+        })  # fmt: skip
+    _add(archive, "oci-layout", b'{"imageLayoutVersion": "1.0.0"}')
+    document = {"schemaVersion": 2, "mediaType": _OCI + "index.v1+json", "manifests": index}
+    _add(archive, "index.json", json.dumps(document).encode())
+    _add(archive, "manifest.json", json.dumps(manifest).encode())
+
+
+def _layer(store: Store, layer: str, packed: Mapping[str, tuple[str, int]]) -> dict[str, object]:
+    if layer in packed:
+        digest, size = packed[layer]
+        kind = _OCI + "layer.v1.tar+gzip"
+        return {"mediaType": kind, "digest": f"sha256:{digest}", "size": size}
+    return {"mediaType": _OCI + "layer.v1.tar", "digest": layer, "size": store.size(layer)}
+
+
+def _manifest(pin: Pin, config: bytes, layers: Sequence[dict[str, object]]) -> bytes:
     return json.dumps({
         "schemaVersion": 2,
         "mediaType": _OCI + "manifest.v1+json",
@@ -278,9 +300,6 @@ class _Counted:
         self.count += len(data)
         return len(data)
 
-    def flush(self) -> None:
-        self._target.flush()
-
 
 def _blob(digest: str) -> str:
     return f"blobs/sha256/{digest.removeprefix('sha256:')}"
@@ -301,10 +320,3 @@ def _add_object(archive: tarfile.TarFile, store: Store, digest: str) -> int:
         archive.addfile(member, stream)
         stream.read()  # to the end: that is where a damaged object is noticed
     return member.size
-
-
-def megabytes(size: int) -> str:
-    """Bytes for people, in decimal megabytes; a little is told in kB."""
-    if 0 < size < 50_000:
-        return f"{max(1, round(size / 1e3))} kB"
-    return f"{size / 1e6:.1f} MB" if size < 99.95e6 else f"{size / 1e6:.0f} MB"

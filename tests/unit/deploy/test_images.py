@@ -99,13 +99,16 @@ def test_an_archive_that_ends_early_is_an_error(store: Store) -> None:
         images._read_archive(store, io.BytesIO(whole[:5000]), set(DIFF_IDS), set(DIFF_IDS))
 
 
-@pytest.mark.parametrize("packed", [True, False])
-def test_an_archive_for_a_host_holds_only_the_layers_asked_for(store: Store, packed: bool) -> None:
+def whole_pin(store: Store) -> Pin:
     for content in (*LAYERS, CONFIG):
         store.put_bytes(content)
-    pin = Pin("api", "mcgitops/wine/api:x", digest(CONFIG), DIFF_IDS)
+    return Pin("api", "mcgitops/wine/api:x", digest(CONFIG), DIFF_IDS)
+
+
+def test_an_archive_holds_only_the_layers_asked_for(store: Store) -> None:
+    pin = whole_pin(store)
     target = io.BytesIO()
-    sent = images.write_archive(store, [pin, pin], {DIFF_IDS[2]}, target, packed=packed)
+    sent = images.write_archive(store, [pin, pin], {DIFF_IDS[2]}, target)
     assert sent.bytes == len(target.getvalue())
     assert sent.unpacked == len(LAYERS[2])
     target.seek(0)
@@ -118,14 +121,27 @@ def test_an_archive_for_a_host_holds_only_the_layers_asked_for(store: Store, pac
     assert len(manifest[0]["Layers"]) == 3
 
 
-def test_the_same_archive_is_written_twice(store: Store) -> None:
-    for content in (*LAYERS, CONFIG):
-        store.put_bytes(content)
-    pin = Pin("api", "mcgitops/wine/api:x", digest(CONFIG), DIFF_IDS)
-    first, second = io.BytesIO(), io.BytesIO()
-    images.write_archive(store, [pin], set(DIFF_IDS), first, packed=True)
-    images.write_archive(store, [pin], set(DIFF_IDS), second, packed=True)
-    assert first.getvalue() == second.getvalue()
+def test_a_description_names_packed_layers_by_their_own_digest(store: Store) -> None:
+    pin = whole_pin(store)
+    packed = gzip.compress(LAYERS[2], mtime=0)
+    described, names = images.description(
+        store, [pin, pin], {DIFF_IDS[2]: (digest(packed)[7:], len(packed))}
+    )
+    assert names == {DIFF_IDS[2]: digest(packed)[7:]}
+    with tarfile.open(fileobj=io.BytesIO(described)) as tar:
+        contents = {name: tar.extractfile(name).read() for name in tar.getnames()}  # type: ignore[union-attr]
+    (docker,) = json.loads(contents["manifest.json"])
+    (listed,) = json.loads(contents["index.json"])["manifests"]
+    manifest = json.loads(contents[f"blobs/sha256/{listed['digest'][7:]}"])
+    assert docker["Layers"] == [blob(LAYERS[0]), blob(LAYERS[1]), blob(packed)]
+    assert [(one["digest"], one["size"]) for one in manifest["layers"]] == [
+        (DIFF_IDS[0], 3000 + 7240), (DIFF_IDS[1], 3000 + 7240), (digest(packed), len(packed)),
+    ]  # fmt: skip
+    assert [one["mediaType"].rpartition(".")[2] for one in manifest["layers"]] == [
+        "tar", "tar", "tar+gzip",
+    ]  # fmt: skip
+    assert contents[blob(CONFIG)] == CONFIG
+    assert not any(blob(content) in contents for content in LAYERS)
 
 
 @pytest.mark.parametrize(
