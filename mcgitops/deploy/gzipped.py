@@ -17,13 +17,15 @@ from mcgitops.store.streams import read_fully
 
 PIECE = 1024 * 1024
 WINDOW = 32 * 1024
+MOST = min(os.cpu_count() or 1, 14) + 2
+"""Pieces in memory at once."""
 LEVEL = 4  # twice as fast as 6, and 3 % larger
 _HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"  # no name, no time, no system
 
 
 def workers() -> ThreadPoolExecutor:
     """Threads for `compress`; zlib runs outside of Python's own lock."""
-    return ThreadPoolExecutor(os.cpu_count() or 1, "mcgitops-gzip")
+    return ThreadPoolExecutor(MOST - 2, "mcgitops-gzip")
 
 
 def compress(
@@ -33,12 +35,11 @@ def compress(
     write(_HEADER, 0)
     checksum, size = 0, 0
     ahead: deque[tuple[Future[bytes], int]] = deque()
-    most = (os.cpu_count() or 1) + 2
     for piece, before, last in _pieces(plain):
         checksum = zlib.crc32(piece, checksum)
         size += len(piece)
         ahead.append((pool.submit(_deflated, piece, before, last), len(piece)))
-        if len(ahead) >= most:
+        while ahead and (len(ahead) >= MOST or ahead[0][0].done()):
             _write_first(ahead, write)
     while ahead:
         _write_first(ahead, write)
