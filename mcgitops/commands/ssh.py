@@ -87,6 +87,19 @@ def ssh(url: str, options: SshOptions) -> tuple[str, ...]:
     return ("ssh", *options.arguments(), *(("-p", port) if port else ()), "--", destination)
 
 
+def forward(url: str, address: str, port: int, options: SshOptions = SshOptions(), *,
+            aloud: bool = False) -> Command:  # fmt: skip
+    """Standard input and output become a connection that the host makes to `address`.
+
+    aloud: over a connection of its own, which is slower, but says why the host refuses.
+    """
+    start, *rest, _, destination = ssh(url, options)
+    said = ("-o", "LogLevel=INFO", "-o", "ControlPath=none") if aloud else ()
+    target = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+    # of an option that is given twice ssh takes the first
+    return Command((start, *said, *rest, "-W", target, "--", destination), host=url)
+
+
 def close(url: str, options: SshOptions) -> Command:
     """End the shared connection to a host."""
     *start, _, destination = ssh(url, options)
