@@ -96,15 +96,22 @@ def _rollout_step(name: str, about: str) -> None:
     @click.option("--release", default="", metavar="NAME")
     @click.option("--current", is_flag=True, help="The release that is current on the host.")
     @click.option("--host", "url", required=True, metavar="URL")
+    @click.option("--service", default="", metavar="NAME")
+    @click.option("--new", default=0, metavar="N", help="Containers of the new generation.")
+    @click.option("--old", default=0, metavar="N", help="Containers of the old one.")
+    @click.option("--seconds", default=0.0, metavar="S")
     @click.pass_obj
-    def step(app: App, environment: str, release: str, current: bool, url: str) -> int:
-        from mcgitops.deploy.steps import Steps
+    def step(
+        app: App, environment: str, release: str, current: bool, url: str, service: str, new: int,
+        old: int, seconds: float,
+    ) -> int:  # fmt: skip
+        from mcgitops.deploy.steps import About, Steps
 
         if bool(release) == current:
             raise click.UsageError("Give one of --release and --current.")
         # the script that called us is what the lock belongs to
         Steps(app.project, app.store, environment, url, app.environ).run(
-            name, release, os.getppid()
+            name, release, About(service, new, old, seconds), os.getppid()
         )
         return 0
 
@@ -113,4 +120,12 @@ _rollout_step("lock", "Lock a host for a rollout.")
 _rollout_step("ship", "Bring the images that a host lacks.")
 _rollout_step("place", "Write a release folder on a host.")
 _rollout_step("healthy", "Wait until what a host was given is healthy.")
+_rollout_step("hold", "Let a proxy send nothing to containers that start from now on.")
+_rollout_step("surge", "Start containers of a release beside those that run.")
+_rollout_step("gate", "Ask new containers what they must answer.")
+_rollout_step("switch", "Send requests to the new containers, and let the old ones finish theirs.")
+_rollout_step("drain", "Send no requests to a service, and let it finish those that it has.")
+_rollout_step("retire", "Stop the containers that were replaced.")
+_rollout_step("watch", "Wait for a while whether a host stays well.")
+_rollout_step("open", "Let a proxy find containers by name again.")
 _rollout_step("unlock", "Give a host's lock back.")

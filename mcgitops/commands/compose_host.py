@@ -40,6 +40,43 @@ def up(folder: str, project_name: str, variables: Iterable[str]) -> Argv:
     )  # fmt: skip
 
 
+def up_service(
+    folder: str, project_name: str, variables: Iterable[str], service: str, *, anew: bool = False
+) -> Argv:
+    """Replace one service's containers in place: Compose stops the old ones, then starts anew.
+
+    anew: also where nothing has changed, since what runs is not well.
+    """
+    return compose(
+        folder, project_name, variables,
+        "up", "--detach", "--no-build", "--pull", "never", "--no-deps",
+        *(("--force-recreate",) if anew else ()), service,
+    )  # fmt: skip
+
+
+def surge(
+    folder: str, project_name: str, variables: Iterable[str], service: str, scale: int
+) -> Argv:
+    """Start further containers of a service beside those that run, until there are `scale`.
+
+    `--no-recreate` leaves the old ones alone, whatever they were made from.
+    """
+    return compose(
+        folder, project_name, variables,
+        "up", "--detach", "--no-build", "--pull", "never", "--no-deps", "--no-recreate",
+        "--scale", f"{service}={scale}", service,
+    )  # fmt: skip
+
+
+def retire(names: Iterable[str], grace: float) -> tuple[Argv, Argv]:
+    """Stop containers by name, with their time to end, then remove them with their own volumes."""
+    chosen = tuple(names)
+    return (
+        ("docker", "container", "stop", "--time", f"{max(0, round(grace))}", *chosen),
+        ("docker", "container", "rm", "--volumes", "--force", *chosen),
+    )
+
+
 def down(folder: str, project_name: str, variables: Iterable[str]) -> Argv:
     """Remove the project's containers and networks; named volumes hold data and stay."""
     return compose(folder, project_name, variables, "down", "--remove-orphans")
@@ -77,8 +114,10 @@ def begin(root: str, placement: str) -> str:
     )
 
 
-def commit(root: str, placement: str, before: str) -> str:
+def commit(root: str, placement: str, before: str, rejected: str = "") -> str:
     """Shell: make a placement the current one, remember the former, end the attempt.
+
+    rejected: the name of the mark that the release has where it was rolled back before.
 
     `mv -T` replaces a symlink in one step (GNU, busybox); BSD calls the same `-h`.
     """
@@ -86,12 +125,20 @@ def commit(root: str, placement: str, before: str) -> str:
     if before and before != placement:
         lines.append(_link(before, "previous"))
     lines += [_link(placement, "current"), "rm -f attempt"]
+    if rejected:
+        lines.append(f"rm -f {shlex.quote(f'rejected/{rejected}')}")
     return " && ".join(lines)
 
 
 def end_attempt(root: str) -> str:
     """Shell: what was being rolled out is gone again."""
     return f"cd {shlex.quote(root)} && rm -f attempt"
+
+
+def reject(root: str, mark: str) -> str:
+    """Shell: remember that a release was rolled back, so that nothing deploys it by itself."""
+    name = shlex.quote(f"rejected/{mark}")
+    return f"cd {shlex.quote(root)} && mkdir -p rejected && : > {name}"
 
 
 def _link(placement: str, name: str) -> str:

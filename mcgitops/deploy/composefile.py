@@ -24,7 +24,11 @@ from mcgitops.project.serving import is_serving
 Document = dict[str, Any]
 OUR_KEY = "x-mcgitops"
 _TO_ROOT = "../../.."  # from releases/NAME/DIGEST to the environment's folder
-_BUILD_ONLY = ("build", "develop", "pull_policy", OUR_KEY)
+_BUILD_ONLY = ("build", "develop", "pull_policy")
+# what doesn't change a container; Compose would recreate it all the same for the last two, and
+# only Swarm reads them
+_NOT_OF_A_CONTAINER = ("depends_on", "profiles", "scale", OUR_KEY)
+_POLICIES = ("update_config", "rollback_config")
 _SHARED = ("networks", "volumes", "configs", "secrets")
 _VARIABLE = re.compile(r"\$\$|\$\{?([A-Za-z_][A-Za-z0-9_]*)")
 
@@ -40,9 +44,11 @@ class Needs:
 
 
 def release_form(document: Mapping[str, Any]) -> Document:
-    """What a release keeps of `docker compose config --no-interpolate --no-path-resolution`."""
+    """What a release keeps of `docker compose config --no-interpolate --no-path-resolution`.
+
+    Our own keys stay: with them an agent that has nothing but the store can deploy the release.
+    """
     result = copy.deepcopy(dict(document))
-    result.pop(OUR_KEY, None)
     services = result.get("services") or {}
     stages = set(stages_of(document))
     result["services"] = {
@@ -115,7 +121,7 @@ def needs(document: Mapping[str, Any]) -> Needs:
         tuple(mounts),
         tuple(env_files.items()),
         tuple(dict.fromkeys(path for path in secrets if path is not None)),
-        tuple(sorted(variables(document))),
+        tuple(sorted(variables({k: v for k, v in document.items() if k != OUR_KEY}))),
     )
 
 
@@ -166,8 +172,9 @@ class Rendering:
 
 
 def host_form(document: Document, rendering: Rendering) -> Document:
-    """The compose file as it lies in a release folder."""
+    """The compose file as it lies in a release folder, but for what `finished` does."""
     result = copy.deepcopy(document)
+    result.pop(OUR_KEY, None)
     for name, service in result["services"].items():
         if name in rendering.pins:
             service["image"] = image_reference(rendering.project, name, rendering.pins[name])
@@ -176,15 +183,65 @@ def host_form(document: Document, rendering: Rendering) -> Document:
             del service["volumes"]
         if "env_file" in service:
             service["env_file"] = _placed_env_files(service, rendering)
-        if digest := _configuration(result, service, rendering):
-            service["labels"] = _with_label(service.get("labels"), CONFIGURATION_LABEL, digest)
     for config in (result.get("configs") or {}).values():
         if (path := _own_file(config)) is not None:
             config["file"] = f"{_TO_ROOT}/{rendering.mounted[path]}"
     for secret in (result.get("secrets") or {}).values():
         if (path := _own_file(secret)) is not None:
-            secret["file"] = f"./{rendering.secret_files[path]}"
+            secret["file"] = f"{_TO_ROOT}/{rendering.secret_files[path]}"
     return result
+
+
+def finished(document: Document, digests: Mapping[str, str]) -> Document:
+    """The file without our keys and policies, each container labelled with its configuration.
+
+    digests: by service. Compose doesn't recreate a container when a config or a secret of its
+    changes (docker/compose#11900); a changed label makes it do so, and tells a rollout which
+    containers are those of a release.
+    """
+    result = copy.deepcopy(document)
+    for name, service in result["services"].items():
+        service.pop(OUR_KEY, None)
+        if isinstance(service.get("deploy"), Mapping):
+            service["deploy"] = {k: v for k, v in service["deploy"].items() if k not in _POLICIES}
+            if not service["deploy"]:
+                del service["deploy"]
+        service["labels"] = _with_label(service.get("labels"), CONFIGURATION_LABEL, digests[name])
+    return result
+
+
+def configuration(resolved: Document, name: str, document: Document, rendering: Rendering) -> str:
+    """A digest of all that a service's containers are made from.
+
+    resolved: the file with its values, as Compose reads it. document: the same before, by which
+    the contents of configs and secrets are found.
+    """
+    service = {
+        key: value
+        for key, value in resolved["services"][name].items()
+        if key not in _NOT_OF_A_CONTAINER
+    }
+    deploy = service.pop("deploy", None) or {}
+    ignored = (*_POLICIES, "replicas")
+    if kept := {key: value for key, value in deploy.items() if key not in ignored}:
+        service["deploy"] = kept
+    used = {
+        kind: {one: (resolved.get(kind) or {}).get(one) for one in _names_of(service, kind)}
+        for kind in ("networks", "volumes")
+    }
+    whole = [service, used, _contents(document, document["services"][name], rendering)]
+    text = json.dumps(whole, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _names_of(service: Mapping[str, Any], kind: str) -> list[str]:
+    if kind == "networks":
+        return sorted(service.get("networks") or ())
+    return sorted(
+        str(mount.get("source"))
+        for mount in service.get("volumes") or ()
+        if isinstance(mount, Mapping) and mount.get("type") == "volume"
+    )
 
 
 def checkable(document: Document) -> Document:
@@ -331,12 +388,8 @@ def _placed_env_files(service: Mapping[str, Any], rendering: Rendering) -> list[
     return placed
 
 
-def _configuration(document: Document, service: Mapping[str, Any], rendering: Rendering) -> str:
-    """A digest of the configs and secrets that a service uses; "" where it uses none.
-
-    Compose doesn't recreate a container when these change (docker/compose#11900); a changed label
-    makes it do so.
-    """
+def _contents(document: Document, service: Mapping[str, Any], rendering: Rendering) -> list[Any]:
+    """The contents of the configs and secrets that a service uses."""
     parts: list[Any] = []
     for kind in ("configs", "secrets"):
         for item in service.get(kind) or ():
@@ -353,9 +406,7 @@ def _configuration(document: Document, service: Mapping[str, Any], rendering: Re
                 rendering.mounted.get(path or "", ""), rendering.contents.get(path or "", ""),
                 [[variable, rendering.values.get(variable)] for variable in used],
             ])  # fmt: skip
-    if not parts:
-        return ""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+    return parts
 
 
 def _with_label(labels: Any, name: str, value: str) -> Any:

@@ -28,6 +28,8 @@ from mcgitops.project.hosts import Host, LockFact
 LEASE = 90
 """Seconds that a lock outlives its last heartbeat."""
 BEAT = 20
+TELL_EVERY = 30.0
+"""Seconds between two lines that say for whom a rollout waits."""
 _HELD, _BUSY = 75, 76
 
 
@@ -149,14 +151,16 @@ class HostLock:
 
     def __init__(
         self, connections: Connections, host: Host, root: str, owner: Owner,
-        say: Callable[[str], None] = lambda _: None, *, lease: int = LEASE,
+        say: Callable[[str], None] = lambda _: None, *, lease: int = LEASE, until: float = 0.0,
     ) -> None:  # fmt: skip
+        """until: `time.monotonic()` at which waiting for somebody who is at work ends."""
         self._connections = connections
         self._host = host
         self._root = root
         self._owner = owner
         self._say = say
         self._lease = lease
+        self._until = until
         self._stop = threading.Event()
         self._beat: threading.Thread | None = None
         self.lost = False
@@ -180,23 +184,24 @@ class HostLock:
         self._beat.start()
 
     def take(self) -> None:
-        """Take the lock. One that isn't renewed runs out, and is waited for; else `Locked`."""
+        """Take the lock. One that isn't renewed runs out, and is waited for; so is one whose
+        owner is at work, as long as the caller wants to wait. Else `Locked`."""
         seen: dict[str, float] = {}
-        said = False
+        told = -TELL_EVERY
         while (held := self._take()) is not None:
             known = seen.setdefault(held.token, held.expires)
             # renewed: its owner is alive and at work. A script's lease is too long to wait for.
-            if held.expires > known or held.token.startswith("script-"):
+            is_alive = held.expires > known or held.token.startswith("script-")
+            now = time.monotonic()
+            if is_alive and now >= self._until:
                 raise Locked(
                     f"{self._host.label} is locked by {held.owner}: {held.reason}.",
                     "Wait until that is done, then run the same again.",
                 )
-            if not said:
-                self._say(
-                    f"{self._host.label} is locked by {held.owner} ({held.reason}); "
-                    "waiting to see whether it is alive"
-                )
-                said = True
+            if now - told >= TELL_EVERY:
+                told = now
+                state = "" if is_alive else " to end, or to turn out dead"
+                self._say(f"{self._host.label}   waits for {held.owner}, {held.reason}{state}")
             time.sleep(1)
 
     def check(self) -> None:

@@ -2,8 +2,10 @@
 
 On the host, below the environment's folder:
 
-    releases/NAME/DIGEST/   compose.yml, .env, env files, secrets, release.json; never changed
+    releases/NAME/DIGEST/   compose.yml, .env, env files, release.json; never changed
     files/DIGEST            what services mount, by content; shared between releases
+    secrets/DIGEST          files of secrets, likewise, 0700: an unchanged one recreates nothing
+    rejected/NAME           releases that were rolled back here
     state/PATH              mounted folders without content in the release: the services' own
     current, previous       symlinks to release folders
     attempt                 the release folder of a rollout that isn't committed
@@ -21,23 +23,30 @@ import shlex
 import tarfile
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
+from pydantic import TypeAdapter
+
 from mcgitops.commands import compose_host
 from mcgitops.deploy import composefile, yamlfile
-from mcgitops.deploy.composefile import Document, Rendering
+from mcgitops.deploy.composefile import OUR_KEY, Document, Rendering
+from mcgitops.deploy.images import pins as images_of
 from mcgitops.deploy.names import compose_project, image_reference
 from mcgitops.deploy.values import Values, dotenv, gather
 from mcgitops.errors import UsageError
 from mcgitops.facts.program import output
-from mcgitops.project.hosts import WantedService, segment
+from mcgitops.plan import policy
+from mcgitops.project.hosts import Placement, WantedService, segment
+from mcgitops.project.load import unescape
+from mcgitops.project.serving import ServingSpec
 from mcgitops.store.records import FileRef, ReleaseRecord
 from mcgitops.store.store import Store
 
 MANIFEST = "release.json"
+_SERVICE = TypeAdapter(WantedService)
 LARGEST_COMPOSE = 16 * 1024 * 1024
 _PLACEHOLDERS = frozenset({".gitkeep", ".keep", ".gitignore"})
 
@@ -63,19 +72,17 @@ class Prepared:
 
     project: str
     environment: str
-    release: str
-    digest: str
-    services: tuple[WantedService, ...]
-    variables: tuple[str, ...]
+    placement: Placement
     mounted: tuple[Mounted, ...]
     entries: Mapping[str, tuple[bytes, int]]  # path in the folder → content, mode
+    secrets: Mapping[str, tuple[bytes, int]] = field(default_factory=dict)  # below secrets/
     states: tuple[str, ...] = ()  # folders to be there, below the environment's folder
     sensitive: frozenset[str] = frozenset()  # values that no message may show
 
     @property
     def folder(self) -> str:
         """The folder below `releases/`."""
-        return f"{segment(self.release)}/{self.digest}"
+        return self.placement.folder
 
 
 def prepare(
@@ -99,44 +106,55 @@ def prepare(
     values = gather(folder, needs)
     mounted = tuple(_mounted(needs.mounts, record.files))
     names = _names(values)
-    pins = {image.service: image.config_digest for image in record.images}
-    rendered = composefile.host_form(
-        document,
-        Rendering(
-            project=record.project,
-            pins=pins,
-            mounted={one.source: one.path for one in mounted},
-            env_files={path: names[path] for path in values.env_files},
-            secret_files={path: names[path] for path in values.secret_files},
-            values=values.variables,
-            contents={
-                path: hashlib.sha256(file.content).hexdigest()
-                for path, file in values.secret_files.items()
-            },
-        ),
+    pins = {image.service: image for image in record.images}
+    rendering = Rendering(
+        project=record.project,
+        pins={service: image.config_digest for service, image in pins.items()},
+        mounted={one.source: one.path for one in mounted},
+        env_files={path: names[path] for path in values.env_files},
+        secret_files={path: f"secrets/{names[path]}" for path in values.secret_files},
+        values=values.variables,
+        contents={path: _sha256(file.content) for path, file in values.secret_files.items()},
     )
+    rendered = composefile.host_form(document, rendering)
     entries: dict[str, tuple[bytes, int]] = {
-        "compose.yml": (yamlfile.write(rendered).encode(), 0o600),
+        "compose.yml": (yamlfile.write(composefile.checkable(rendered)).encode(), 0o600),
         ".env": (dotenv(values.variables).encode(), 0o600),
         **{names[path]: (file.content, 0o600) for path, file in values.env_files.items()},
+    }
+    secrets = {
         # who may read a secret inside a container is decided by the file's mode; outside, nobody
         # gets past the folder's own 0700
-        **{names[path]: (file.content, file.mode) for path, file in values.secret_files.items()},
+        names[path]: (file.content, file.mode)
+        for path, file in values.secret_files.items()
     }
-    wanted = tuple(_wanted(record.project, rendered, pins))
-    digest = _digest(entries, wanted)
     variables = tuple(values.names)
-    checked = (yamlfile.write(composefile.checkable(rendered)).encode(), 0o600)
-    _check({**entries, "compose.yml": checked}, record, environment, variables)
-    entries[MANIFEST] = (_manifest(record, digest, wanted, variables), 0o600)
+    resolved = _resolved(entries, secrets, record, environment, variables)
+    digests = {
+        name: composefile.configuration(resolved, name, document, rendering)
+        for name in rendered["services"]
+    }
+    entries["compose.yml"] = (
+        yamlfile.write(composefile.finished(rendered, digests)).encode(), 0o600
+    )  # fmt: skip
+    wanted = wanted_services(record.project, resolved, rendering.pins, digests)
+    digest = _digest(entries, wanted)
+    running = {service.image for service in wanted}
+    images = tuple(
+        pin for pin in images_of(record.project, record.images) if pin.reference in running
+    )
+    placement = Placement(
+        record.name, digest, wanted, variables, images=images, commit=record.commit
+    )
+    entries[MANIFEST] = (_manifest(record.project, placement), 0o600)
     have = {one.source for one in mounted}
-    service_names = [one.name for one in wanted]
     states = tuple(
         f"state/{composefile.inside(source)}" for source in needs.mounts if source not in have
     )
+    shown = {record.project, environment, record.name, *(one.name for one in wanted)}
     return Prepared(
-        record.project, environment, record.name, digest, wanted, variables, mounted, entries,
-        states, _sensitive(values, {record.project, environment, record.name, *service_names}),
+        record.project, environment, placement, mounted, entries, secrets, states,
+        _sensitive(values, shown),
     )  # fmt: skip
 
 
@@ -162,8 +180,12 @@ def write_archive(
                         _add_folder(archive, f"files/{one.name}/{parent}")
                 _add_object(archive, store, file, f"files/{one.name}/{below}", Path(folder))
         base = f"releases/{prepared.folder}"
-        for path, (content, mode) in sorted(prepared.entries.items()):
-            member = tarfile.TarInfo(f"{base}/{path}")
+        placed = {
+            **{f"{base}/{path}": entry for path, entry in prepared.entries.items()},
+            **{f"secrets/{path}": entry for path, entry in prepared.secrets.items()},
+        }
+        for path, (content, mode) in sorted(placed.items()):
+            member = tarfile.TarInfo(path)
             member.size, member.mode, member.mtime = len(content), mode, 0
             archive.addfile(member, io.BytesIO(content))
 
@@ -181,13 +203,15 @@ def receive_script(root: str, prepared: Prepared, token: str) -> str:
         f"rm -rf incoming.* && mkdir {incoming}",
         f"trap 'rm -rf {incoming}' EXIT",
         f"tar -xzpof - -C {incoming}",
-        "mkdir -p files releases state",
+        "mkdir -p files releases secrets state",
         "chmod 755 files state",
-        f"for item in {incoming}/files/*; do",
+        "chmod 700 secrets",
+        f"for item in {incoming}/files/* {incoming}/secrets/*; do",
         '  [ -e "$item" ] || continue',
-        '  [ -e "files/${item##*/}" ] || mv "$item" files/',
+        f'  place=${{item#{incoming}/}}',
+        '  [ -e "$place" ] || mv "$item" "$place"',
         "done",
-        f"mkdir -p releases/{shlex.quote(segment(prepared.release))}",
+        f"mkdir -p releases/{shlex.quote(segment(prepared.placement.release))}",
         f"[ -f {final}/{MANIFEST} ] || {{ rm -rf {final}; mv {incoming}/{final} {final}; }}",
         *((f"(umask 022; mkdir -p {made})",) if made else ()),
     ))  # fmt: skip
@@ -218,13 +242,19 @@ def _below(path: str, source: str) -> str:
 
 
 def _names(values: Values) -> dict[str, str]:
-    """Where env files and secrets lie in the folder: numbered, since paths may clash."""
+    """Where env files lie in the folder, numbered since paths may clash; and secrets' files below
+    `secrets/`, by content."""
     names = {}
     for number, path in enumerate(sorted(values.env_files)):
         names[path] = f"env/{number}-{posixpath.basename(path)}"
-    for number, path in enumerate(sorted(values.secret_files)):
-        names[path] = f"secrets/{number}-{posixpath.basename(path)}"
+    for path, file in values.secret_files.items():
+        digest = _sha256(file.content + f"\0{file.mode:o}".encode())
+        names[path] = f"{digest[:20]}/{posixpath.basename(path)}"
     return names
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _sensitive(values: Values, shown: Iterable[str]) -> frozenset[str]:
@@ -234,18 +264,47 @@ def _sensitive(values: Values, shown: Iterable[str]) -> frozenset[str]:
     names = " ".join(shown)
     texts = set(values.variables.values())
     for file in values.env_files.values():
-        lines = file.content.decode("utf-8", "replace").splitlines()
-        texts |= {line.partition("=")[2].strip().strip("'\"") for line in lines}
+        texts |= texts_of_dotenv(file.content.decode("utf-8", "replace"))
     for file in values.secret_files.values():
         texts |= set(file.content.decode("utf-8", "replace").split("\n"))
     return frozenset(text for text in texts if len(text) >= 6 and text not in names)
 
 
-def _wanted(project: str, document: Document, pins: Mapping[str, str]) -> Iterable[WantedService]:
-    for name, service in document["services"].items():
-        digest = pins.get(name, "")
-        reference = image_reference(project, name, digest) if digest else ""
-        yield WantedService(name, composefile.replicas(service), reference, digest)
+def wanted_services(
+    project: str, resolved: Document, pins: Mapping[str, str], digests: Mapping[str, str]
+) -> tuple[WantedService, ...]:
+    """What a release wants of each service, from the file as Compose reads it.
+
+    pins: configuration digest of the image by service. digests: of each service's configuration.
+    """
+    services = resolved["services"]
+    serving = {
+        name: ServingSpec.model_validate(service[OUR_KEY]) if OUR_KEY in service else None
+        for name, service in services.items()
+    }
+    behind = policy.behind(serving)
+    return tuple(
+        WantedService(
+            name,
+            replicas=composefile.replicas(service),
+            image=image_reference(project, name, pins[name]) if name in pins else "",
+            config_digest=pins.get(name, ""),
+            configuration=digests.get(name, ""),
+            after=policy.after(service),
+            update=policy.update(service, name in behind),
+            back=policy.back(service, name in behind),
+            grace=policy.grace(service),
+            behind=behind.get(name),
+            serving=serving[name],
+        )
+        for name, service in services.items()
+    )
+
+
+def texts_of_dotenv(text: str) -> frozenset[str]:
+    """The values in a dotenv file that no message may show."""
+    values = (line.partition("=")[2].strip().strip("'\"") for line in text.splitlines())
+    return frozenset(value for value in values if len(value) >= 6)
 
 
 def _digest(entries: Mapping[str, tuple[bytes, int]], services: Sequence[WantedService]) -> str:
@@ -256,43 +315,45 @@ def _digest(entries: Mapping[str, tuple[bytes, int]], services: Sequence[WantedS
     return whole.hexdigest()[:16]
 
 
-def _manifest(
-    record: ReleaseRecord, digest: str, services: Sequence[WantedService],
-    variables: Sequence[str],
-) -> bytes:  # fmt: skip
+def _manifest(project: str, placement: Placement) -> bytes:
     return json.dumps({
         "format": 1,
-        "project": record.project,
-        "release": record.name,
-        "commit": record.commit,
-        "digest": digest,
+        "project": project,
+        "release": placement.release,
+        "commit": placement.commit,
+        "digest": placement.digest,
         "placed": datetime.now(UTC).isoformat(timespec="seconds"),
-        "variables": list(variables),
+        "variables": list(placement.variables),
         "services": {
-            one.name: {
-                "replicas": one.replicas, "image": one.image, "config_digest": one.config_digest,
-            }
-            for one in services
+            one.name: _SERVICE.dump_python(one, mode="json", exclude={"name"})
+            for one in placement.services
         },
+        "images": [asdict(pin) for pin in placement.images],
     }).encode()  # fmt: skip
 
 
-def _check(
-    entries: Mapping[str, tuple[bytes, int]], record: ReleaseRecord, environment: str,
-    variables: Sequence[str],
-) -> None:  # fmt: skip
-    """Let Compose read the folder here, as the host will: a missing value must not reach a host."""
+def _resolved(
+    entries: Mapping[str, tuple[bytes, int]], secrets: Mapping[str, tuple[bytes, int]],
+    record: ReleaseRecord, environment: str, variables: Sequence[str],
+) -> Document:  # fmt: skip
+    """Let Compose read the folder here, as the host will: a missing value must not reach a host.
+
+    Gives the file with all values in it, so it is for this process only.
+    """
     with tempfile.TemporaryDirectory(prefix="mcgitops-") as name:
         folder = Path(name) / "releases" / "x" / "y"
-        for path, (content, _) in entries.items():
-            target = folder / path
+        placed = {
+            **{folder / path: content for path, (content, _) in entries.items()},
+            **{Path(name) / "secrets" / path: content for path, (content, _) in secrets.items()},
+        }
+        for target, content in placed.items():
             target.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "wb") as file:
                 file.write(content)
         argv = compose_host.compose(
             str(folder), compose_project(record.project, environment), variables,
-            "config", "--quiet",
+            "config", "--no-path-resolution",
         )  # fmt: skip
         answer = output(argv, folder, check=False)
     if answer.code != 0:
@@ -302,6 +363,7 @@ def _check(
             f"Release {record.name} can't run in {environment}: {said}.",
             "Set the missing variables in the environment or in .env before deploying.",
         )
+    return dict(unescape(yamlfile.read(answer.stdout)))
 
 
 def _parents(path: str) -> list[str]:

@@ -10,19 +10,27 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from mcgitops.deploy.connection import Connections
-from mcgitops.deploy.execution import Deployment, HostReport, Report, Say
-from mcgitops.deploy.target import look, target
+from mcgitops.deploy.execution import Deployment, Say, refuse_rejected
+from mcgitops.deploy.outcome import HostReport, Report
+from mcgitops.deploy.target import Target, look, target
 from mcgitops.plan.rollout import Rollout, plan_rollout
 from mcgitops.project.model import Project
 from mcgitops.store.store import Store
+
+WAIT = 600.0
+"""Seconds to wait for another rollout that is at work."""
 
 
 def plan_rollouts(
     project: Project, store: Store, environment: str, release: str, environ: Mapping[str, str]
 ) -> Rollout:
     """The exact commands that `deploy` would execute now. Only looks."""
-    aim = target(project, store, environment, release, environ)
-    with Connections(project.folder, environ, aim.spec.known_hosts) as connections:
+    return plan_of(target(project, store, environment, release, environ))
+
+
+def plan_of(aim: Target) -> Rollout:
+    """The plan for a target. Only looks."""
+    with Connections(aim.project.folder, aim.environ, aim.spec.known_hosts) as connections:
         facts = look(aim.hosts, connections, aim.wanted)
         # the shared connection's socket is in a folder that is gone when somebody reads the plan
         options = replace(connections.options, control_path="")
@@ -31,21 +39,30 @@ def plan_rollouts(
 
 def deploy(
     project: Project, store: Store, environment: str, release: str, environ: Mapping[str, str],
-    *, say: Say = lambda _: None,
+    *, say: Say = lambda _: None, force: bool = False, wait: float = WAIT,
 ) -> Report:  # fmt: skip
     """Take a release to every host of an environment, or leave them all as they were.
 
+    force: also one that was rolled back before. wait: seconds for another rollout to end.
     Raises `RolledBack` or `NeedsAttention`, with the report of what happened.
     """
     aim = target(project, store, environment, release, environ)
-    with Connections(project.folder, environ, aim.spec.known_hosts) as connections:
+    return carry_out(aim, say=say, force=force, wait=wait)
+
+
+def carry_out(
+    aim: Target, *, say: Say = lambda _: None, force: bool = False, wait: float = WAIT
+) -> Report:
+    """Bring all hosts of an environment to a target, or leave them all as they were."""
+    with Connections(aim.project.folder, aim.environ, aim.spec.known_hosts) as connections:
         facts = look(aim.hosts, connections, aim.wanted)
         first = plan_rollout(aim.wanted, facts, connections.options)
-        report = Report(environment, release, {
+        report = Report(aim.environment, aim.wanted.release, {
             one.host.url: HostReport(one.host.label, one.before.release if one.before else "",
                                      "nothing to do" if one.nothing_to_do else "untouched")
             for one in first.hosts
         })  # fmt: skip
         if first.nothing_to_do:
             return report
-        return Deployment(aim, connections, facts, report, say).run()
+        refuse_rejected(aim, facts, force=force)
+        return Deployment(aim, connections, facts, report, say, force=force, wait=wait).run()

@@ -6,21 +6,33 @@ itself where the script dies without giving it back.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
-from mcgitops.deploy import ship, watch
+from mcgitops.deploy import ship
 from mcgitops.deploy.connection import Connections
 from mcgitops.deploy.execution import place_on
 from mcgitops.deploy.lock import HostLock, Owner, machine, owner_name, release_script, started
 from mcgitops.deploy.names import compose_project
+from mcgitops.deploy.replacement import Replacement
 from mcgitops.deploy.target import Target, environment_of, target
 from mcgitops.errors import UsageError
 from mcgitops.project.base import seconds
-from mcgitops.project.hosts import Host, HostFacts
+from mcgitops.project.hosts import Host, HostFacts, Placement
 from mcgitops.project.model import Project
 from mcgitops.store.store import Store
 
 LEASE = 1800
+
+
+@dataclass(frozen=True)
+class About:
+    """What a step is about: a service, how many containers are to be left, how long to watch."""
+
+    service: str = ""
+    new: int = 0
+    old: int = 0
+    seconds: float = 0.0
 
 
 class Steps:
@@ -41,8 +53,11 @@ class Steps:
         self.host = Host.parse(url)
         self.environ = environ
 
-    def run(self, name: str, release: str, caller: int) -> None:
-        """One step by its name; `caller` is the process that the lock belongs to."""
+    def run(self, name: str, release: str, about: About, caller: int) -> None:
+        """One step by its name; `caller` is the process that the lock belongs to.
+
+        release: "" is the one that is current on the host.
+        """
         if name == "lock":
             self.lock(release, caller)
         elif name == "unlock":
@@ -51,10 +66,46 @@ class Steps:
             self.ship(release)
         elif name == "place":
             self.place(release)
-        elif name == "healthy":
-            self.healthy(release)
         else:
-            raise ValueError(name)
+            self.replace(name, release, about)
+
+    def replace(self, name: str, release: str, about: About) -> None:
+        """A step that is about the containers on the host."""
+        with self._connections() as connections:
+            facts = self._look(connections)
+            placement = self._placement(facts, release)
+            if placement is None:
+                return  # nothing is current, so nothing is to be well
+            host = Replacement(
+                connections, facts, compose_project(self.project.name, self.environment),
+                placement.folder, placement.variables, placement.services,
+                seconds(self.spec.health_timeout),
+            )  # fmt: skip
+            service = about.service
+            if service and service not in {one.name for one in placement.services}:
+                raise UsageError(f"{placement.release} has no service {service}.")
+            acts: dict[str, Callable[[], object]] = {
+                "healthy": lambda: host.healthy(service, about.new),
+                "gate": lambda: host.gate(service),
+                "hold": lambda: host.hold(service),
+                "surge": lambda: host.surge(service, about.new),
+                "switch": lambda: host.switch(service, about.new, about.old),
+                "drain": lambda: host.drain(service),
+                "retire": lambda: host.retire(service, about.new, about.old),
+                "watch": lambda: host.watch(service, about.seconds),
+                "open": host.open_up,
+            }
+            acts[name]()
+
+    def _placement(self, facts: HostFacts, release: str) -> Placement | None:
+        """The release folder that is meant: the current one, or that of a rollout's release."""
+        if not release:
+            return facts.current
+        for one in facts.placements:
+            if one.folder == facts.attempt and one.release == release:
+                return one
+        prepared = self._target(release).prepared
+        return prepared.placement if prepared else None
 
     def lock(self, release: str, caller: int) -> None:
         """Take the lock for the process `caller`."""
@@ -74,7 +125,7 @@ class Steps:
         """Bring the images that the host lacks."""
         aim = self._target(release)
         with self._connections() as connections:
-            ship.ship(connections, self._look(connections), aim.pins, self.store,
+            ship.ship(connections, self._look(connections), aim.wanted.images, self.store,
                       aim.wanted.registry)  # fmt: skip
 
     def place(self, release: str) -> None:
@@ -82,20 +133,8 @@ class Steps:
         aim = self._target(release)
         with self._connections() as connections:
             facts = self._look(connections)
-            place_on(connections, facts, aim.prepared, self.store)
-
-    def healthy(self, release: str) -> None:
-        """Wait until the release is healthy; "" is the one that is current on the host."""
-        with self._connections() as connections:
-            facts = self._look(connections)
-            if release:
-                services = self._target(release).wanted.services
-            else:
-                services = facts.current.services if facts.current else ()
-            watch.await_health(
-                connections, self.host, compose_project(self.project.name, self.environment),
-                services, seconds(self.spec.health_timeout),
-            )  # fmt: skip
+            if aim.prepared is not None:
+                place_on(connections, facts, aim.prepared, self.store)
 
     def _target(self, release: str) -> Target:
         return target(self.project, self.store, self.environment, release, self.environ)

@@ -7,17 +7,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
-from mcgitops.deploy import images, place
+from mcgitops.deploy import place
 from mcgitops.deploy.connection import Connections
 from mcgitops.deploy.names import compose_project
 from mcgitops.deploy.place import Prepared
 from mcgitops.errors import HostNeedsAttention, UsageError
-from mcgitops.plan.rollout import Wanted
+from mcgitops.plan.steps import Wanted
 from mcgitops.project.base import seconds
 from mcgitops.project.environment import Environment
-from mcgitops.project.hosts import Host, HostFacts, Pin
+from mcgitops.project.hosts import Host, HostFacts, Placement
 from mcgitops.project.model import Project
-from mcgitops.store.records import ReleaseRecord
+from mcgitops.store.records import ReleaseImage, ReleaseRecord
 from mcgitops.store.store import Store
 
 T = TypeVar("T")
@@ -31,11 +31,11 @@ class Target:
     store: Store
     environment: str
     spec: Environment
-    record: ReleaseRecord
-    prepared: Prepared
     wanted: Wanted
-    pins: tuple[Pin, ...]
     environ: Mapping[str, str]
+    commit: str = ""
+    images: tuple[ReleaseImage, ...] = ()
+    prepared: Prepared | None = None  # None: the hosts have the release, nothing can be sent
 
     @property
     def hosts(self) -> tuple[Host, ...]:
@@ -69,24 +69,46 @@ def target(
     spec = environment_of(project, environment)
     record = release_of(project, store, release)
     prepared = place.prepare(project.folder, store, record, environment, spec.services)
-    running = {service.image for service in prepared.services}
-    pins = tuple(
-        pin for pin in images.pins(record.project, record.images) if pin.reference in running
-    )
-    wanted = Wanted(
-        project=record.project,
-        environment=environment,
-        compose_project=compose_project(record.project, environment),
-        release=record.name,
-        digest=prepared.digest,
-        services=prepared.services,
-        images=pins,
-        variables=prepared.variables,
+    wanted = wanted_of(
+        project.name, environment, spec, prepared.placement,
         files=frozenset(one.name for one in prepared.mounted),
+    )  # fmt: skip
+    return Target(project, store, environment, spec, wanted, environ, record.commit, record.images,
+                  prepared)  # fmt: skip
+
+
+def target_of_placement(
+    project: Project, store: Store, environment: str, placement: Placement,
+    environ: Mapping[str, str],
+) -> Target:  # fmt: skip
+    """A release that lies on the hosts, with the configuration and values that it has there."""
+    spec = environment_of(project, environment)
+    wanted = wanted_of(project.name, environment, spec, placement)
+    return Target(project, store, environment, spec, wanted, environ, placement.commit)
+
+
+def wanted_of(
+    project: str, environment: str, spec: Environment, placement: Placement,
+    files: frozenset[str] = frozenset(),
+) -> Wanted:  # fmt: skip
+    """A release folder as the planner wants it, under an environment's policy."""
+    return Wanted(
+        project=project,
+        environment=environment,
+        compose_project=compose_project(project, environment),
+        release=placement.release,
+        digest=placement.digest,
+        services=placement.services,
+        images=placement.images,
+        variables=placement.variables,
+        files=files,
         health_seconds=seconds(spec.health_timeout),
         registry=spec.registry or "",
+        parallel=0 if spec.parallel == "all" else spec.parallel,
+        canary=spec.canary or 0,
+        monitor=seconds(spec.monitor),
+        hooks=spec.hooks,
     )
-    return Target(project, store, environment, spec, record, prepared, wanted, pins, environ)
 
 
 def look(hosts: Sequence[Host], connections: Connections, wanted: Wanted) -> list[HostFacts]:

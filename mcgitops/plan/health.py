@@ -77,6 +77,34 @@ def judge(
     )
 
 
+def is_of(service: WantedService, container: ContainerFact) -> bool:
+    """Whether a container was made from exactly what is wanted."""
+    if service.configuration:
+        return container.configuration == service.configuration
+    return not service.image or container.image == service.image
+
+
+def is_well(container: ContainerFact, now: float) -> bool:
+    """Whether a container is healthy, or has done its work."""
+    return _container(container, now)[0] == "healthy"
+
+
+def ready(
+    service: WantedService, containers: Iterable[ContainerFact], now: float, count: int
+) -> ServiceHealth:
+    """Whether at least `count` containers of the wanted generation are well, others aside."""
+    mine = [one for one in containers if one.service == service.name and is_of(service, one)]
+    judged = [(one, *_container(one, now)) for one in mine]
+    well = sum(state == "healthy" for _, state, _ in judged)
+    problems = tuple(f"{one.name} {said}" for one, _, said in judged if said)
+    state: State = "starting"
+    if any(each == "failed" for _, each, _ in judged):
+        state = "failed"
+    elif well >= count:
+        state = "healthy"
+    return ServiceHealth(service.name, count, well, state, problems)
+
+
 def _service(
     wanted: WantedService,
     containers: Sequence[ContainerFact],
@@ -99,6 +127,10 @@ def _service(
             states.add("failed")
             well -= 1
             problems.append(f"{container.name} runs another image than the release's")
+        elif wanted.configuration and not is_of(wanted, container):
+            states.add("failed")
+            well -= 1
+            problems.append(f"{container.name} has another configuration than the release's")
     state: State = "healthy"
     if "failed" in states:
         state = "failed"

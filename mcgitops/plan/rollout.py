@@ -1,24 +1,25 @@
 """One release, one environment: what was seen on the hosts → the commands for each of them. Pure.
 
 A rollout has phases that all hosts pass together: `prepare` changes nothing that runs (lock, ship,
-place), `activate` replaces what runs, host after host, `commit` makes it final on all of them,
-`finish` gives the locks back. Until the commit every host can go back: `undo` are its commands.
+place), `activate` replaces what runs, group of hosts after group, `monitor` watches the first ones,
+`commit` makes it final on all of them, `finish` tidies up and gives the locks back. Until the
+commit every host can go back: `undo` are its commands.
 
-Later policies (surge, canary, hooks) are further steps in `_activate`; the executor only knows
-phases.
+How one service is replaced is decided in `replace.py`; the executor only knows phases and steps.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
 
 from mcgitops.commands import compose_host
 from mcgitops.commands.command import Command
 from mcgitops.commands.ours import verb
-from mcgitops.commands.ssh import SshOptions, on_host, script
+from mcgitops.commands.ssh import SshOptions, script
 from mcgitops.plan.health import Health, judge
+from mcgitops.plan.replace import Generation, backward, forward, in_order
+from mcgitops.plan.steps import PHASES, Phase, Step, Wanted
 from mcgitops.project.hosts import (
     Host,
     HostFacts,
@@ -29,41 +30,7 @@ from mcgitops.project.hosts import (
     segment,
 )
 
-Phase = Literal["prepare", "activate", "commit", "finish", "undo"]
 _CLASSIC = frozenset({"aufs", "devicemapper", "overlay", "overlay2", "vfs", "windowsfilter"})
-START_SECONDS = 60
-"""What `docker compose up` may take over the time that health may take."""
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What an environment shall run: a release with this environment's values."""
-
-    project: str
-    environment: str
-    compose_project: str
-    release: str
-    digest: str  # of the release folder, values included
-    services: tuple[WantedService, ...]
-    images: tuple[Pin, ...] = ()
-    variables: tuple[str, ...] = ()
-    files: frozenset[str] = frozenset()
-    health_seconds: int = 120
-    registry: str = ""
-
-    @property
-    def placement(self) -> str:
-        """The release folder, below `releases/`."""
-        return f"{segment(self.release)}/{self.digest}"
-
-
-@dataclass(frozen=True)
-class Step:
-    """One command of a rollout. `name` tells the executor's output what it is doing."""
-
-    phase: Phase
-    name: str
-    command: Command
 
 
 @dataclass(frozen=True)
@@ -94,6 +61,8 @@ class Rollout:
     environment: str
     release: str
     hosts: tuple[HostRollout, ...]
+    parallel: int = 1  # hosts at a time; 0 is all of them
+    canary: int = 0
 
     @property
     def nothing_to_do(self) -> bool:
@@ -101,11 +70,32 @@ class Rollout:
         return all(host.nothing_to_do for host in self.hosts)
 
     @property
+    def acting(self) -> tuple[HostRollout, ...]:
+        """The hosts on which there is something to do."""
+        return tuple(host for host in self.hosts if host.steps)
+
+    @property
+    def groups(self) -> tuple[tuple[HostRollout, ...], ...]:
+        """The hosts that are changed at the same time, group after group: canaries first."""
+        acting = list(self.acting)
+        first, rest = acting[: self.canary], acting[self.canary :]
+        found = [tuple(first)] if first else []
+        width = self.parallel or len(rest) or 1
+        found += [tuple(rest[at : at + width]) for at in range(0, len(rest), width)]
+        return tuple(found)
+
+    @property
     def steps(self) -> tuple[Step, ...]:
         """All steps in the order of their execution, `undo` left out."""
-        acting = [host for host in self.hosts if host.steps]
-        phases: tuple[Phase, ...] = ("prepare", "activate", "commit", "finish")
-        return tuple(step for phase in phases for host in acting for step in host.of(phase))
+        found: list[Step] = []
+        for phase in PHASES:
+            if phase == "activate":
+                for group in self.groups:
+                    found += [step for host in group for step in host.of("activate")]
+                    found += [step for host in group for step in host.of("monitor")]
+            elif phase != "monitor":
+                found += [step for host in self.acting for step in host.of(phase)]
+        return tuple(found)
 
     @property
     def commands(self) -> tuple[Command, ...]:
@@ -118,18 +108,30 @@ class Rollout:
         acting = [host for host in reversed(self.hosts) if host.steps and host.can_return]
         back = tuple(step.command for host in acting for step in host.undo)
         unlock = tuple(
-            step.command for host in self.hosts for step in host.of("finish") if host.steps
+            step.command
+            for host in self.acting
+            for step in host.of("finish")
+            if step.name == "unlock"
         )
         return (*back, *unlock) if back else ()
 
 
 def plan_rollout(wanted: Wanted, hosts: Sequence[HostFacts], options: SshOptions) -> Rollout:
     """Decide what each host needs. Facts of a second look after success yield nothing to do."""
+    planned = [(_host(wanted, facts, options), facts) for facts in hosts]
+    acting = [facts.host for one, facts in planned if one.steps]
+    canaries = set(acting[: wanted.canary]) if wanted.canary < len(acting) else set()
     return Rollout(
         wanted.environment,
         wanted.release,
-        tuple(_host(wanted, facts, options) for facts in hosts),
-    )
+        tuple(
+            _watched(one, Generation(wanted, facts, options, "", (), _release(wanted), "monitor"))
+            if one.host in canaries else one
+            for one, facts in planned
+        ),
+        parallel=wanted.parallel,
+        canary=len(canaries),
+    )  # fmt: skip
 
 
 def health(wanted: Iterable[WantedService], facts: HostFacts) -> Health:
@@ -169,25 +171,39 @@ def lacking(pin: Pin, images: Iterable[ImageFact]) -> tuple[str, ...]:
     return pin.diff_ids[known:]
 
 
+def _release(wanted: Wanted) -> tuple[str, ...]:
+    return ("--release", wanted.release)
+
+
+def _watched(one: HostRollout, side: Generation) -> HostRollout:
+    """A canary: it must stay well for a while before the others follow."""
+    seconds = side.wanted.monitor
+    step = side.verb("watch", f"the others follow if it stays well for {seconds} s",
+                     seconds=seconds)  # fmt: skip
+    return replace(one, steps=(*one.steps, step))
+
+
 def _host(wanted: Wanted, facts: HostFacts, options: SshOptions) -> HostRollout:
     before = facts.current
     reason = _reason(wanted, facts)
     if not reason:
         return HostRollout(facts.host, before, f"{wanted.release} runs and is healthy")
+    changes = _changes(wanted, facts, options)
     steps = (
         *_prepare(wanted, facts),
-        *_activate(wanted, facts, options, reason),
+        *_activate(wanted, facts, options, reason, changes),
         Step(
             "commit", "commit",
             script(
                 facts.host.url,
-                compose_host.commit(facts.root, wanted.placement, before.folder if before else ""),
+                compose_host.commit(facts.root, wanted.placement, before.folder if before else "",
+                                    segment(wanted.release)),
                 options, reason=f"{wanted.release} is what this host runs from now on",
             ),
         ),
-        Step("finish", "unlock", _ours("unlock", wanted, facts, "let others deploy")),
+        *_finish(wanted, facts, options),
     )  # fmt: skip
-    undo, can_return = _undo(wanted, facts, options)
+    undo, can_return = _undo(wanted, facts, options, changes)
     return HostRollout(facts.host, before, reason, steps, undo, can_return)
 
 
@@ -227,68 +243,94 @@ def _prepare(wanted: Wanted, facts: HostFacts) -> list[Step]:
     return steps
 
 
-def _activate(wanted: Wanted, facts: HostFacts, options: SshOptions, reason: str) -> list[Step]:
-    url = facts.host.url
+def _changes(
+    wanted: Wanted, facts: HostFacts, options: SshOptions
+) -> tuple[tuple[WantedService, tuple[Step, ...]], ...]:
+    """The services whose containers are not those of the release, with their steps, in order."""
+    side = Generation(wanted, facts, options, wanted.placement, wanted.variables,
+                      _release(wanted), "activate")  # fmt: skip
+    planned = ((service, forward(side, service)) for service in in_order(wanted.services))
+    found = tuple((service, steps) for service, steps in planned if steps)
+    # where nothing starts first, a single `up` does the same in one go
+    alone = {"surge", "switch", "retire"}
+    one_by_one = any(step.name in alone or step.anew for _, steps in found for step in steps)
+    return found if one_by_one and facts.containers else ()
+
+
+def _activate(
+    wanted: Wanted, facts: HostFacts, options: SshOptions, reason: str,
+    changes: tuple[tuple[WantedService, tuple[Step, ...]], ...],
+) -> list[Step]:  # fmt: skip
+    side = Generation(wanted, facts, options, wanted.placement, wanted.variables,
+                      _release(wanted), "activate")  # fmt: skip
     note = compose_host.begin(facts.root, wanted.placement)
-    return [
-        Step(
-            "activate", "begin",
-            script(url, note, options, reason="an interrupted rollout is seen afterwards"),
-        ),
-        Step("activate", "up", _up(wanted, facts, wanted.placement, wanted.variables, options,
-                                   reason)),
-        Step("activate", "healthy", _ours("healthy", wanted, facts,
-                                          f"wait at most {wanted.health_seconds} s for health")),
-    ]  # fmt: skip
+    begin = script(
+        facts.host.url, note, options, reason="an interrupted rollout is seen afterwards"
+    )
+    steps = [Step("activate", "begin", begin)]
+    if changes:
+        steps += [step for _, one in changes for step in one]
+        reason = "everything else is as the release says, and nothing more"
+    steps.append(side.compose("up", reason))
+    steps.append(side.verb("healthy", f"wait at most {wanted.health_seconds} s for health"))
+    if not changes:
+        steps += [
+            side.verb("gate", f"each {service.name} must answer as expected", service.name,
+                      service.replicas, 0)
+            for service in in_order(wanted.services)
+            if service.serving is not None and service.serving.has_gates
+        ]  # fmt: skip
+    return steps
 
 
-def _undo(wanted: Wanted, facts: HostFacts, options: SshOptions) -> tuple[tuple[Step, ...], bool]:
+def _finish(wanted: Wanted, facts: HostFacts, options: SshOptions) -> list[Step]:
+    side = Generation(wanted, facts, options, wanted.placement, wanted.variables,
+                      _release(wanted), "finish")  # fmt: skip
+    steps = []
+    if any(service.behind for service in wanted.services):
+        steps.append(side.verb("open", "the proxy finds containers by name again"))
+    return [*steps, Step("finish", "unlock", _ours("unlock", wanted, facts, "let others deploy"))]
+
+
+def _undo(
+    wanted: Wanted, facts: HostFacts, options: SshOptions,
+    changes: tuple[tuple[WantedService, tuple[Step, ...]], ...],
+) -> tuple[tuple[Step, ...], bool]:  # fmt: skip
     before = facts.current
     url = facts.host.url
-    forget = Step(
-        "undo", "end",
-        script(url, compose_host.end_attempt(facts.root), options, reason="the host is as before"),
-    )  # fmt: skip
+    text = compose_host.end_attempt(facts.root)
+    forget = Step("undo", "end", script(url, text, options, reason="the host is as before"))
     if before is None:
         if facts.containers and not facts.attempt:
             return (), False  # somebody else's containers: taking them down helps nobody
+        side = Generation(wanted, facts, options, wanted.placement, wanted.variables, (), "undo")
         folder = f"{facts.root}/releases/{wanted.placement}"
         argv = compose_host.down(folder, wanted.compose_project, wanted.variables)
         return (
-            Step("undo", "down", _guarded(wanted, facts, argv, options, "nothing ran here before")),
+            Step("undo", "down", side.guarded(argv, "nothing ran here before")),
             forget,
         ), True
     if before.key == (wanted.release, wanted.digest):
         return (), False  # it was this very release that was not well
-    back = f"return to {before.release}"
+    side = Generation(wanted, facts, options, before.folder, before.variables, ("--current",),
+                      "undo")  # fmt: skip
+    touched = {service.name: service for service, _ in changes}
+    steps: list[Step] = []
+    for service in in_order(before.services):
+        if service.name in touched:
+            steps += backward(side, service, touched[service.name].replicas)
     return (
-        Step("undo", "up", _up(wanted, facts, before.folder, before.variables, options, back)),
-        Step("undo", "healthy", verb("step", "healthy", wanted.environment, "--host", url,
-                                     "--current", reason=f"{before.release} must be well again")),
+        *steps,
+        side.compose("up", f"return to {before.release}"),
+        side.verb("healthy", f"{before.release} must be well again"),
+        *((side.verb("open", "the proxy finds containers by name again"),)
+          if any(service.behind for service in before.services) else ()),
         forget,
     ), True  # fmt: skip
 
 
-def _up(
-    wanted: Wanted, facts: HostFacts, placement: str, variables: tuple[str, ...],
-    options: SshOptions, reason: str,
-) -> Command:  # fmt: skip
-    folder = f"{facts.root}/releases/{placement}"
-    argv = compose_host.up(folder, wanted.compose_project, variables)
-    return _guarded(wanted, facts, argv, options, reason)
-
-
-def _guarded(
-    wanted: Wanted, facts: HostFacts, argv: tuple[str, ...], options: SshOptions, reason: str
-) -> Command:
-    argv = compose_host.guarded(
-        facts.root, argv, seconds=wanted.health_seconds + START_SECONDS, tools=facts.tools
-    )
-    return on_host(facts.host.url, argv, options, tied=True, reason=reason)
-
-
 def _ours(name: str, wanted: Wanted, facts: HostFacts, reason: str) -> Command:
     return verb(
-        "step", name, wanted.environment, "--release", wanted.release, "--host", facts.host.url,
+        "step", name, wanted.environment, *_release(wanted), "--host", facts.host.url,
         reason=reason,
     )  # fmt: skip

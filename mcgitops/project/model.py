@@ -78,11 +78,7 @@ class Service:
     @property
     def uses_gpu(self) -> bool:
         """Whether it asks for devices that two runs can't share without harm."""
-        if self.definition.get("gpus"):
-            return True
-        deploy = self.definition.get("deploy") or {}
-        reservations = (deploy.get("resources") or {}).get("reservations") or {}
-        return bool(reservations.get("devices"))
+        return uses_gpu(self.definition)
 
     def combinations(self) -> tuple[Combination, ...]:
         """All runs of the stage, values in the file's order; replicates vary fastest."""
@@ -109,6 +105,14 @@ class Service:
             if wanted.items() <= combination.variables.items():
                 return combination
         raise ValueError(f"{self.name}: select names no run")  # refused on loading
+
+
+def uses_gpu(definition: Mapping[str, Any]) -> bool:
+    """Whether a service's resolved definition asks for devices, in either of Compose's forms."""
+    if definition.get("gpus"):
+        return True
+    resources = (definition.get("deploy") or {}).get("resources") or {}
+    return bool((resources.get("reservations") or {}).get("devices"))
 
 
 def as_text(value: Scalar) -> str:

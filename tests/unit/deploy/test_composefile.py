@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -48,6 +49,8 @@ services:
     image: postgres:16
     networks: {default: null}
     volumes: [{type: volume, source: pg, target: /var/lib/postgresql/data, volume: {}}]
+    deploy: {replicas: 1, update_config: {order: stop-first, delay: "${DELAY:-1s}"}}
+    x-mcgitops: {smoke: [{port: 80}]}
   tools:
     image: tools
     profiles: [debug]
@@ -64,9 +67,10 @@ def kept() -> dict[str, Any]:
     return release_form(yamlfile.read(PRINTED))
 
 
-def test_a_release_has_no_stages_and_nothing_of_ours(kept: dict[str, Any]) -> None:
+def test_a_release_has_no_stages_but_keeps_our_keys_for_agents(kept: dict[str, Any]) -> None:
     assert sorted(kept["services"]) == ["api", "db", "tools"]
-    assert "x-mcgitops" not in yamlfile.write(kept)
+    assert kept["x-mcgitops"] == {"store": "s3://x"}
+    assert "x-mcgitops" in kept["services"]["db"]
     api = kept["services"]["api"]
     assert list(api["depends_on"]) == ["db"]
     assert not {"build", "develop", "pull_policy"} & api.keys()
@@ -92,7 +96,7 @@ def test_needs_name_everything_that_the_file_refers_to(kept: dict[str, Any]) -> 
     assert found.mounts == ("out", "uploads", "app.conf")
     assert found.env_files == (("api.env", True), ("local.env", False))
     assert found.secret_files == ("../keys/key.pem",)
-    assert found.variables == ("PASSED", "SET", "TOKEN", "WHERE", "WHO")
+    assert found.variables == ("DELAY", "PASSED", "SET", "TOKEN", "WHERE", "WHO")
 
 
 @pytest.mark.parametrize(
@@ -116,17 +120,27 @@ def test_services_can_be_chosen_and_bring_what_they_depend_on(kept: dict[str, An
     assert not {"configs", "secrets", "volumes"} & only.keys()
 
 
-def rendered(kept: dict[str, Any], **changes: Any) -> dict[str, Any]:
+def rendered(
+    kept: dict[str, Any], more: dict[str, Any] | None = None, **changes: Any
+) -> dict[str, Any]:
     given: dict[str, Any] = {
         "project": "wine",
         "pins": {"api": "sha256:" + "1" * 64, "db": "sha256:" + "2" * 64},
         "mounted": {"out": "files/abc", "app.conf": "files/def/app.conf"},
         "env_files": {"api.env": "env/0-api.env"},
-        "secret_files": {"../keys/key.pem": "secrets/0-key.pem"},
+        "secret_files": {"../keys/key.pem": "secrets/0a1b/key.pem"},
         "values": {"WHO": "ada", "TOKEN": "t"},
         "contents": {"../keys/key.pem": "digest"},
     }
-    return host_form(restricted(kept, None), Rendering(**{**given, **changes}))
+    document, rendering = restricted(kept, None), Rendering(**{**given, **changes})
+    host = host_form(document, rendering)
+    resolved = copy.deepcopy(host)
+    resolved["services"]["db"]["deploy"].update(more or {})
+    digests = {
+        name: composefile.configuration(resolved, name, document, rendering)
+        for name in resolved["services"]
+    }
+    return composefile.finished(host, digests)
 
 
 def test_on_a_host_images_are_pinned_and_paths_lead_into_its_folders(kept: dict[str, Any]) -> None:
@@ -142,7 +156,7 @@ def test_on_a_host_images_are_pinned_and_paths_lead_into_its_folders(kept: dict[
     # an optional env file that isn't there is left out
     assert api["env_file"] == [{"path": "./env/0-api.env", "required": True}]
     assert host["configs"]["file"]["file"] == "../../../files/def/app.conf"
-    assert host["secrets"]["key"]["file"] == "./secrets/0-key.pem"
+    assert host["secrets"]["key"]["file"] == "../../../secrets/0a1b/key.pem"
 
 
 @pytest.mark.parametrize(
@@ -161,7 +175,29 @@ def test_changed_configs_and_secrets_change_a_label_of_those_who_use_them(
     label = composefile.CONFIGURATION_LABEL
     assert first["services"]["api"]["labels"][label] != second["services"]["api"]["labels"][label]
     assert first["services"]["db"] == second["services"]["db"]
-    assert "labels" not in first["services"]["db"]
+    assert first["services"]["db"]["labels"][label]
+
+
+def test_on_a_host_nothing_is_left_of_our_keys_and_of_policies(kept: dict[str, Any]) -> None:
+    text = yamlfile.write(rendered(kept))
+    assert "x-mcgitops" not in text
+    assert "update_config" not in text
+
+
+@pytest.mark.parametrize(
+    ("more", "same"),
+    [
+        ({"replicas": 5}, True),
+        ({"update_config": {"order": "start-first"}}, True),
+        ({"resources": {"limits": {"memory": "1g"}}}, False),
+    ],
+)
+def test_only_what_makes_a_container_another_one_changes_its_label(
+    kept: dict[str, Any], more: dict[str, Any], same: bool
+) -> None:
+    label = composefile.CONFIGURATION_LABEL
+    before = rendered(kept)["services"]["db"]["labels"][label]
+    assert (rendered(kept, more)["services"]["db"]["labels"][label] == before) is same
 
 
 def test_values_themselves_are_not_in_the_file(kept: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -90,9 +91,29 @@ def test_a_lock_that_is_renewed_is_refused(tmp_path: Path, monkeypatch: pytest.M
         other = HostLock(connections, LOCAL, str(tmp_path), owner("eve"), said.append)
         with held, pytest.raises(Locked, match="local is locked by ada: deploying v1"):
             other.acquire()
-    assert said == [
-        "local is locked by ada (deploying v1 to production); waiting to see whether it is alive"
-    ]
+    assert said == ["local   waits for ada, deploying v1 to production to end, or to turn out dead"]
+
+
+def test_who_wants_to_wait_gets_the_lock_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "BEAT", 0.2)
+    monkeypatch.setattr(lock, "TELL_EVERY", 0.5)
+    said: list[str] = []
+    with Connections(tmp_path, {}) as connections:
+        held = HostLock(connections, LOCAL, str(tmp_path), owner("ada"))
+        held.acquire()
+
+        def tell(line: str) -> None:
+            said.append(line)
+            if len(said) == 3:  # it has waited longer than a dead owner's lock would be believed
+                threading.Thread(target=held.release).start()
+
+        until = time.monotonic() + 60
+        other = HostLock(connections, LOCAL, str(tmp_path), owner("eve"), tell, until=until)
+        with other:
+            assert '"eve"' in (tmp_path / "lock" / "owner.json").read_text()
+    assert said[-1] == "local   waits for ada, deploying v1 to production"
 
 
 def test_a_lock_that_was_taken_away_is_noticed(

@@ -67,9 +67,12 @@ def test_the_folder_is_the_same_for_the_same_values(
     folder: Path, store: Store, record: ReleaseRecord
 ) -> None:
     first = place.prepare(folder, store, record, "production")
-    assert place.prepare(folder, store, record, "production").digest == first.digest
+    again = place.prepare(folder, store, record, "production")
+    assert again.placement == first.placement
     (folder / ".env").write_text("WHO=eve\n")
-    assert place.prepare(folder, store, record, "production").digest != first.digest
+    other = place.prepare(folder, store, record, "production").placement
+    assert other.digest != first.placement.digest
+    assert other.services[0].configuration != first.placement.services[0].configuration
     assert "canary" not in repr(first)
 
 
@@ -96,7 +99,7 @@ def test_what_a_host_receives_lies_where_it_belongs(
         place.write_archive(store, prepared, {one.name for one in prepared.mounted}, target)
         script = place.receive_script(str(root), prepared, "token")
         subprocess.run(["sh", "-c", script], input=target.getvalue(), check=True)
-    release = root / "releases" / "v1" / prepared.digest
+    release = root / "releases" / prepared.folder
     assert json.loads((release / "release.json").read_text())["release"] == "v1"
     assert (release / ".env").read_text() == "WHO='ada'\n"
     modes = {path.name: path.stat().st_mode & 0o777 for path in release.iterdir()}

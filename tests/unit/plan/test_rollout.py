@@ -90,7 +90,7 @@ def test_a_first_deployment_ships_places_starts_and_commits() -> None:
         f"mcgitops step healthy production {host}",
         "ssh -- deploy@a.example.com 'sh -c '\"'\"'cd /r && ln -sfn releases/v2/2222 current.new "
         "&& { mv -fT current.new current 2>/dev/null || mv -fh current.new current; } && "
-        "rm -f attempt'\"'\"''",
+        "rm -f attempt && rm -f rejected/v2'\"'\"''",
         f"mcgitops step unlock production {host}",
     ]
 

@@ -1,0 +1,199 @@
+"""The steps of `plan/replace.py` on one host: what they find, do and wait for.
+
+Each looks first and may be repeated: what is done already takes no time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+from mcgitops.commands import compose_host
+from mcgitops.commands.ssh import on_host
+from mcgitops.deploy.connection import Connections
+from mcgitops.deploy.traffic import Traffic
+from mcgitops.deploy.watch import POLL, Unhealthy
+from mcgitops.errors import McgitopsError
+from mcgitops.facts import host as host_facts
+from mcgitops.plan.health import is_well, judge, ready
+from mcgitops.plan.replace import START_SECONDS, split
+from mcgitops.project.hosts import ContainerFact, HostFacts, WantedService
+
+Containers = tuple[ContainerFact, ...]
+Cancelled = Callable[[], None]
+"""Raises where the work is no longer wanted: asked in every loop that waits."""
+
+
+class Replacement:
+    """The containers of a compose project on one host, and the release that they shall be of."""
+
+    def __init__(
+        self, connections: Connections, facts: HostFacts, compose_project: str, placement: str,
+        variables: Sequence[str], services: Sequence[WantedService], health_seconds: float,
+        cancelled: Cancelled = lambda: None,
+    ) -> None:  # fmt: skip
+        self._connections = connections
+        self._facts = facts
+        self._host = facts.host
+        self._project = compose_project
+        self._folder = f"{facts.root}/releases/{placement}"
+        self._variables = tuple(variables)
+        self._services = tuple(services)
+        self._by_name = {one.name: one for one in services}
+        self._seconds = health_seconds
+        self._cancelled = cancelled
+
+    def see(self) -> tuple[float, Containers]:
+        """The host's clock, and the containers of the project."""
+        text = host_facts.containers_script(self._project)
+        return host_facts.parse_containers(self._connections.script(self._host, text).stdout)
+
+    def healthy(self, name: str, count: int) -> None:
+        """Wait for `count` containers of a service; for all services, and nothing else, where the
+        name is ""."""
+        end = time.monotonic() + self._seconds
+        while True:
+            self._cancelled()
+            now, containers = self.see()
+            if name:
+                found = ready(self._by_name[name], containers, now, count)
+                state, problems = found.state, found.problems or (f"{name} is not up yet",)
+            else:
+                health = judge(self._services, containers, now)
+                state, problems = (
+                    health.state,
+                    tuple(
+                        problem
+                        for one in health.services
+                        if one.state != "healthy"
+                        for problem in one.problems or (f"{one.name} is not up yet",)
+                    ),
+                )
+            if state == "healthy":
+                return
+            late = time.monotonic() > end
+            if state == "failed" or late:
+                suffix = f" after {self._seconds:g} s" if late and state != "failed" else ""
+                raise Unhealthy(f"{'; '.join(problems)}{suffix}")
+            time.sleep(POLL)
+
+    def watch(self, name: str, seconds: float) -> None:
+        """The service, or all of them, must stay well for so long."""
+        end = time.monotonic() + seconds
+        chosen = [self._by_name[name]] if name else list(self._services)
+        while True:
+            self._cancelled()
+            now, containers = self.see()
+            for service in chosen:
+                mine, _ = split(service, containers)
+                ill = [one.name for one in mine if not is_well(one, now)]
+                if ill or (len(mine) < service.replicas and not name):
+                    raise Unhealthy(f"{', '.join(ill) or service.name} did not stay well")
+            if time.monotonic() > end:
+                return
+            time.sleep(min(1.0, max(POLL, seconds / 20)))
+
+    def gate(self, name: str) -> None:
+        """Each container of the wanted generation must answer as the release says."""
+        service = self._by_name[name]
+        if service.serving is None:
+            return
+        from mcgitops.deploy import gates  # most services have none
+
+        mine, _ = split(service, self.see()[1])
+        problems = gates.check(
+            self._connections, self._host, mine, service.serving, seconds=self._seconds
+        )
+        if problems:
+            raise Unhealthy("; ".join(problems))
+
+    def surge(self, name: str, count: int) -> None:
+        """Have `count` containers of the wanted generation, beside all others."""
+        service = self._by_name[name]
+        mine, others = split(service, self.see()[1])
+        if sum(one.state == "running" for one in mine) >= count:
+            return
+        argv = compose_host.surge(
+            self._folder, self._project, self._variables, name, len(others) + count
+        )
+        self._compose(argv)
+
+    def hold(self, name: str) -> None:
+        """No requests to what starts from now on."""
+        _, containers = self.see()
+        traffic = self._traffic(name, containers)
+        traffic.hold(_addresses(one for one in containers if one.service == name))
+
+    def switch(self, name: str, new: int, old: int) -> float:
+        """Requests to the wanted generation and to the `old` others that are to stay.
+
+        Gives the seconds that open requests took to end.
+        """
+        service = self._by_name[name]
+        _, containers = self.see()
+        mine, others = split(service, containers)
+        kept, leaving = _leaving(mine, others, new, old)
+        traffic = self._traffic(name, containers)
+        return traffic.switch(_addresses(kept), _addresses(leaving), service.grace)
+
+    def drain(self, name: str) -> float:
+        """No requests to the service at all: it is about to stop. Gives the seconds it took."""
+        service = self._by_name[name]
+        _, containers = self.see()
+        mine, others = split(service, containers)
+        return self._traffic(name, containers).switch(
+            (), _addresses((*mine, *others)), service.grace
+        )
+
+    def retire(self, name: str, new: int, old: int) -> None:
+        """Stop and remove what is not to stay."""
+        service = self._by_name[name]
+        mine, others = split(service, self.see()[1])
+        _, leaving = _leaving(mine, others, new, old)
+        if not leaving:
+            return
+        for argv in compose_host.retire((one.name for one in leaving), service.grace):
+            command = on_host(self._host.url, argv, self._connections.options)
+            self._connections.execute(self._host, command, timeout=service.grace + START_SECONDS)
+
+    def open_up(self) -> None:
+        """Let proxies find containers by name again."""
+        for service in self._services:
+            if service.behind:
+                _, containers = self.see()
+
+                def current(name: str = service.name) -> set[str]:
+                    return _addresses(one for one in self.see()[1] if one.service == name)
+
+                self._traffic(service.name, containers).open_up(current)
+
+    def _traffic(self, name: str, containers: Containers) -> Traffic:
+        return Traffic(self._connections, self._host, self._by_name[name], containers)
+
+    def _compose(self, argv: compose_host.Argv) -> None:
+        seconds = self._seconds + START_SECONDS
+        argv = compose_host.guarded(
+            self._facts.root, argv, seconds=int(seconds), tools=self._facts.tools
+        )
+        command = on_host(self._host.url, argv, self._connections.options, tied=True)
+        done = self._connections.execute(self._host, command, timeout=seconds + 15, check=False)
+        if done.code != 0:
+            raise McgitopsError(f"docker compose up: {last_line(done.stdout + done.stderr)}")
+
+
+def last_line(text: str) -> str:
+    """The last words of a program."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "it gave no reason"
+
+
+def _leaving(
+    mine: Containers, others: Containers, new: int, old: int
+) -> tuple[Containers, Containers]:
+    """What stays and what goes: `new` of ours, the youngest `old` of the others."""
+    going = others[: max(0, len(others) - old)] + mine[new:]
+    return tuple(one for one in (*mine, *others) if one not in going), going
+
+
+def _addresses(containers: Iterable[ContainerFact]) -> set[str]:
+    return {address for one in containers for address in one.addresses}
