@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import shlex
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from mcgitops.project.base import Duration, Spec
 
@@ -28,6 +29,8 @@ class Trigger(Spec):
 class Hook(Spec):
     """A command that is run before or after a phase of a rollout."""
 
+    model_config = ConfigDict(str_strip_whitespace=False)  # an argument is what it is
+
     run: str | tuple[str, ...] = Field(
         description="The program and its arguments. Text is split into words as a shell would, but "
         "no shell runs it."
@@ -39,8 +42,8 @@ class Hook(Spec):
     )
     service: str | None = Field(
         None,
-        description="The service in which it runs: before `activate` in a container of its own "
-        "made of the new release, afterwards in one that runs.",
+        description="The service in which it runs: `after_prepare` and `before_activate` in a "
+        "container of its own made of the new release, afterwards in one that runs.",
     )
     once: bool = Field(
         False, description="`true`: on the first host of the rollout only, as for a migration."
@@ -91,12 +94,18 @@ class Hooks(Spec):
     after_activate: tuple[Hook, ...] = Field((), description="The new release is healthy.")
     before_commit: tuple[Hook, ...] = Field((), description="The last chance to refuse.")
     after_commit: tuple[Hook, ...] = Field((), description="The release is final. Only warns.")
-    before_rollback: tuple[Hook, ...] = Field((), description="Before a host goes back.")
-    after_rollback: tuple[Hook, ...] = Field((), description="The host is as before.")
+    before_rollback: tuple[Hook, ...] = Field(
+        (), description="Before a host goes back. Only warns."
+    )
+    after_rollback: tuple[Hook, ...] = Field((), description="The host is as before. Only warns.")
+
+
+TEMPLATES = ("slack", "discord", "teams", "json")
+"""The messages that mcgitops knows how to write."""
 
 
 class Notify(Spec):
-    """A message to a webhook when a rollout ends."""
+    """A message to a webhook when a rollout starts or ends. One that can't be sent only warns."""
 
     url_from: str = Field(
         pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
@@ -110,6 +119,19 @@ class Notify(Spec):
     on: tuple[Literal["started", "succeeded", "rolled-back", "needs-attention"], ...] = Field(
         ("succeeded", "rolled-back", "needs-attention"), description="When it is sent."
     )
+
+    @field_validator("template")
+    @classmethod
+    def _template_is_known(cls, template: str) -> str:
+        if template in TEMPLATES:
+            return template
+        if not template.endswith(".j2"):
+            near = difflib.get_close_matches(template, TEMPLATES, n=1)
+            hint = f"Did you mean {near[0]}?" if near else "Write the path of a file: notify.j2."
+            raise ValueError(f"{template!r} is no template. {hint}")
+        if template.startswith(("/", "~")) or ".." in template.split("/"):
+            raise ValueError(f"{template!r} is outside the project folder. Write a path inside it.")
+        return template
 
 
 class Environment(Spec):

@@ -29,6 +29,13 @@ def top(keys: str) -> str:
     return stage("metrics: [out/m.json]") + "x-mcgitops:\n" + block + "\n"
 
 
+def hook(text: str) -> str:
+    """An environment that runs one of two services, with hooks in line 15."""
+    services = "services:\n  api: {image: b}\n  other: {image: b}\n"
+    keys = f"environments:\n  p:\n    {HOST}\n    services: [api]\n    hooks:\n      {text}\n"
+    return top(keys).replace("services:\n", services, 1)
+
+
 OUT = "metrics: [out/m.json]\n"
 HOST = "hosts: ['ssh://deploy@a']"
 T = "compose.yml:{}: service train: "
@@ -313,6 +320,50 @@ MISTAKES: dict[str, tuple[str, str]] = {
         top(f"environments: {{p: {{{HOST}, services: [train]}}}}"),
         P.format(8) + "environments.p.services: train is a stage. "
         "Name services that are not stages.",
+    ),
+    "a hook in a service that isn't there": (
+        hook("before_activate: [{run: migrate, service: apii}]"),
+        P.format(15) + "environments.p.hooks.before_activate.service: apii is no service. "
+        "Did you mean api?",
+    ),
+    "a hook in a service that this environment doesn't run": (
+        hook("after_activate: [{run: warm, service: other}]"),
+        P.format(15) + "environments.p.hooks.after_activate.service: other is not deployed there. "
+        "Name a service that is deployed.",
+    ),
+    "a hook in a stage": (
+        hook("after_commit: [{run: a, on: host}, {run: b, service: train}]"),
+        P.format(15) + "environments.p.hooks.after_commit.service: train is not deployed there. "
+        "Name a service that is deployed.",
+    ),
+    "a hook in a service of which nothing is there yet": (
+        hook("before_prepare: [{run: migrate, service: api}]"),
+        P.format(15) + "environments.p.hooks.before_prepare.service: nothing of the release is on "
+        "the host yet. Use after_prepare or before_activate, or on: host.",
+    ),
+    "a hook that says nowhere where": (
+        hook("after_commit: [{run: a}]"),
+        P.format(15) + "environments.p.hooks.after_commit: names no service. "
+        "Add service, or on: host.",
+    ),
+    "a misspelt moment of a hook": (
+        hook("before_activation: [{run: a, on: host}]"),
+        P.format(15) + "environments.p.hooks.before_activation: no such key. "
+        "Did you mean before_activate?",
+    ),
+    "a message that nobody wrote": (
+        top(f"environments: {{p: {{{HOST}, notify: [{{url_from: U, template: slak}}]}}}}"),
+        P.format(8) + "environments.p.notify.template: 'slak' is no template. Did you mean slack?",
+    ),
+    "a message from elsewhere": (
+        top(f"environments: {{p: {{{HOST}, notify: [{{url_from: U, template: ../a.j2}}]}}}}"),
+        P.format(8) + "environments.p.notify.template: '../a.j2' is outside the project folder. "
+        "Write a path inside it.",
+    ),
+    "a webhook's address in the file": (
+        top(f"environments: {{p: {{{HOST}, notify: [{{url_from: 'https://h/x'}}]}}}}"),
+        P.format(8) + "environments.p.notify.url_from: what it holds is not a variable's name. "
+        "Name a variable: the value itself is a secret.",
     ),
     # what only Compose can see
     "services that wait for each other": (
