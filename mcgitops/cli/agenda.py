@@ -22,6 +22,7 @@ from mcgitops.forge.event import (
     Tag,
     Target,
     activities,
+    pulling,
     read_event,
     release_name,
 )
@@ -60,6 +61,7 @@ class Agenda:
     event: Event
     activities: tuple[Activity, ...]
     options: Options
+    pulling: tuple[str, ...] = ()  # environments whose hosts deploy the release themselves
 
     @classmethod
     def of(cls, app: App, settings: Settings, options: Options) -> Agenda:
@@ -69,7 +71,9 @@ class Agenda:
         else:
             event = _checked_out(app, options.event)
         known = targets(app)
-        return cls(event, _wanted(activities(event, known), event, known, options), options)
+        wanted = _wanted(activities(event, known), event, known, options)
+        released = any(activity.kind == "release" for activity in wanted)
+        return cls(event, wanted, options, pulling(event, known) if released else ())
 
     def select(self, *kinds: str) -> list[Activity]:
         """The activities of these kinds."""
@@ -158,7 +162,12 @@ class Agenda:
 def targets(app: App) -> tuple[Target, ...]:
     """The project's environments as far as an event is concerned."""
     return tuple(
-        Target(name, trigger.branch if trigger else None, trigger.tag if trigger else None)
+        Target(
+            name,
+            trigger.branch if trigger else None,
+            trigger.tag if trigger else None,
+            environment.pull,
+        )
         for name, environment in app.project.spec.environments.items()
         for trigger in (environment.trigger,)
     )

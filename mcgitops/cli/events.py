@@ -11,14 +11,15 @@ from mcgitops.cli.app import App
 from mcgitops.commands.command import Command
 from mcgitops.errors import UsageError
 from mcgitops.facts import git
-from mcgitops.forge.event import Event, PullRequest, Push, Tag, activities
+from mcgitops.forge.event import Event, PullRequest, Push, Tag, activities, pulling
 from mcgitops.plan.model import Plan, Section
 
 
 def sections(app: App, plan: Plan, event: str, tag: str | None) -> tuple[Section, ...]:
     """The sections after the training's own."""
     value = _event(app, plan, event, tag)
-    agenda = Agenda(value, activities(value, targets(app)), Options())
+    known = targets(app)
+    agenda = Agenda(value, activities(value, known), Options(), pulling(value, known))
     record = app.store.release(app.project.name, agenda.release) if agenda.release else None
     found: list[Section] = []
     for activity in agenda.select("report", "release", "deploy"):
@@ -28,6 +29,8 @@ def sections(app: App, plan: Plan, event: str, tag: str | None) -> tuple[Section
             found.append(_deployment(app, activity.target, agenda.release, command, record is None))
         elif activity.kind == "report" or record is None:
             found.append(Section(activity.kind, commands=(command,)))
+    for name in agenda.pulling:
+        found.append(Section(f"deploy {name}", "its hosts pull the release: mcgitops agent"))
     return tuple(found)
 
 

@@ -110,7 +110,9 @@ class Job:
         """In order; the first failure ends it."""
         releases, deploys = self.agenda.select("release"), self.agenda.select("deploy")
         event = self.agenda.event
-        if deploys and isinstance(event, Tag) and not self.options.any_branch:
+        # a release is all that an environment that pulls waits for: it is held to the same
+        deploying = bool(deploys or self.agenda.pulling)
+        if deploying and isinstance(event, Tag) and not self.options.any_branch:
             history.require_branch(self.app, lambda: self._github, event)
         for activity in releases:
             self._call(self.agenda.command(activity))
@@ -125,7 +127,10 @@ class Job:
 
             text = f"### Released {plain(self.agenda.release)}\n"
             places = ", ".join(plain(activity.target) for activity in deploys)
-            self.runner.summary(text + (f"\nDeployed to {places}.\n" if places else ""))
+            text += f"\nDeployed to {places}.\n" if places else ""
+            if pulling := ", ".join(plain(name) for name in self.agenda.pulling):
+                text += f"\nPulled by {pulling}: mcgitops agent deploys it there.\n"
+            self.runner.summary(text)
 
     def _call(self, command: Command | None) -> None:
         """Call one of our verbs within this process; its errors come out as they are."""

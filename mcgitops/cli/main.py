@@ -33,6 +33,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "release": ("release", "Pin images, artifacts and configuration under a tag, immutably."),
     "deploy": ("deploy", "Take a release to the hosts of an environment."),
     "status": ("status", "Say what runs where."),
+    "agent": ("agent", "Deploy on this host what its environment's trigger allows."),
     "completion": ("completion", "Print the completion script for a shell."),
     "step": ("step", "One step of a plan; used by exported plans."),
 }

@@ -16,10 +16,12 @@ def command(app: App, tag: str, as_json: bool) -> None:
 
     TAG is a git tag, or a branch and twelve digits of a commit (main-1a2b3c4d5e6f). What was
     trained for that commit is released; nothing is trained here. Values of variables, env files
-    and secrets are not part of a release.
+    and secrets are not part of a release. Environments with `pull: true` whose trigger it fits are
+    told to run it.
     """
     from mcgitops.deploy.images import megabytes
     from mcgitops.deploy.release import make_release
+    from mcgitops.deploy.wanted import announce
 
     made = make_release(
         app.project, app.store, app.local_store, tag, say=lambda line: click.echo(line, err=True)
@@ -27,6 +29,8 @@ def command(app: App, tag: str, as_json: bool) -> None:
     for warning in made.warnings:
         click.echo(f"Note: {warning}", err=True)
     record = made.record
+    for told in announce(app.project, app.store, record):
+        click.echo(str(told), err=True)
     if as_json:
         click.echo(record.model_dump_json(indent=2))
         return

@@ -108,6 +108,7 @@ class Target:
     name: str
     branch: str | None = None
     tag: str | None = None
+    pulls: bool = False  # its hosts deploy themselves what was released for it
 
 
 @dataclass(frozen=True)
@@ -198,18 +199,40 @@ def _branch_deployments(event: Push, targets: tuple[Target, ...]) -> Iterator[Ac
     if not matching:
         return
     name = release_name(event)
-    yield Activity("release", f"{event.branch} deploys {_names(matching)}", name)
-    for target in matching:
+    pushed = [target for target in matching if not target.pulls]
+    said = [f"{event.branch} deploys {_names(pushed)}"] if pushed else []
+    yield Activity("release", "; ".join(said + _pulling(matching)), name)
+    for target in pushed:
         yield Activity("deploy", f"its trigger is the branch {target.branch}", target.name)
 
 
 def _tag(event: Tag, targets: tuple[Target, ...]) -> Iterator[Activity]:
     if event.cause not in ("push", "workflow_dispatch", "release"):
         return
-    yield Activity("release", f"tag {event.name}", event.name)
-    for target in targets:
-        if target.tag and fnmatchcase(event.name, target.tag):
+    matching = [target for target in targets if target.tag and fnmatchcase(event.name, target.tag)]
+    reason = "; ".join([f"tag {event.name}", *_pulling(matching)])
+    yield Activity("release", reason, event.name)
+    for target in matching:
+        if not target.pulls:
             yield Activity("deploy", f"its trigger is the tag {target.tag}", target.name)
+
+
+def pulling(event: Event, targets: tuple[Target, ...]) -> tuple[str, ...]:
+    """The environments that deploy themselves what an event releases."""
+    if not isinstance(event, Push | Tag):
+        return ()
+    released = any(activity.kind == "release" for activity in activities(event, targets))
+    name, kind = (event.name, "tag") if isinstance(event, Tag) else (event.branch, "branch")
+    return tuple(
+        target.name
+        for target in targets
+        if released and target.pulls and fnmatchcase(name, getattr(target, kind) or "")
+    )
+
+
+def _pulling(targets: list[Target]) -> list[str]:
+    pulling = [target for target in targets if target.pulls]
+    return [f"{_names(pulling)}: the hosts pull it themselves"] if pulling else []
 
 
 def _names(targets: list[Target]) -> str:

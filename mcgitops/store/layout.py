@@ -6,6 +6,7 @@
     commits/<sha>/<project>/<stage>.json                which runs a commit has
     releases/<project>/<name>.json
     deployments/<project>/<environment>/<id>.json
+    wanted/<project>/<environment>/<number>.json        what its agent is to deploy, counted from 1
 
 A name (of a project, a stage, a tag) may hold any character. As a segment of a key everything but
 `A-Z a-z 0-9 . _ -` is percent-encoded, `.` and `..` too, and a name whose encoding is longer than
@@ -103,6 +104,11 @@ def deployment_key(project: str, environment: str, id: str) -> str:  # noqa: A00
 def deployments_prefix(project: str, environment: str = "") -> str:
     """All rollouts of a project, or to one of its environments."""
     return f"deployments/{segment(project)}/" + (f"{segment(environment)}/" if environment else "")
+
+
+def wanted_key(project: str, environment: str, number: int) -> str:
+    """What an environment was told to run, the `number`th time."""
+    return f"wanted/{segment(project)}/{segment(environment)}/{number:08}.json"
 
 
 def check_key(key: str) -> str:

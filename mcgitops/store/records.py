@@ -1,4 +1,4 @@
-"""The records that the store keeps, as typed models: runs, commits, attempts, releases.
+"""The records that the store keeps, as typed models: runs, commits, attempts, releases, rollouts.
 
 Records are JSON objects, written last and once. A reader accepts records of its own format number
 and refuses newer ones with a sentence; unknown keys of the same format are ignored, so that older
@@ -180,3 +180,26 @@ class DeploymentRecord(Record):
     finished: datetime
     by: str = ""
     commit: str = ""
+
+
+class WantedRecord(Record):
+    """The newest release that an environment's trigger allows, for the agents that pull it.
+
+    `wanted/PROJECT/ENVIRONMENT/NUMBER`: numbered without a gap, each newer than the one before. So
+    no two jobs can undo each other, and an agent that knows one of them asks for one key only.
+    """
+
+    format: Literal[1] = FORMAT
+    project: str
+    environment: str
+    number: NonNegativeInt = 0
+    release: str
+    commit: str
+    committed: datetime  # when the commit was made: a job for an older one changes nothing
+    released: datetime  # tells apart releases of one commit
+
+    def is_newer_than(self, other: WantedRecord) -> bool:
+        """Whether it takes the place of another one of the same environment."""
+        if self.release == other.release:
+            return False
+        return (self.committed, self.released) > (other.committed, other.released)

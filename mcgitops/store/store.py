@@ -29,6 +29,7 @@ from mcgitops.store.records import (
     Record,
     ReleaseRecord,
     RunRecord,
+    WantedRecord,
 )
 from mcgitops.store.threads import THREADS, each
 
@@ -169,6 +170,41 @@ class Store:
         records = self._all(layout.deployments_prefix(project, environment), DeploymentRecord)
         return iter(sorted(records, key=lambda record: record.started, reverse=True))
 
+    def wanted(self, project: str, environment: str, known: int = 0) -> WantedRecord | None:
+        """What an environment was last told to run, if that came after number `known`.
+
+        Lists nothing: with a `known` number, one request says that there is nothing new.
+        """
+
+        def at(number: int) -> WantedRecord | None:
+            return self._read(layout.wanted_key(project, environment, number), WantedRecord)
+
+        found, low, stride = None, known, 1
+        while (further := at(low + stride)) is not None:
+            found, low, stride = further, low + stride, stride * 2
+        high = low + stride  # the last one lies before it
+        while high - low > 1:
+            middle = (low + high) // 2
+            if (further := at(middle)) is not None:
+                found, low = further, middle
+            else:
+                high = middle
+        return found
+
+    def want(self, record: WantedRecord) -> WantedRecord:
+        """Tell an environment what to run, unless it was told something newer.
+
+        Gives what it is told now: this record with its number, or the newer one.
+        """
+        while True:
+            last = self.wanted(record.project, record.environment)
+            if last is not None and not record.is_newer_than(last):
+                return last
+            number = (last.number if last else 0) + 1
+            numbered = record.model_copy(update={"number": number})
+            if self.add(numbered):
+                return numbered
+
     # objects
 
     def put_file(self, path: Path) -> tuple[str, int]:
@@ -295,6 +331,7 @@ _KINDS: dict[str, type[Record]] = {
     "commits": CommitRecord,
     "releases": ReleaseRecord,
     "deployments": DeploymentRecord,
+    "wanted": WantedRecord,
 }
 
 
@@ -312,6 +349,8 @@ def key_of(record: Record) -> str:
         return layout.release_key(record.project, record.name)
     if isinstance(record, DeploymentRecord):
         return layout.deployment_key(record.project, record.environment, record.id)
+    if isinstance(record, WantedRecord):
+        return layout.wanted_key(record.project, record.environment, record.number)
     raise TypeError(type(record).__name__)
 
 

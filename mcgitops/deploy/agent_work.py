@@ -1,0 +1,206 @@
+"""An agent at work: asks what is wanted, looks at its host, acts on what `agent.decide` says.
+
+It never ends by itself: where the store or the engine can't be reached, or a rollout fails, it says
+so once and tries again after a growing pause.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mcgitops.deploy.agent import MOST_TRIES, Decision, Memory, Seen, decide, judge, pause
+from mcgitops.deploy.agent_place import AgentPlace
+from mcgitops.deploy.connection import Connections
+from mcgitops.deploy.names import compose_project
+from mcgitops.deploy.pulled import pulled
+from mcgitops.deploy.rollout import deploy
+from mcgitops.deploy.wanted import Source, Want, allows
+from mcgitops.errors import DeploymentRolledBack, McgitopsError, StoreError, UsageError
+from mcgitops.project.hosts import LOCAL, Host, HostFacts
+from mcgitops.store.store import Store
+
+ROLLOUT = 3600.0
+"""How long one may take from one sign of life to the next: images may be large."""
+
+Say = Callable[[str, str], None]
+"""What happened, in a word for programs, and a sentence for people."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What an agent works for."""
+
+    project: str
+    environment: str
+    folder: Path  # with this host's values
+    store: Store
+    source: Source
+    environ: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Turn:
+    """How one look ended: the exit code that `--once` gives, and whether to look again soon."""
+
+    code: int = 0
+    again: bool = False
+
+
+class Agent:
+    """One environment's agent on one host."""
+
+    def __init__(self, job: Job, place: AgentPlace, say: Say, every: float = 30.0) -> None:
+        self._job = job
+        self._place = place
+        self._tell = say
+        self._every = every
+        self._memory = place.memory()
+        self._settled: Want | None = None
+        self._looked = False  # whether this host's state was dealt with since the start
+        self._failures = 0
+        self._mends = 0
+        self._standing = ""  # what was said last of a state that lasts
+        self._lost_at: float | None = None
+
+    def run(self) -> None:
+        """Look again and again, until it is interrupted."""
+        self._tell("started", f"{self._job.environment} of {self._job.project} follows "
+                   f"{self._job.source.name}, every {self._every:g} s")  # fmt: skip
+        while True:
+            turn = self.turn()
+            self._failures = self._failures + 1 if turn.again else 0
+            seconds = pause(self._every, self._failures, random.random())  # noqa: S311
+            self._place.beat(seconds + 2 * self._every + 10)
+            time.sleep(seconds)
+
+    def turn(self) -> Turn:
+        """Look once, and do what there is to do."""
+        self._place.beat(ROLLOUT)
+        try:
+            want = self._job.source.newest()
+        except StoreError as error:
+            return self._lost(error)
+        self._found_again()
+        if self._looked and want == self._settled:
+            return Turn()
+        try:
+            return self._act(want)
+        except McgitopsError as error:
+            self._say("error", f"{error} Trying again.")
+            return Turn(error.exit_code, again=True)
+
+    def _act(self, want: Want | None) -> Turn:
+        decision = decide(want, Seen.of(self._look()), self._memory, starting=not self._looked)
+        turn = Turn(5 if decision.failed else 0)
+        if decision.action == "rest":
+            self._say("waiting", f"{decision.reason}.")
+        elif decision.action == "mend":
+            turn = self._mend(decision, turn)
+        else:
+            assert want is not None  # noqa: S101 - only what is wanted is deployed
+            turn = self._deploy_wanted(want)
+        if not turn.again:
+            self._looked, self._settled = True, want
+        return turn
+
+    def _mend(self, decision: Decision, turn: Turn) -> Turn:
+        """Bring back what ran before a rollout that was cut off."""
+        if self._mends >= MOST_TRIES:
+            self._say("needs-attention", f"{decision.reason}; {decision.release} could not be "
+                      "brought back: mend this host, then start the agent anew.")  # fmt: skip
+            return Turn(6)
+        self._say("mending", f"{decision.release} is brought back: {decision.reason}.")
+        self._mends += 1
+        self._deploy(decision.release, check=False)
+        self._mends = 0
+        self._say("mended", f"{decision.release} runs, healthy.")
+        return turn
+
+    def _look(self) -> HostFacts:
+        host = Host.parse(LOCAL)
+        name, environment = self._job.project, self._job.environment
+        with Connections(self._job.folder, {}) as connections:
+            return connections.look(host, name, environment, compose_project(name, environment))
+
+    def _deploy_wanted(self, want: Want) -> Turn:
+        before = self._memory
+        tries = before.tries if before.is_of(want) and before.state == "trying" else 0
+        # an agent that is killed has tried, however far it got
+        self._remember(Memory(want.release, want.commit, want.number, "trying", tries + 1))
+        try:
+            self._deploy(want.release, check=True)
+        except McgitopsError as error:
+            return self._failed(error, tries)
+        except KeyboardInterrupt:
+            self._remember(replace(self._memory, tries=tries))
+            raise
+        self._remember(replace(self._memory, state="deployed", tries=0))
+        self._say("deployed", f"{want.release} runs, healthy.")
+        return Turn()
+
+    def _failed(self, error: McgitopsError, tries: int) -> Turn:
+        judgement = judge(error)
+        if judgement in ("again", "counted"):
+            self._remember(replace(self._memory, tries=tries + (judgement == "counted")))
+            # "rolled back" would be a lie where only the store was away
+            cause = error.__cause__
+            raise cause if judgement == "again" and isinstance(cause, StoreError) else error
+        rolled_back = isinstance(error, DeploymentRolledBack)
+        self._remember(replace(
+            self._memory, state="rolled-back" if rolled_back else "needs-attention", tries=0
+        ))  # fmt: skip
+        self._say("rolled-back" if rolled_back else "needs-attention", str(error))
+        if rolled_back:
+            self._say(
+                "waiting", f"{self._memory.release} failed here: waiting for another release."
+            )
+        # after a host that could not be put back, the next look mends it
+        return Turn(error.exit_code, again=not rolled_back)
+
+    def _deploy(self, release: str, *, check: bool) -> None:
+        """The rollout itself, the same as anybody's. check: whether this agent may deploy it."""
+        job = self._job
+        record = job.store.release(job.project, release)
+        if record is None:
+            raise UsageError(f"The store {job.store.url} has no release {release}.")
+        project = pulled(job.store, record, job.environment, job.folder)
+        spec = project.spec.environments[job.environment]
+        if check and not spec.pull:
+            raise UsageError(
+                f"Release {release} says that CI deploys {job.environment}.",
+                f"Add pull: true to environments.{job.environment}, and release again.",
+            )
+        if check and spec.trigger is not None and not allows(spec.trigger, release):
+            raise UsageError(f"The trigger of {job.environment} doesn't allow {release}.")
+
+        def say(line: str) -> None:
+            self._place.beat(ROLLOUT)
+            self._tell("rollout", line)
+
+        deploy(project, job.store, job.environment, release, job.environ, say=say)
+
+    def _remember(self, memory: Memory) -> None:
+        self._place.remember(memory)
+        self._memory = memory
+
+    def _lost(self, error: StoreError) -> Turn:
+        if self._lost_at is None:
+            self._lost_at = time.monotonic()
+            self._tell("store-lost", f"{error} Trying again until it answers.")
+        return Turn(error.exit_code, again=True)
+
+    def _found_again(self) -> None:
+        if self._lost_at is not None:
+            took = time.monotonic() - self._lost_at
+            self._tell("store-back", f"{self._job.source.name} answers again, after {took:.0f} s.")
+            self._lost_at = None
+
+    def _say(self, event: str, text: str) -> None:
+        """Say something that lasts: not again while it stays the same."""
+        if text != self._standing:
+            self._standing = text
+            self._tell(event, text)
