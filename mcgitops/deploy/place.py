@@ -35,7 +35,7 @@ from mcgitops.deploy import composefile, yamlfile
 from mcgitops.deploy.composefile import OUR_KEY, Document, Rendering
 from mcgitops.deploy.images import pins as images_of
 from mcgitops.deploy.names import compose_project, image_reference
-from mcgitops.deploy.values import Values, dotenv, gather
+from mcgitops.deploy.values import Values, dotenv, gather, masked, reason, sensitive
 from mcgitops.errors import UsageError
 from mcgitops.facts.program import output
 from mcgitops.plan import policy
@@ -87,9 +87,12 @@ class Prepared:
 
 def prepare(
     folder: Path, store: Store, record: ReleaseRecord, environment: str,
-    services: Sequence[str] | None = None,
+    services: Sequence[str] | None = None, files: Sequence[str] = (),
 ) -> Prepared:  # fmt: skip
-    """The release folder of an environment, with the caller's values. Starts nothing."""
+    """The release folder of an environment, with the caller's values. Starts nothing.
+
+    `files` are those of the environment's `values:`.
+    """
     document = yamlfile.read(store.read_bytes(record.compose.digest, LARGEST_COMPOSE).decode())
     if unknown := sorted(set(services or ()) - set(document.get("services") or ())):
         raise UsageError(
@@ -103,7 +106,7 @@ def prepare(
             "A deployed service is one without x-mcgitops and without profiles.",
         )
     needs = composefile.needs(document)
-    values = gather(folder, needs)
+    values = gather(folder, needs, files=files)
     mounted = tuple(_mounted(needs.mounts, record.files))
     names = _names(values)
     pins = {image.service: image for image in record.images}
@@ -129,7 +132,7 @@ def prepare(
         for path, file in values.secret_files.items()
     }
     variables = tuple(values.names)
-    resolved = _resolved(entries, secrets, record, environment, variables)
+    resolved = _resolved(entries, secrets, record, environment, values)
     digests = {
         name: composefile.configuration(resolved, name, document, rendering)
         for name in rendered["services"]
@@ -154,7 +157,7 @@ def prepare(
     shown = {record.project, environment, record.name, *(one.name for one in wanted)}
     return Prepared(
         record.project, environment, placement, mounted, entries, secrets, states,
-        _sensitive(values, shown),
+        sensitive(values, shown),
     )  # fmt: skip
 
 
@@ -257,19 +260,6 @@ def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _sensitive(values: Values, shown: Iterable[str]) -> frozenset[str]:
-    """What no message may show. Short values (a port, a flag) and names that messages are made of
-    are no secrets, and would blot out half of them.
-    """
-    names = " ".join(shown)
-    texts = set(values.variables.values())
-    for file in values.env_files.values():
-        texts |= texts_of_dotenv(file.content.decode("utf-8", "replace"))
-    for file in values.secret_files.values():
-        texts |= set(file.content.decode("utf-8", "replace").split("\n"))
-    return frozenset(text for text in texts if len(text) >= 6 and text not in names)
-
-
 def wanted_services(
     project: str, resolved: Document, pins: Mapping[str, str], digests: Mapping[str, str]
 ) -> tuple[WantedService, ...]:
@@ -334,7 +324,7 @@ def _manifest(project: str, placement: Placement) -> bytes:
 
 def _resolved(
     entries: Mapping[str, tuple[bytes, int]], secrets: Mapping[str, tuple[bytes, int]],
-    record: ReleaseRecord, environment: str, variables: Sequence[str],
+    record: ReleaseRecord, environment: str, values: Values,
 ) -> Document:  # fmt: skip
     """Let Compose read the folder here, as the host will: a missing value must not reach a host.
 
@@ -352,13 +342,12 @@ def _resolved(
             with os.fdopen(descriptor, "wb") as file:
                 file.write(content)
         argv = compose_host.compose(
-            str(folder), compose_project(record.project, environment), variables,
+            str(folder), compose_project(record.project, environment), values.names,
             "config", "--no-path-resolution",
         )  # fmt: skip
         answer = output(argv, folder, check=False)
     if answer.code != 0:
-        lines = [line for line in answer.stderr.splitlines() if line.strip()]
-        said = lines[-1].strip().rstrip(".") if lines else "it gave no reason"
+        said = masked(reason(answer.stderr), sensitive(values, (record.name, environment)))
         raise UsageError(
             f"Release {record.name} can't run in {environment}: {said}.",
             "Set the missing variables in the environment or in .env before deploying.",

@@ -68,7 +68,7 @@ def target(
     """Prepare the release folder with the caller's values. Contacts no host."""
     spec = environment_of(project, environment)
     record = release_of(project, store, release)
-    prepared = place.prepare(project.folder, store, record, environment, spec.services)
+    prepared = place.prepare(project.folder, store, record, environment, spec.services, spec.values)
     wanted = wanted_of(
         project.name, environment, spec, prepared.placement,
         files=frozenset(one.name for one in prepared.mounted),

@@ -103,6 +103,13 @@ def sensitive(values: Values, shown: Iterable[str]) -> frozenset[str]:
     return frozenset(text for text in texts if len(text) >= SHORTEST_SECRET and text not in names)
 
 
+def masked(text: str, texts: Iterable[str]) -> str:
+    """Text of another program without what no message may show."""
+    for secret in sorted(texts, key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return text
+
+
 def reason(stderr: str) -> str:
     """Compose's last line, without what it quotes of a file that it can't read."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
