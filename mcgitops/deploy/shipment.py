@@ -65,6 +65,7 @@ class Shipment:
         self._sizes: dict[str, int] = {}  # on the host, of layers that are whole there
         self._damaged: set[str] = set()
         self._resumed: int | None = None
+        self._arrived = -1  # as the host told at the last look
         self._stop = threading.Event()
         self._meter = Meter(say, host.label, self._total)
 
@@ -80,16 +81,15 @@ class Shipment:
         """Try again after a broken connection: a few times in vain, more often with progress."""
         in_vain = 0
         for number in range(1, TRIES + 1):
-            before = self._meter.sent
+            before = self._arrived
             try:
                 return act()
             except (HostUnreachable, _Broken) as error:
-                in_vain = 0 if self._meter.sent > before else in_vain + 1
-                why = error.message if isinstance(error, HostUnreachable) else ""
-                if not self._wanted():
+                in_vain = 0 if self._arrived > before else in_vain + 1
+                if self._aborted():
                     raise Stopped("Interrupted.") from None
                 if in_vain >= TRIES_IN_VAIN or number == TRIES:
-                    raise self._given_up(number, why, error) from None
+                    raise self._given_up(number, error) from None
                 pause = LONGER_PAUSE if in_vain > 1 else PAUSE
                 self._say(
                     f"{self._host.label}   the connection broke at "
@@ -99,8 +99,10 @@ class Shipment:
                 self._wait(pause)
         return None
 
-    def _given_up(self, tries: int, why: str, error: Exception) -> HostUnreachable:
-        said = why.removeprefix(f"{self._host.label}: ") or "the connection breaks."
+    def _given_up(self, tries: int, error: Exception) -> HostUnreachable:
+        said = "the connection breaks"
+        if isinstance(error, HostUnreachable):
+            said = error.message.removeprefix(f"{self._host.label}: ")
         hint = "What has arrived is kept there: the next deploy goes on from it."
         if isinstance(error, HostUnreachable) and error.hint:
             hint = f"{error.hint} {hint}"
@@ -109,12 +111,16 @@ class Shipment:
     def _wait(self, seconds: float) -> None:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            if not self._wanted():
+            if self._aborted():
                 raise Stopped("Interrupted.")
             time.sleep(min(0.1, seconds))
 
+    def _aborted(self) -> bool:
+        """Whether the deployment ends, rather than a connection."""
+        return self._connections.aborts != self._aborts
+
     def _wanted(self) -> bool:
-        return self._connections.aborts == self._aborts and not self._stop.is_set()
+        return not self._aborted() and not self._stop.is_set()
 
     def _bring(self, verify: Callable[[], None]) -> None:
         self._stop.clear()
@@ -147,7 +153,8 @@ class Shipment:
                 )
         if self._resumed is None:
             self._resumed = sum(starts.values())
-        self._meter.there = sum(starts.values()) + sum(self._sizes.values()) - self._meter.sent
+        self._arrived = sum(starts.values()) + sum(self._sizes.values())
+        self._meter.there = self._arrived - self._meter.sent
         return starts
 
     def _send(self, layer: str, start: int) -> None:
