@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import unquote
 
+from mcgitops.deploy.execution import Paused
 from mcgitops.deploy.outcome import NeedsAttention, RolledBack
 from mcgitops.deploy.wanted import Want
 from mcgitops.errors import McgitopsError, StoreError
@@ -20,8 +21,8 @@ MOST_TRIES = 5
 """How often a rollout is begun that ends before anything is known about the release."""
 LONGEST_PAUSE = 300.0
 
-State = Literal["", "trying", "deployed", "rolled-back", "needs-attention"]
-Judgement = Literal["rolled-back", "needs-attention", "counted", "again"]
+State = Literal["", "trying", "deployed", "rolled-back", "needs-attention", "paused"]
+Judgement = Literal["rolled-back", "needs-attention", "paused", "counted", "again"]
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,9 @@ def decide(want: Want | None, seen: Seen, memory: Memory, *, starting: bool = Fa
     """What to do now. starting: the agent has not looked at this host before."""
     if want is None:
         return _settled(seen, seen.current, "no release is wanted yet")
+    if memory.is_of(want) and memory.state == "paused":
+        left = f"{want.release} failed here, and was left as it is: its failure_action is pause"
+        return Decision("rest", want.release, left, failed=True)
     if reason := _refused(want, seen, memory):
         return _settled(seen, seen.current, reason, failed=True)
     if not memory.is_of(want) or memory.state == "trying":
@@ -118,6 +122,8 @@ def judge(error: McgitopsError) -> Judgement:
         return "again"
     idle = ("", "untouched", "nothing to do")
     if any(one.outcome not in idle for one in error.report.hosts.values()):
+        if isinstance(error.__cause__, Paused):
+            return "paused"
         return "rolled-back" if isinstance(error, RolledBack) else "needs-attention"
     if isinstance(error, NeedsAttention) or isinstance(error.__cause__, StoreError):
         return "again"

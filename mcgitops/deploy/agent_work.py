@@ -17,10 +17,12 @@ from mcgitops.deploy.agent_place import AgentPlace
 from mcgitops.deploy.connection import Connections
 from mcgitops.deploy.names import compose_project
 from mcgitops.deploy.pulled import pulled
-from mcgitops.deploy.rollout import deploy
+from mcgitops.deploy.rollout import carry_out, deploy
+from mcgitops.deploy.target import target_of_placement
 from mcgitops.deploy.wanted import Source, Want, allows
-from mcgitops.errors import DeploymentRolledBack, McgitopsError, StoreError, UsageError
-from mcgitops.project.hosts import LOCAL, Host, HostFacts
+from mcgitops.errors import HostNeedsAttention, McgitopsError, StoreError, UsageError
+from mcgitops.project.hosts import LOCAL, Host, HostFacts, Placement
+from mcgitops.project.model import Project
 from mcgitops.store.store import Store
 
 ROLLOUT = 3600.0
@@ -94,12 +96,14 @@ class Agent:
             return Turn(error.exit_code, again=True)
 
     def _act(self, want: Want | None) -> Turn:
-        decision = decide(want, Seen.of(self._look()), self._memory, starting=not self._looked)
+        facts = self._look()
+        decision = decide(want, Seen.of(facts), self._memory, starting=not self._looked)
         turn = Turn(5 if decision.failed else 0)
         if decision.action == "rest":
             self._say("waiting", f"{decision.reason}.")
         elif decision.action == "mend":
-            turn = self._mend(decision, turn)
+            assert facts.current is not None  # noqa: S101 - that is what is brought back
+            turn = self._mend(decision, facts.current, turn)
         else:
             assert want is not None  # noqa: S101 - only what is wanted is deployed
             turn = self._deploy_wanted(want)
@@ -107,7 +111,7 @@ class Agent:
             self._looked, self._settled = True, want
         return turn
 
-    def _mend(self, decision: Decision, turn: Turn) -> Turn:
+    def _mend(self, decision: Decision, current: Placement, turn: Turn) -> Turn:
         """Bring back what ran before a rollout that was cut off."""
         if self._mends >= MOST_TRIES:
             self._say("needs-attention", f"{decision.reason}; {decision.release} could not be "
@@ -115,7 +119,7 @@ class Agent:
             return Turn(6)
         self._say("mending", f"{decision.release} is brought back: {decision.reason}.")
         self._mends += 1
-        self._deploy(decision.release, check=False)
+        self._bring_back(current)
         self._mends = 0
         self._say("mended", f"{decision.release} runs, healthy.")
         return turn
@@ -124,7 +128,10 @@ class Agent:
         host = Host.parse(LOCAL)
         name, environment = self._job.project, self._job.environment
         with Connections(self._job.folder, {}) as connections:
-            return connections.look(host, name, environment, compose_project(name, environment))
+            facts = connections.look(host, name, environment, compose_project(name, environment))
+        if facts.problem:
+            raise HostNeedsAttention(f"{host.label}: {facts.problem}", facts.hint)
+        return facts
 
     def _deploy_wanted(self, want: Want) -> Turn:
         before = self._memory
@@ -132,7 +139,7 @@ class Agent:
         # an agent that is killed has tried, however far it got
         self._remember(Memory(want.release, want.commit, want.number, "trying", tries + 1))
         try:
-            self._deploy(want.release, check=True)
+            self._deploy(want.release)
         except McgitopsError as error:
             return self._failed(error, tries)
         except KeyboardInterrupt:
@@ -144,44 +151,52 @@ class Agent:
 
     def _failed(self, error: McgitopsError, tries: int) -> Turn:
         judgement = judge(error)
-        if judgement in ("again", "counted"):
+        if judgement == "again" or judgement == "counted":
             self._remember(replace(self._memory, tries=tries + (judgement == "counted")))
             # "rolled back" would be a lie where only the store was away
             cause = error.__cause__
             raise cause if judgement == "again" and isinstance(cause, StoreError) else error
-        rolled_back = isinstance(error, DeploymentRolledBack)
-        self._remember(replace(
-            self._memory, state="rolled-back" if rolled_back else "needs-attention", tries=0
-        ))  # fmt: skip
-        self._say("rolled-back" if rolled_back else "needs-attention", str(error))
-        if rolled_back:
-            self._say(
-                "waiting", f"{self._memory.release} failed here: waiting for another release."
-            )
-        # after a host that could not be put back, the next look mends it
-        return Turn(error.exit_code, again=not rolled_back)
+        self._remember(replace(self._memory, state=judgement, tries=0))
+        self._say(judgement, str(error))
+        if judgement == "rolled-back":
+            failed = self._memory.release
+            self._say("waiting", f"{failed} failed here: waiting for another release.")
+        # a host that could not be put back is mended by the next look
+        return Turn(error.exit_code, again=judgement == "needs-attention")
 
-    def _deploy(self, release: str, *, check: bool) -> None:
-        """The rollout itself, the same as anybody's. check: whether this agent may deploy it."""
+    def _project(self, release: str) -> Project:
+        """What the release says itself of the project and this environment."""
         job = self._job
         record = job.store.release(job.project, release)
         if record is None:
             raise UsageError(f"The store {job.store.url} has no release {release}.")
-        project = pulled(job.store, record, job.environment, job.folder)
+        return pulled(job.store, record, job.environment, job.folder)
+
+    def _deploy(self, release: str) -> None:
+        """The rollout itself, the same as anybody's."""
+        job = self._job
+        project = self._project(release)
         spec = project.spec.environments[job.environment]
-        if check and not spec.pull:
+        if not spec.pull:
             raise UsageError(
                 f"Release {release} says that CI deploys {job.environment}.",
                 f"Add pull: true to environments.{job.environment}, and release again.",
             )
-        if check and spec.trigger is not None and not allows(spec.trigger, release):
+        if spec.trigger is not None and not allows(spec.trigger, release):
             raise UsageError(f"The trigger of {job.environment} doesn't allow {release}.")
+        deploy(project, job.store, job.environment, release, job.environ, say=self._progress)
 
-        def say(line: str) -> None:
-            self._place.beat(ROLLOUT)
-            self._tell("rollout", line)
+    def _bring_back(self, placement: Placement) -> None:
+        """What was committed last, with the values that it has there."""
+        job = self._job
+        aim = target_of_placement(
+            self._project(placement.release), job.store, job.environment, placement, job.environ
+        )
+        carry_out(aim, say=self._progress, force=True)
 
-        deploy(project, job.store, job.environment, release, job.environ, say=say)
+    def _progress(self, line: str) -> None:
+        self._place.beat(ROLLOUT)
+        self._tell("rollout", line)
 
     def _remember(self, memory: Memory) -> None:
         self._place.remember(memory)

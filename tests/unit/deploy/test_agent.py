@@ -22,6 +22,7 @@ from mcgitops.deploy.agent import (
     pause,
 )
 from mcgitops.deploy.agent_place import AgentPlace, root
+from mcgitops.deploy.execution import Paused
 from mcgitops.deploy.outcome import HostReport, NeedsAttention, Report, RolledBack
 from mcgitops.deploy.pulled import pulled
 from mcgitops.deploy.wanted import (
@@ -108,7 +109,7 @@ def test_a_moved_release_name_is_another_release() -> None:
     st.sampled_from(["", "v1", "v2"]),
     st.sampled_from(["", "v1", "v2"]),
     st.frozensets(st.sampled_from(["v1", "v2"])),
-    st.sampled_from(["", "trying", "deployed", "rolled-back", "needs-attention"]),
+    st.sampled_from(["", "trying", "deployed", "rolled-back", "needs-attention", "paused"]),
     st.integers(0, MOST_TRIES),
     st.booleans(),
 )
@@ -122,7 +123,7 @@ def test_no_release_that_was_rejected_or_failed_is_ever_deployed(
         assert want is not None
         assert decision.release == want.release
         assert want.release not in rejected
-        assert not (want == V2 and state in ("rolled-back", "needs-attention"))
+        assert not (want == V2 and state in ("rolled-back", "needs-attention", "paused"))
     if decision.action == "mend":
         assert decision.release == current != ""
 
@@ -144,6 +145,10 @@ def test_a_failure_of_the_surroundings_is_not_the_releases() -> None:
     assert judge(caused(RolledBack("x", report("rolled back")), away)) == "rolled-back"
     assert judge(NeedsAttention("x", "", report("untouched"))) == "again"
     assert judge(NeedsAttention("x", "", report("needs attention"))) == "needs-attention"
+    assert (
+        judge(caused(NeedsAttention("x", "", report("needs attention")), Paused("x"))) == "paused"
+    )
+    assert decide(V2, Seen("v1", "v2"), remembered(V2, "paused")).action == "rest"
     for error in (away, UsageError("no value"), HostNeedsAttention("no engine")):
         assert judge(error) == "again"
 
