@@ -23,6 +23,7 @@ from mcgitops.deploy.outcome import NeedsAttention, Report, RolledBack
 from mcgitops.deploy.place import Prepared
 from mcgitops.deploy.replacement import Replacement, last_line
 from mcgitops.deploy.target import Target, look, side_by_side
+from mcgitops.deploy.values import texts_of_dotenv
 from mcgitops.errors import McgitopsError, UsageError
 from mcgitops.plan.replace import START_SECONDS
 from mcgitops.plan.rollout import HostRollout, Rollout, plan_rollout
@@ -353,11 +354,11 @@ class Deployment:
             return
         try:
             folder = shlex.quote(self._folder(one))
-            text = f"cd {folder} && cat .env env/* 2>/dev/null; true"
+            text = f"cd {folder} && cat .env env/* ../../../secrets/*/* 2>/dev/null; true"
             said = self.connections.script(one.host, text, timeout=20).stdout
         except McgitopsError:
             return
-        self.sensitive = place.texts_of_dotenv(said)
+        self.sensitive = texts_of_dotenv(said)
 
     def _folder(self, one: HostRollout) -> str:
         return f"{self.facts[one.host.url].root}/releases/{self.aim.wanted.placement}"

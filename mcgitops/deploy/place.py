@@ -291,12 +291,6 @@ def wanted_services(
     )
 
 
-def texts_of_dotenv(text: str) -> frozenset[str]:
-    """The values in a dotenv file that no message may show."""
-    values = (line.partition("=")[2].strip().strip("'\"") for line in text.splitlines())
-    return frozenset(value for value in values if len(value) >= 6)
-
-
 def _digest(entries: Mapping[str, tuple[bytes, int]], services: Sequence[WantedService]) -> str:
     whole = hashlib.sha256(repr(services).encode())
     for path, (content, mode) in sorted(entries.items()):

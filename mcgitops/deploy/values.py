@@ -25,6 +25,7 @@ OF_THE_HOST = frozenset({
 })  # fmt: skip
 """Variables that mean something on the machine where Compose runs: a host's own are taken there."""
 SHORTEST_SECRET = 6
+_ASSIGNMENT = re.compile(r"\s*(?:export\s+)?[A-Za-z_][\w.-]*\s*[=:]")
 
 
 @dataclass(frozen=True, repr=False)
@@ -94,13 +95,23 @@ def sensitive(values: Values, shown: Iterable[str]) -> frozenset[str]:
     names = " ".join(shown)
     texts = {*values.variables.values(), *values.env_values}
     for file in values.env_files.values():
-        lines = file.content.decode("utf-8", "replace").splitlines()
-        texts |= {line.partition("=")[2].strip().strip("'\"") for line in lines}
+        texts |= texts_of_dotenv(file.content.decode("utf-8", "replace"))
     texts |= {file.content.decode("utf-8", "replace") for file in values.secret_files.values()}
     for text in tuple(texts):
         texts |= {line.strip() for line in text.splitlines()}  # messages are masked line by line
         texts |= set(re.findall(r"://[^/\s:@]*:([^/\s@]+)@", text))  # the password in a URL
     return frozenset(text for text in texts if len(text) >= SHORTEST_SECRET and text not in names)
+
+
+def texts_of_dotenv(text: str) -> frozenset[str]:
+    """The values in a dotenv file that no message may show; as it is read without Compose."""
+    found: set[str] = set()
+    for line in text.splitlines():
+        # whole lines too: they may be the further ones of a quoted value, or a secret's file
+        value = _ASSIGNMENT.sub("", line, count=1).strip()
+        for shown in (line.strip(), value, value.strip("'\"")):
+            found |= {shown, *_unescaped(shown).splitlines()}
+    return frozenset(text for text in found if len(text) >= SHORTEST_SECRET)
 
 
 def masked(text: str, texts: Iterable[str]) -> str:
@@ -216,6 +227,12 @@ def _write(path: Path, content: bytes) -> None:
 def dotenv(variables: dict[str, str]) -> str:
     """A `.env` file from which Compose reads exactly these values."""
     return "".join(f"{name}={_quoted(value)}\n" for name, value in sorted(variables.items()))
+
+
+def _unescaped(value: str) -> str:
+    """What `_quoted` wrote between double quotes."""
+    ends = {"n": "\n", "r": "\r"}
+    return re.sub(r"\\(.)", lambda found: ends.get(found[1], found[1]), value)
 
 
 def _quoted(value: str) -> str:

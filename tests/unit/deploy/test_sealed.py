@@ -9,7 +9,16 @@ import pytest
 
 from mcgitops.deploy import sealed
 from mcgitops.deploy.composefile import Needs
-from mcgitops.deploy.values import SecretFile, Values, gather, reason, sensitive
+from mcgitops.deploy.values import (
+    SecretFile,
+    Values,
+    dotenv,
+    gather,
+    masked,
+    reason,
+    sensitive,
+    texts_of_dotenv,
+)
 from mcgitops.errors import UsageError
 
 AGE = b"age-encryption.org/v1\n-> X25519 abc\n"
@@ -170,3 +179,15 @@ def test_names_that_messages_are_made_of_are_not_masked() -> None:
 )  # fmt: skip
 def test_a_reason_quotes_no_content(said: str, told: str) -> None:
     assert reason(said) == told
+
+
+def test_what_a_host_was_given_is_masked_when_it_is_read_back_there() -> None:
+    values = {
+        "PLAIN": "plain-value", "QUOTED": 'it\'s "quoted" $x', "BACKSLASH": "back\\slash'd",
+        "PEM": "-----BEGIN-----\nMIIabc==\nMIIdef\n", "BOTH": "it's\nmore lines",
+    }  # fmt: skip
+    found = texts_of_dotenv(dotenv(values))
+    for value in values.values():
+        for line in value.splitlines():
+            assert len(line) < 6 or masked(f"said: {line}.", found) == "said: ***.", line
+    assert masked("PLAIN 80", texts_of_dotenv("P=80\n# a\n")) == "PLAIN 80"
