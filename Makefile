@@ -38,7 +38,7 @@ engine: python
 
 .PHONY: test
 test: venv engine lint  ## Set everything up and run all tests
-	@for image in base mini host; do $(LAB) $$image-image || exit; done
+	@for image in base mini proxy host; do $(LAB) $$image-image || exit; done
 	$(BIN)/pytest --cov --cov-report=term --numprocesses $(JOBS) --dist worksteal $(ARGS)
 
 # Most tests wait for containers.

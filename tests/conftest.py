@@ -186,6 +186,12 @@ def mini_image(engine: lab_engine.Engine) -> str:
     return _or_fail(images.mini_image)
 
 
+@pytest.fixture(scope="session")
+def proxy_image(engine: lab_engine.Engine) -> str:
+    """The same with HAProxy, 20 MB."""
+    return _or_fail(images.proxy_image)
+
+
 @pytest.fixture
 def unique_name(engine: lab_engine.Engine) -> Iterator[Callable[..., str]]:
     """Hand out names for the engine; what carries them is removed after the test."""
@@ -224,14 +230,24 @@ def s3_server(request: pytest.FixtureRequest) -> s3.S3Server:
 
 @pytest.fixture(scope="session")
 def ssh_hosts(engine: lab_engine.Engine) -> Iterator[hosts.Hosts]:
-    """Two SSH hosts with engines of their own, for the whole session."""
-    with hosts.running(2) as fleet:
+    """Three SSH hosts with engines of their own, for the whole session."""
+    with hosts.running(3) as fleet:
         yield fleet
 
 
 @pytest.fixture
 def fresh_hosts(ssh_hosts: hosts.Hosts) -> hosts.Hosts:
-    """The two hosts with nothing on them."""
-    for host in ssh_hosts:
+    """Two of the hosts with nothing on them: enough for most tests, and quicker."""
+    return _wiped(hosts.Hosts(ssh_hosts.hosts[:2], ssh_hosts.env))
+
+
+@pytest.fixture
+def three_hosts(ssh_hosts: hosts.Hosts) -> hosts.Hosts:
+    """All three with nothing on them."""
+    return _wiped(ssh_hosts)
+
+
+def _wiped(fleet: hosts.Hosts) -> hosts.Hosts:
+    for host in fleet:
         host.wipe()
-    return ssh_hosts
+    return fleet

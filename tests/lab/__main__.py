@@ -3,6 +3,7 @@
 engine       a Docker engine with compose and buildx: find, start or install it
 base-image   the base image; prints its tag
 mini-image   an image of 2 MB that holds busybox; prints its tag
+proxy-image  the same with HAProxy; prints its tag
 host-image   the image of the SSH hosts; prints its tag
 down         remove what the lab made: containers, networks, volumes, images
 """  # the text is also the command's help
@@ -24,7 +25,15 @@ def main(argv: list[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for verb in ("venv", "tools", "engine", "base-image", "mini-image", "host-image"):
+    for verb in (
+        "venv",
+        "tools",
+        "engine",
+        "base-image",
+        "mini-image",
+        "proxy-image",
+        "host-image",
+    ):
         verbs.add_parser(verb)
     removal = verbs.add_parser("down")
     removal.add_argument("--images", action="store_true", help="the images as well")
@@ -43,6 +52,8 @@ def main(argv: list[str] | None = None) -> int:
             print(images.base_image())
         elif options.verb == "mini-image":
             print(images.mini_image())
+        elif options.verb == "proxy-image":
+            print(images.proxy_image())
         elif options.verb == "host-image":
             print(images.host_image())
         else:

@@ -43,6 +43,17 @@ FROM scratch
 COPY --from=packages /root/ /
 CMD ["sh"]
 """
+PROXY = """\
+ARG BASE_IMAGE MINI_IMAGE
+FROM $BASE_IMAGE AS packages
+RUN apt-get update && apt-get install -y --no-install-recommends haproxy
+RUN mkdir -p /root/fs/usr/sbin && cp /usr/sbin/haproxy /root/fs/usr/sbin/ \\
+    && for library in $(ldd /usr/sbin/haproxy | grep -o '/[^ ]*'); do \\
+      mkdir -p /root/fs$(dirname $library) && cp -L $library /root/fs$library; done
+FROM $MINI_IMAGE
+COPY --from=packages /root/fs/ /
+CMD ["haproxy", "-W", "-db", "-f", "/usr/local/etc/haproxy/haproxy.cfg"]
+"""
 HOST_FOLDER = Path(__file__).parent / "host"
 
 
@@ -92,6 +103,20 @@ def mini_image() -> str:
         folder = Path(name)
         (folder / "Dockerfile").write_text(MINI)
         _build(tag, folder, f"BASE_IMAGE={base}")
+    return tag
+
+
+def proxy_image() -> str:
+    """The tag of an image of 15 MB: busybox as in the mini image, and HAProxy."""
+    mini = mini_image()
+    base = base_image()
+    tag = f"{REPOSITORY}/proxy:{SUITE}-{_digest(mini, PROXY)}"
+    if exists(tag):
+        return tag
+    with tempfile.TemporaryDirectory(prefix="mclab-proxy-") as name:
+        folder = Path(name)
+        (folder / "Dockerfile").write_text(PROXY)
+        _build(tag, folder, f"BASE_IMAGE={base}", f"MINI_IMAGE={mini}")
     return tag
 
 

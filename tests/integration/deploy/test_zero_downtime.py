@@ -1,0 +1,154 @@
+"""Releases replace each other behind an HAProxy while requests come in: none may fail."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ProjectFactory, Result, Runner
+from tests.integration.deploy.load import Load
+from tests.lab.hosts import Host, Hosts
+
+pytestmark = [pytest.mark.engine, pytest.mark.hosts]
+
+COMPOSE = """
+name: {name}
+services:
+  api:
+    image: {image}
+    command: ["sh", "/app/serve.sh"]
+    init: true
+    volumes: ["./app:/app:ro"]
+    environment: {{VERSION: "{version}", HEALTH: "{health}"}}
+    healthcheck:
+      test: ["CMD", "sh", "/app/healthy.sh"]
+      interval: 500ms
+      retries: 2
+      start_interval: 100ms
+      start_period: 10s
+    stop_grace_period: 10s
+    deploy: {{replicas: 2, update_config: {{parallelism: {parallelism}}}}}
+  worker:
+    image: {image}
+    command: ["sleep", "infinity"]
+    init: true
+    environment: {{KEPT: "the same in every release"}}
+  proxy:
+    image: {image}
+    command: ["haproxy", "-W", "-db", "-f", "/etc/haproxy.cfg"]
+    ports: ["18090:80"]
+    configs: [{{source: haproxy, target: /etc/haproxy.cfg}}]
+    depends_on: {{api: {{condition: service_healthy}}}}
+    stop_grace_period: 1s
+    x-mcgitops: {{proxy: {{switches: [api]}}}}
+configs:
+  haproxy: {{file: ./haproxy.cfg}}
+x-mcgitops:
+  environments:
+    production: {{hosts: {hosts}, health_timeout: 20s, parallel: {parallel}}}
+"""
+SERVE = "exec httpd -f -p 8080 -h /app/www\n"
+HEALTHY = "test $HEALTH = good && wget -q -O - http://127.0.0.1:8080/cgi-bin/answer\n"
+# every 13th request is a long one
+ANSWER = """#!/bin/sh
+case "$QUERY_STRING" in slow*) sleep 1.5;; esac
+printf 'Content-Type: text/plain\\r\\n\\r\\n%s' "$VERSION"
+"""
+TEMPLATE = Path(__file__).parents[3] / "templates/proxy/haproxy.cfg"
+
+
+class Web:
+    """The project on some hosts."""
+
+    def __init__(
+        self, folder: Path, name: str, image: str, factory: ProjectFactory, run: Runner,
+        hosts: list[str], env: dict[str, str], parallel: str,
+    ) -> None:  # fmt: skip
+        self.folder, self.name, self.image = folder, name, image
+        self.factory, self.run, self.hosts, self.env = factory, run, hosts, env
+        self.parallel = parallel
+
+    def __call__(self, *arguments: str, check: bool = True) -> Result:
+        return self.run(*arguments, cwd=self.folder, env=self.env, check=check)
+
+    def release(self, tag: str, health: str = "good", parallelism: int = 0) -> None:
+        compose = COMPOSE.format(
+            name=self.name, image=self.image, version=tag, health=health, hosts=self.hosts,
+            parallelism=parallelism, parallel=self.parallel,
+        )  # fmt: skip
+        self.factory.commit(self.folder, {"compose.yml": compose}, tag)
+        self.factory.git(self.folder, "tag", tag)
+        self("release", tag)
+
+
+@pytest.fixture
+def web(
+    project_factory: ProjectFactory, run_mcgitops: Runner, three_hosts: Hosts, proxy_image: str,
+    unique_name: Callable[..., str],
+) -> Web:  # fmt: skip
+    name = unique_name("web")
+    folder = project_factory(
+        {"haproxy.cfg": TEMPLATE.read_text(), "app/serve.sh": SERVE,
+         "app/healthy.sh": HEALTHY,
+         "app/www/cgi-bin/answer": ANSWER, ".gitignore": ".mcgitops/\n"}
+    )  # fmt: skip
+    (folder / "app/www/cgi-bin/answer").chmod(0o755)
+    return Web(folder, name, proxy_image, project_factory, run_mcgitops,
+               [host.url for host in three_hosts], three_hosts.env, "all")  # fmt: skip
+
+
+def url(host: Host) -> str:
+    return host.http(18090) + "/cgi-bin/answer"
+
+
+def containers(host: Host, service: str) -> set[str]:
+    label = f"label=com.docker.compose.service={service}"
+    return set(host.docker("ps", "--quiet", "--filter", label).stdout.split())
+
+
+def test_no_request_fails_while_releases_replace_each_other(web: Web, three_hosts: Hosts) -> None:
+    web.release("v1")
+    web("deploy", "--release", "v1")
+    kept = {host: (containers(host, "worker"), containers(host, "proxy")) for host in three_hosts}
+
+    def during(*arguments: str, check: bool = True) -> tuple[Result, list[Load]]:
+        loads = [Load(url(host)) for host in three_hosts]
+        with ExitStack() as stack:
+            for load in loads:
+                stack.enter_context(load)
+            done = web(*arguments, check=check)
+        print(done.stderr, *loads, sep="\n")
+        return done, loads
+
+    # a good release, one container after the other
+    web.release("v2", parallelism=1)
+    done, loads = during("deploy", "--release", "v2")
+    assert "switch" in done.stderr
+    for load in loads:
+        assert load.failures == [], load
+        assert load.answers[0] == "v1"
+        assert load.answers[-1] == "v2"
+
+    # one that never becomes healthy: it gets no request at all
+    web.release("v3", health="bad")
+    done, loads = during("deploy", "--release", "v3", check=False)
+    assert done.code == 5, done
+    for load in loads:
+        assert load.failures == [], load
+        assert set(load.answers) == {"v2"}
+    refused = web("deploy", "--release", "v3", check=False)
+    assert refused.code == 2
+    assert "rejected" in refused.stderr
+
+    # what no release changed was never touched
+    assert kept == {
+        host: (containers(host, "worker"), containers(host, "proxy")) for host in three_hosts
+    }
+    status = json.loads(web("status", "--json").stdout)
+    assert [(one["release"], one["drift"]) for one in status] == [("v2", [])] * 3
+    for host in three_hosts:
+        assert len(containers(host, "api")) == 2
