@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Protocol, TypeVar
+from typing import IO, Protocol, Self, TypeVar
 
 from mcgitops.commands import ssh
 from mcgitops.commands.command import Command, Secret
@@ -55,6 +55,7 @@ class Connections:
         self, folder: Path, environ: Mapping[str, str], known_hosts: str | None = None
     ) -> None:
         self.folder = folder
+        self.environ = environ
         # sockets have short paths only (104 bytes): the system's own temporary folder, not ours
         place = _short_temporary_folder()
         _sweep(Path(place))
@@ -74,7 +75,7 @@ class Connections:
         self._sharing = threading.Lock()
         self.aborts = 0  # how often `abort` was called: whoever tries again must know
 
-    def __enter__(self) -> Connections:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

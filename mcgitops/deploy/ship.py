@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
 from mcgitops.commands import image as image_commands
-from mcgitops.commands.command import Command
 from mcgitops.commands.ssh import on_host
 from mcgitops.deploy import images
 from mcgitops.deploy.connection import Connections
 from mcgitops.deploy.images import Sent
 from mcgitops.deploy.meter import Say
+from mcgitops.deploy.registry import through_registry
 from mcgitops.deploy.shipment import LoadFailed, Shipment, load_failed
-from mcgitops.errors import EngineError
 from mcgitops.facts import host as host_facts
-from mcgitops.facts.program import output
 from mcgitops.plan.rollout import has_image, lacking, same_image
 from mcgitops.project.hosts import Host, HostFacts, ImageFact, Pin
-from mcgitops.run.process import execute
 from mcgitops.store.store import Store
 
 
@@ -37,8 +33,9 @@ def ship(
     if not absent:
         return Sent()
     if registry:
-        for pin in absent:
-            through_registry(connections, facts.host, pin, store, registry)
+        through_registry(connections, facts.host, absent, registry, say, load=(
+            lambda pin: load_here(connections.folder, pin, store)
+        ))  # fmt: skip
         verify(connections, facts, absent)
         return Sent()
     return _load(connections, facts, absent, store, say)
@@ -117,32 +114,6 @@ def _seen(connections: Connections, host: Host, reference: str) -> ImageFact | N
     command = on_host(host.url, argv, connections.options)
     answer = connections.execute(host, command, check=False, timeout=60)
     return host_facts.image_fact(answer.stdout) if answer.code == 0 else None
-
-
-def through_registry(
-    connections: Connections, host: Host, pin: Pin, store: Store, registry: str
-) -> None:
-    """Push from here, pull there by digest. Credentials: those of `docker login` on each side."""
-    remote = f"{registry.rstrip('/')}/{pin.reference.removeprefix('mcgitops/')}"
-    by_digest = push(connections.folder, pin, store, remote)
-    for argv in (image_commands.pull(by_digest), image_commands.tag(by_digest, pin.reference)):
-        connections.execute(host, on_host(host.url, argv, connections.options), timeout=1800)
-
-
-def push(folder: Path, pin: Pin, store: Store, remote: str) -> str:
-    """Have the image in the registry; gives its reference by digest."""
-    local = images.find(pin.reference, folder)
-    # the name tells the configuration, so that the layers are what is left to compare
-    if local is None or local.diff_ids != pin.diff_ids:
-        load_here(folder, pin, store)
-    execute(Command(image_commands.tag(pin.reference, remote)), folder)
-    execute(Command(image_commands.push(remote), reason="hosts pull it by digest"), folder)
-    answer = output(image_commands.inspect(remote, template="{{json .RepoDigests}}"), folder)
-    name = remote.rpartition(":")[0]
-    found = [digest for digest in json.loads(answer.stdout) if digest.startswith(name + "@")]
-    if not found:
-        raise EngineError(f"The registry gave no digest for {remote}.", "Push it by hand to see.")
-    return str(found[0])
 
 
 def load_here(folder: Path, pin: Pin, store: Store) -> None:

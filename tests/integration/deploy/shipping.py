@@ -1,4 +1,4 @@
-"""Images out of a store to real hosts, and connections that break where a test wants it."""
+"""Images out of a store to real hosts."""
 
 from __future__ import annotations
 
@@ -9,53 +9,21 @@ import json
 import os
 import random
 import tarfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any
 
-from mcgitops.commands.command import Command
 from mcgitops.deploy import images, ship
 from mcgitops.deploy.connection import Connections
 from mcgitops.deploy.images import Sent
 from mcgitops.project.hosts import Host, HostFacts, Pin
-from mcgitops.run.process import Completed
 from mcgitops.store.store import Store, open_store
 from tests.lab.hosts import Host as LabHost
 from tests.lab.hosts import Hosts
+from tests.lab.wire import Wire
 
 ENVIRONMENT = "production"
-
-
-class Wire(Connections):
-    """Connections that count what goes out, and call `after` once `at` bytes have gone."""
-
-    at: int | None = None
-    out = 0
-    times = 1
-    after: Callable[[], None] = staticmethod(lambda: None)
-    change: Callable[[bytes], bytes] = staticmethod(lambda data: data)
-
-    def stream(self, host: Host, command: Command, write: Callable[[IO[bytes]], None]) -> Completed:
-        """As always, with a counter in between."""
-        wire = self
-
-        class Counting:
-            def __init__(self, target: IO[bytes]) -> None:
-                self.target = target
-
-            def write(self, data: bytes) -> int:
-                changed = wire.change(data)
-                self.target.write(changed)
-                wire.out += len(changed)
-                if wire.times and wire.at is not None and wire.out >= wire.at:
-                    wire.times -= 1
-                    wire.after()
-                return len(data)
-
-        return super().stream(
-            host, command, lambda target: write(cast(IO[bytes], Counting(target)))
-        )
 
 
 @dataclass

@@ -115,7 +115,7 @@ from pathlib import Path
 from mcgitops.deploy import ship
 from mcgitops.project.hosts import Host, Pin
 from mcgitops.store.store import open_store
-from tests.integration.deploy.shipping import Wire
+from tests.lab.wire import Wire
 folder, url, project, *pin = sys.argv[1:]
 with Wire(Path(folder), os.environ) as wire:
     wire.at, wire.after = 8_000_000, lambda: os.kill(os.getpid(), signal.SIGKILL)
