@@ -32,7 +32,8 @@ def command(
     (exit 5). A host that can't be reached or brought back is named (exit 6); the next deploy
     finishes the job. ENV can be left out where the file names only one.
     """
-    from mcgitops.deploy.execution import NeedsAttention, RolledBack
+    from mcgitops.cli.announce import Announcement
+    from mcgitops.deploy.outcome import NeedsAttention, RolledBack
     from mcgitops.deploy.rollout import deploy, plan_rollouts
     from mcgitops.forge.event import refuse_privileged
 
@@ -51,11 +52,11 @@ def command(
             click.echo(rollout_text(rollout))
         return
     try:
-        with _ended_politely():
-            report = deploy(
+        with _ended_politely(), Announcement(app, name, wanted) as told:
+            report = told.of(deploy(
                 app.project, app.store, name, wanted, app.environ,
                 say=lambda line: click.echo(line, err=True),
-            )  # fmt: skip
+            ))  # fmt: skip
     except (RolledBack, NeedsAttention) as error:
         if as_json:
             click.echo(json.dumps(error.report.to_json(), indent=2))

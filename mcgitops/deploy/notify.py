@@ -83,7 +83,7 @@ class Notice:
         if self.state == "rolled-back":
             kept = f", it runs {self.previous} as before" if self.previous else ""
             return f"{self.project}: {what} is not deployed to {where}{kept}"
-        return f"{self.project}: {where} needs attention, {what} is not deployed"
+        return f"{self.project}: {where} needs attention, deploying {what} did not end well"
 
     @property
     def lines(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""GitHub's API through PyGithub: the sticky comment, the commit status, and a few questions.
+"""GitHub's API through PyGithub: the sticky comment, commit statuses, deployments, a few questions.
 
 What GitHub refuses is a `ForgeError`; `report_comment` and `set_status` turn it into an outcome
 instead, since a comment that can't be written must not fail a run whose report is in the summary.
@@ -11,6 +11,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from time import sleep, time
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,6 +24,7 @@ from mcgitops.errors import McgitopsError
 from mcgitops.forge.comment import Comment, Decision, Marker, compose, decide, read_marker, same
 
 if TYPE_CHECKING:
+    from github.Deployment import Deployment
     from github.Issue import Issue
     from github.Repository import Repository
     from urllib3 import BaseHTTPResponse, Retry
@@ -37,6 +39,8 @@ PATIENCE = 60.0
 ROUNDS = 8
 """How often the comment is looked at again after writing, where several runs report at once."""
 SETTLE = 1.0
+RECENT_DEPLOYMENTS = 5
+"""How many deployments of a commit are asked whether they are this run's."""
 RECENT = 120.0
 """Seconds. A comment that another run wrote so recently may be about to be written once more: it is
 looked at again after a moment."""
@@ -121,7 +125,7 @@ class GitHub:
             return Outcome("refused", reason="there is no token (GITHUB_TOKEN)")
         more = {"target_url": url} if url else {}
         try:
-            with _answers(f"the status of {sha[:7]}"):
+            with _answers(f"the status of {sha[:7]}", "statuses"):
                 commit = self._repository.get_commit(sha)
                 made = commit.create_status(
                     state, description=_shortened(description, 140), context=context, **more
@@ -129,6 +133,48 @@ class GitHub:
                 return Outcome("created", made.url)
         except ForgeError as error:
             return Outcome("refused", reason=str(error))
+
+    def deployment(
+        self, sha: str, environment: str, description: str, run_url: str = ""
+    ) -> Deployment:
+        """The deployment of a commit to an environment: the one that this run has, else a new one.
+
+        GitHub makes one by itself for a job that names an environment; a second one for the same
+        would show everything twice.
+        """
+        with _answers(f"the deployment to {environment}", "deployments"):
+            if run_url:
+                made = self._repository.get_deployments(sha=sha, environment=environment)
+                for deployment in islice(made, RECENT_DEPLOYMENTS):
+                    last = next(iter(deployment.get_statuses()), None)
+                    if last and f"{last.target_url or ''}/".startswith(f"{run_url}/"):
+                        return deployment
+            return self._repository.create_deployment(
+                sha,
+                auto_merge=False,
+                required_contexts=[],  # whoever deploys has decided already
+                environment=environment,
+                description=_shortened(description, 140),
+                production_environment=environment == "production",
+            )
+
+    def deployment_state(
+        self,
+        deployment: Deployment,
+        state: Literal["in_progress", "success", "failure"],
+        description: str,
+        log_url: str = "",
+        environment_url: str = "",
+    ) -> None:
+        """Add a state to a deployment. The ones before become inactive by themselves."""
+        told = {"state": state, "description": _shortened(description, 140)}
+        told |= {"log_url": log_url} if log_url else {}
+        told |= {"environment_url": environment_url} if environment_url else {}
+        with _answers(f"the state of the deployment {deployment.id}", "deployments"):
+            # PyGithub's create_status knows only the old name of log_url
+            deployment.requester.requestJsonAndCheck(
+                "POST", f"{deployment.url}/statuses", input=told
+            )
 
     def default_branch(self) -> str:
         """The repository's default branch."""
@@ -286,12 +332,12 @@ def _asked_to_wait(response: BaseHTTPResponse) -> float:
 
 
 @contextmanager
-def _answers(what: str) -> Iterator[None]:
-    """Turn what PyGithub and the network raise into a sentence."""
+def _answers(what: str, right: str = "pull-requests") -> Iterator[None]:
+    """Turn what PyGithub and the network raise into a sentence; `right` is what it takes."""
     try:
         yield
     except GithubException as error:
-        raise _explained(what, error) from error
+        raise _explained(what, error, right) from error
     except RetryError as error:
         raise ForgeError(f"GitHub failed on {what}, {TRIES + 1} times.") from error
     except RequestException as error:
@@ -299,12 +345,12 @@ def _answers(what: str) -> Iterator[None]:
         raise ForgeError(f"GitHub could not be reached for {what} ({cause}).") from error
 
 
-def _explained(what: str, error: GithubException) -> ForgeError:
+def _explained(what: str, error: GithubException, right: str) -> ForgeError:
     message = _message(error)
     if _is_refusal(error):
         return ForgeError(
             f"the token may not write {what}: it is read-only, as in a fork's pull request.",
-            "Elsewhere give the job `permissions: pull-requests: write`.",
+            f"Elsewhere give the job `permissions: {right}: write`.",
             error.status,
         )
     if error.status == 401:

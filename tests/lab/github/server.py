@@ -42,6 +42,7 @@ class Account:
     kind: str = "User"  # User | Bot
     may_write: bool = True
     may_read_user: bool = True
+    may_deploy: bool = True
 
 
 @dataclass
@@ -55,6 +56,12 @@ class Fault:
     headers: Mapping[str, str] = field(default_factory=dict)
     times: int = 1
     after: bool = False  # the request is carried out, only its answer is lost
+
+    @property
+    def answer(self) -> Answer:
+        """What goes back instead."""
+        body = {"message": self.message, "documentation_url": DOCUMENTATION}
+        return Answer(self.status, body, self.headers)
 
 
 @dataclass(frozen=True)
@@ -91,6 +98,9 @@ class Refusal(Exception):
 ACCOUNTS = {
     "actions-token": Account("github-actions[bot]", "Bot", may_read_user=False),
     "fork-token": Account("github-actions[bot]", "Bot", may_write=False, may_read_user=False),
+    "no-deployments-token": Account(
+        "github-actions[bot]", "Bot", may_read_user=False, may_deploy=False
+    ),
     "someone-token": Account("someone"),
     "app-token": Account("release-helper[bot]", "Bot", may_read_user=False),
 }
@@ -243,7 +253,7 @@ class FakeGitHub:
     def _answer(self, request: Request, operation: Operation, account: Account | None) -> Answer:
         fault = self._fault(request)
         if fault and not fault.after:
-            return Answer(fault.status, {"message": fault.message}, fault.headers)
+            return fault.answer
         handler = self._routes().get((operation.method, operation.template))
         if handler is None:
             raise Refusal(501, f"the fake doesn't do {operation.method} {operation.template}")
@@ -254,11 +264,12 @@ class FakeGitHub:
         if request.method != "GET":
             if account is None:
                 raise Refusal(401, "Requires authentication")
-            if not account.may_write:
+            about_deployments = operation.template.startswith(REPOSITORY + "/deployments")
+            if not account.may_write or (about_deployments and not account.may_deploy):
                 raise Refusal(403, REFUSED)
         answer = handler(request, parameters, account or Account("", may_write=False))
         if fault:
-            return Answer(fault.status, {"message": fault.message}, fault.headers)
+            return fault.answer
         return answer
 
     def _routes(self) -> dict[tuple[str, str], Callable[..., Answer]]:
@@ -401,12 +412,16 @@ class FakeGitHub:
         if request.body.get("required_contexts") != []:
             raise Refusal(409, "Conflict: Commit status checks failed for main.")
         number = self._id()
+        environment = request.body.get("environment", "production")
+        is_production = request.body.get("production_environment", environment == "production")
         made = self.description.sample("deployment") | {
             "id": number,
+            "production_environment": is_production,
+            "transient_environment": request.body.get("transient_environment", False),
             "url": f"{self.url}/repos/{self.repository}/deployments/{number}",
             "sha": request.body["ref"],
             "ref": request.body["ref"],
-            "environment": request.body.get("environment", "production"),
+            "environment": environment,
             "description": request.body.get("description"),
             "creator": self._user(account),
         }
@@ -424,14 +439,35 @@ class FakeGitHub:
         self, request: Request, parameters: dict[str, str], account: Account
     ) -> Answer:
         statuses = self._deployment(parameters)
+        deployment = self.deployments[int(parameters["deployment_id"])]
+        if len(request.body.get("description", "")) > MAX_STATUS_DESCRIPTION:
+            raise Refusal(422, "Validation Failed: description is too long", errors=[])
+        log = request.body.get("log_url", request.body.get("target_url", ""))
         made = self.description.sample("deployment-status") | {
             "id": self._id(),
             "state": request.body["state"],
             "description": request.body.get("description", ""),
             "creator": self._user(account),
+            "environment": deployment["environment"],
+            "deployment_url": deployment["url"],
+            "target_url": log,
+            "log_url": log,
+            "environment_url": request.body.get("environment_url", ""),
         }
         statuses.insert(0, made)
+        if made["state"] == "success" and request.body.get("auto_inactive", True):
+            self._others_are_inactive(deployment)
         return Answer(201, made)
+
+    def _others_are_inactive(self, deployment: Mapping[str, Any]) -> None:
+        """What `auto_inactive` does to the earlier deployments of the same environment."""
+        for number, other in self.deployments.items():
+            same = other["environment"] == deployment["environment"]
+            lasting = other["production_environment"] or other["transient_environment"]
+            statuses = self.deployment_statuses[number]
+            succeeded = bool(statuses) and statuses[0]["state"] == "success"
+            if number < deployment["id"] and same and not lasting and succeeded:
+                statuses.insert(0, statuses[0] | {"id": self._id(), "state": "inactive"})
 
     # Helpers
 
