@@ -205,7 +205,9 @@ class _Container:
             except _NoAnswer as error:
                 if error.kind == "elsewhere":
                     raise
-                raise explained(pipe.last_words(), error, request.port) from None
+                # docker writes its own complaint to where the answer is expected
+                said = f"{error}\n{pipe.last_words()}"
+                raise explained(said, error, request.port) from None
 
     def _argv(self, way: _Way, port: int) -> tuple[str, ...]:
         url, options = self.host.url, self.connections.options
@@ -258,7 +260,7 @@ def explained(said: str, error: _NoAnswer, port: int) -> _NoAnswer:
         return _NoAnswer("sshd forbids TCP forwarding", "useless")
     if commands.NO_RELAY in said:
         return _NoAnswer("no bash, python3, socat, nc or curl", "useless")
-    if "executable file not found" in said or "no such file or directory" in said.lower():
+    if "OCI runtime exec failed" in said:
         return _NoAnswer("no shell in the container", "useless")
     if "refused" in said:
         return _NoAnswer(f"nothing listens on port {port}")
