@@ -25,11 +25,12 @@ from mcgitops.deploy.replacement import Replacement, last_line
 from mcgitops.deploy.target import Target, look, side_by_side
 from mcgitops.deploy.values import texts_of_dotenv
 from mcgitops.errors import McgitopsError, UsageError
+from mcgitops.plan.hooks import longest
 from mcgitops.plan.replace import START_SECONDS
 from mcgitops.plan.rollout import HostRollout, Rollout, plan_rollout
 from mcgitops.plan.steps import Step
 from mcgitops.project.hosts import Host, HostFacts, segment
-from mcgitops.run.process import CommandFailed
+from mcgitops.run.process import CommandFailed, execute
 from mcgitops.store.records import DeploymentRecord
 from mcgitops.store.store import Store
 
@@ -119,6 +120,9 @@ class Deployment:
                     self._line(one, "✔")
                 if any(one.of("monitor") for one in group):
                     self._together(group, self._monitor)
+            for one in rollout.acting:
+                for step in one.of("confirm"):
+                    self._step(one, step)
         except (McgitopsError, KeyboardInterrupt) as error:
             self._failed(rollout, touched, error)
         self._commit(rollout.acting)
@@ -421,12 +425,23 @@ class Deployment:
             self._command(one, step)
 
     def _command(self, one: HostRollout, step: Step) -> None:
+        """Somebody else's program; a hook that comes too late to refuse only warns."""
+        only_warns = step.name == "hook" and step.phase in ("finish", "undo")
+        limit = step.seconds or 60
+        if step.name == "hook":
+            limit = longest(self.aim.wanted.hooks) + START_SECONDS
         try:
-            self.connections.execute(one.host, step.command, timeout=step.seconds or 60)
+            if step.command.host:
+                self.connections.execute(one.host, step.command, timeout=limit)
+            else:
+                execute(step.command, self.aim.project.folder, timeout=limit)
         except CommandFailed as error:
             said = last_line("\n".join(error.lines)) if error.lines else f"exit {error.code}"
             what = step.command.reason or step.name
-            raise McgitopsError(f"{one.host.label}: {what}: {said}") from error
+            failure = McgitopsError(f"{one.host.label}: {what}: {said}")
+            if not only_warns:
+                raise failure from error
+            self.say(self._masked(failure.message))
 
     def _announce_shipping(self, one: HostRollout, facts: HostFacts) -> None:
         """A line before what takes long: the rest is told when it is done."""

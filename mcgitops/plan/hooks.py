@@ -19,7 +19,7 @@ from mcgitops.project.hosts import HostFacts
 PHASES: dict[When, Phase] = {
     "before_prepare": "prepare", "after_prepare": "prepare",
     "before_activate": "activate", "after_activate": "activate",
-    "before_commit": "commit", "after_commit": "finish",
+    "before_commit": "confirm", "after_commit": "finish",
     "before_rollback": "undo", "after_rollback": "undo",
 }  # fmt: skip
 """The phase of the rollout that a hook's steps belong to."""

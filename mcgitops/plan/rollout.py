@@ -2,8 +2,9 @@
 
 A rollout has phases that all hosts pass together: `prepare` changes nothing that runs (lock, ship,
 place), `activate` replaces what runs, group of hosts after group, `monitor` watches the first ones,
-`commit` makes it final on all of them, `finish` tidies up and gives the locks back. Until the
-commit every host can go back: `undo` are its commands.
+`confirm` is the last chance to refuse, `commit` makes it final on all of them, `finish` tidies up
+and gives the locks back. Until the commit every host can go back: `undo` are its commands. A user's
+hooks stand around the phases.
 
 How one service is replaced is decided in `replace.py`; the executor only knows phases and steps.
 """
@@ -18,8 +19,10 @@ from mcgitops.commands.command import Command
 from mcgitops.commands.ours import verb
 from mcgitops.commands.ssh import SshOptions, script
 from mcgitops.plan.health import Health, judge
+from mcgitops.plan.hooks import hook_steps
 from mcgitops.plan.replace import Generation, backward, forward, in_order
 from mcgitops.plan.steps import PHASES, Phase, Step, Wanted
+from mcgitops.project.environment import Phase as When
 from mcgitops.project.hosts import (
     Host,
     HostFacts,
@@ -118,20 +121,22 @@ class Rollout:
 
 def plan_rollout(wanted: Wanted, hosts: Sequence[HostFacts], options: SshOptions) -> Rollout:
     """Decide what each host needs. Facts of a second look after success yield nothing to do."""
-    planned = [(_host(wanted, facts, options), facts) for facts in hosts]
-    acting = [facts.host for one, facts in planned if one.steps]
-    canaries = set(acting[: wanted.canary]) if wanted.canary < len(acting) else set()
+    planned = [_host(wanted, facts, options) for facts in hosts]
+    acting = [one.host for one in planned if one.steps]
+    canaries = acting[: wanted.canary] if wanted.canary < len(acting) else []
+    for at, facts in enumerate(hosts):
+        if facts.host in acting:
+            planned[at] = _with_hooks(planned[at], wanted, facts, options,
+                                      is_first=facts.host == acting[0])  # fmt: skip
+        if facts.host in canaries:
+            planned[at] = _watched(planned[at], wanted, facts, options)
     return Rollout(
         wanted.environment,
         wanted.release,
-        tuple(
-            _watched(one, Generation(wanted, facts, options, "", (), _release(wanted), "monitor"))
-            if one.host in canaries else one
-            for one, facts in planned
-        ),
+        tuple(planned),
         parallel=wanted.parallel,
         canary=len(canaries),
-    )  # fmt: skip
+    )
 
 
 def health(wanted: Iterable[WantedService], facts: HostFacts) -> Health:
@@ -175,12 +180,38 @@ def _release(wanted: Wanted) -> tuple[str, ...]:
     return ("--release", wanted.release)
 
 
-def _watched(one: HostRollout, side: Generation) -> HostRollout:
+def _watched(
+    one: HostRollout, wanted: Wanted, facts: HostFacts, options: SshOptions
+) -> HostRollout:
     """A canary: it must stay well for a while before the others follow."""
-    seconds = side.wanted.monitor
-    step = side.verb("watch", f"the others follow if it stays well for {seconds} s",
-                     seconds=seconds)  # fmt: skip
+    side = Generation(wanted, facts, options, wanted.placement, wanted.variables,
+                      _release(wanted), "monitor")  # fmt: skip
+    step = side.verb("watch", f"the others follow if it stays well for {wanted.monitor} s",
+                     seconds=wanted.monitor)  # fmt: skip
     return replace(one, steps=(*one.steps, step))
+
+
+def _with_hooks(
+    one: HostRollout, wanted: Wanted, facts: HostFacts, options: SshOptions, *, is_first: bool
+) -> HostRollout:
+    """The user's own commands around the phases; the lock and its return stay outermost."""
+
+    def at(when: When) -> tuple[Step, ...]:
+        return hook_steps(wanted.hooks, when, wanted, facts, options, is_first=is_first)
+
+    lock, *prepare = one.of("prepare")
+    begin, *activate = one.of("activate")
+    *tidy, unlock = one.of("finish")
+    return replace(
+        one,
+        steps=(
+            lock, *at("before_prepare"), *prepare, *at("after_prepare"),
+            begin, *at("before_activate"), *activate, *at("after_activate"),
+            *at("before_commit"), *one.of("commit"),
+            *at("after_commit"), *tidy, unlock,
+        ),
+        undo=(*at("before_rollback"), *one.undo, *at("after_rollback")) if one.undo else (),
+    )  # fmt: skip
 
 
 def _host(wanted: Wanted, facts: HostFacts, options: SshOptions) -> HostRollout:

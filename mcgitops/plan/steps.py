@@ -9,8 +9,8 @@ from mcgitops.commands.command import Command
 from mcgitops.project.environment import Hooks
 from mcgitops.project.hosts import Pin, WantedService, segment
 
-Phase = Literal["prepare", "activate", "monitor", "commit", "finish", "undo"]
-PHASES: tuple[Phase, ...] = ("prepare", "activate", "monitor", "commit", "finish")
+Phase = Literal["prepare", "activate", "monitor", "confirm", "commit", "finish", "undo"]
+PHASES: tuple[Phase, ...] = ("prepare", "activate", "monitor", "confirm", "commit", "finish")
 
 
 @dataclass(frozen=True)
