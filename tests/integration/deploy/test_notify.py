@@ -2,65 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from mcgitops.deploy.notify import Notice, Notifier, send
 from mcgitops.project.environment import Notify
+from tests.lab.webhook import Webhook, running
 
 NOTICE = Notice("wine", "production", "v2", "succeeded")
 
 
-@dataclass
-class Webhook:
-    """A server that answers what it is told to, and remembers what it got."""
-
-    url: str = ""
-    answers: list[int] = field(default_factory=list)  # 0 gives none; afterwards 200
-    got: list[tuple[str, str, object]] = field(default_factory=list)
-    let_go: threading.Event = field(default_factory=threading.Event)
-    elsewhere: str = ""
-
-
 @pytest.fixture
 def webhook() -> Iterator[Webhook]:
-    hook = Webhook()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            hook.got.append((self.path, self.headers["Content-Type"], json.loads(body)))
-            code = hook.answers.pop(0) if hook.answers else 200
-            if code == 0:
-                hook.let_go.wait(60)
-                return
-            self.send_response(code)
-            if 300 <= code < 400:
-                self.send_header("Location", hook.elsewhere or "/other")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        do_GET = do_POST  # noqa: N815 - http.server's name
-
-        def log_message(self, *arguments: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    hook.url = f"http://127.0.0.1:{server.server_port}/T0/B0/canary-secret"
-    yield hook
-    hook.let_go.set()
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with running() as hook:
+        yield hook
 
 
 def notify(hook: Webhook, notice: Notice = NOTICE, **keys: object) -> list[str]:
@@ -74,7 +31,6 @@ def test_a_message_arrives_as_json(webhook: Webhook) -> None:
     assert notify(webhook) == []
     [(path, kind, body)] = webhook.got
     assert (path, kind) == ("/T0/B0/canary-secret", "application/json")
-    assert isinstance(body, dict)
     assert body["headline"] == "wine: production runs v2"
 
 
@@ -145,5 +101,5 @@ def test_start_and_end_come_in_order_and_a_warning_once(webhook: Webhook) -> Non
     notifier.tell(Notice("wine", "production", "v2", "started"))
     notifier.tell(NOTICE)
     notifier.wait()
-    assert [body["deployment"]["state"] for _, _, body in webhook.got] == ["started", "succeeded"]  # type: ignore[index]
+    assert [body["deployment"]["state"] for _, _, body in webhook.got] == ["started", "succeeded"]
     assert said == ["No message through $NONE: the variable is not set."]

@@ -17,6 +17,7 @@ import pytest
 
 from tests.conftest import Result, Runner
 from tests.integration.forge.conftest import Repository
+from tests.lab import webhook
 from tests.lab.github import FakeGitHub
 from tests.lab.s3 import S3Server
 
@@ -155,6 +156,45 @@ def test_a_failed_gate_on_the_branch_is_not_deployed(ci: Ci, repository: MakeRep
     sha = repo.git("rev-parse", "HEAD")[:12]
     assert f"mcgitops release main-{sha}" in shown
     assert f"mcgitops deploy production --release main-{sha}" in shown
+
+
+def test_a_rollout_is_told_to_github_and_to_webhooks_however_it_ends(
+    ci: Ci, repository: MakeRepository, hub: FakeGitHub
+) -> None:
+    repo = repository()
+    text = (repo.folder / "compose.yml").read_text()
+    told = "[started, succeeded, rolled-back]"
+    keys = (
+        f"url: 'https://wine.example.com', notify: [{{url_from: HOOK, template: json, on: {told}}}]"
+    )
+    repo.commit({"compose.yml": text.replace("health_timeout: 20s", f"health_timeout: 8s, {keys}")})
+    with webhook.running() as hook:
+        ci.more = {"HOOK": hook.url}
+        ci(repo, "push", repo.pushed(), "--only", "train")
+        ci(repo, "push", repo.tagged("v1"))
+        assert hook.states == ["started", "succeeded"]
+
+        # a release that never gets healthy
+        file = repo.folder / "Dockerfile"
+        repo.commit({"Dockerfile": file.read_text().replace("/www/model", "/www/other")})
+        ci(repo, "push", repo.pushed(), "--only", "train")
+        done = ci(repo, "push", repo.tagged("v2"), code=5)
+        assert hook.states[2:] == ["started", "rolled-back"]
+        end = hook.got[-1][2]
+        assert end["headline"].endswith("v2 is not deployed to production, it runs v1 as before")
+        assert (end["deployment"]["commit"], end["deployment"]["hosts"][0]["outcome"]) == (
+            repo.git("rev-parse", "HEAD"), "rolled back",
+        )  # fmt: skip
+    assert "canary-secret" not in done.stdout + done.stderr + ci.summary
+
+    shown = [
+        (deployment["sha"], hub.deployment_statuses[number][0])
+        for number, deployment in sorted(hub.deployments.items())
+    ]
+    assert [sha for sha, _ in shown] == [repo.git("rev-parse", tag) for tag in ("v1", "v2")]
+    assert [last["state"] for _, last in shown] == ["success", "failure"]
+    assert shown[0][1]["environment_url"] == "https://wine.example.com"
+    assert shown[0][1]["log_url"].endswith("/octo/wine/actions/runs/5")
 
 
 def test_a_fork_without_credentials_for_the_store_stays_green(

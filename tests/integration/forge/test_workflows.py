@@ -119,7 +119,7 @@ def test_a_failed_training_is_reported_on(
 
 @pytest.mark.hosts
 def test_a_tag_is_released_and_deployed_over_ssh(
-    job: Callable[..., Run], repository: MakeRepository, fresh_hosts: Hosts
+    job: Callable[..., Run], repository: MakeRepository, fresh_hosts: Hosts, hub: FakeGitHub
 ) -> None:
     host = fresh_hosts[0]
     repo = repository([host.url])
@@ -131,6 +131,12 @@ def test_a_tag_is_released_and_deployed_over_ssh(
     assert "Released v1.0.0" in run.ours.summary
     answer = requests.get(f"{host.http(18080)}/model", timeout=10)
     assert answer.text == "model of lr 0.10\n"
+    [(number, deployment)] = hub.deployments.items()
+    assert (deployment["environment"], deployment["sha"]) == (
+        "production", repo.git("rev-parse", "HEAD"),
+    )  # fmt: skip
+    states = [status["state"] for status in hub.deployment_statuses[number]]
+    assert states == ["success", "in_progress"]
 
 
 def test_a_tag_off_the_default_branch_is_not_deployed(
