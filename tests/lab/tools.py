@@ -1,4 +1,4 @@
-"""Small programs that tests and demo call: git, ssh, npm, age. Installed where they are missing.
+"""Small programs that the tests and the demo call: git, ssh, npm. Installed where they're missing.
 
 Also the virtual environment in `.venv`, made from the hashed lock. Standard library only.
 """
@@ -22,8 +22,6 @@ PACKAGES = {
     "ssh": "openssh-client",
     "ssh-agent": "openssh-client",
     "npm": "npm",
-    "age": "age",
-    "age-keygen": "age",
 }
 LOCK = ROOT / "requirements" / "dev.lock"
 VENV = ROOT / ".venv"
