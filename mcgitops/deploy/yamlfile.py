@@ -11,6 +11,8 @@ from typing import Any
 
 import yaml
 
+from mcgitops.project.yamltext import ComposeLoader
+
 _PLAIN = re.compile(r"[A-Za-z_/.][A-Za-z0-9_/.-]*")
 _WORDS = frozenset(
     ("y", "n", "yes", "no", "on", "off", "true", "false", "null", "none", ".nan", ".inf", ".", "..")
@@ -35,7 +37,7 @@ _Dumper.add_representer(str, _text)
 
 def read(text: str) -> dict[str, Any]:
     """A document as `docker compose config` prints it."""
-    value = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
+    value = yaml.load(text, Loader=ComposeLoader)  # noqa: S506  (a safe loader)
     return value if isinstance(value, dict) else {}
 
 

@@ -23,8 +23,8 @@ from mcgitops.project.model import Mount, Project, Service, as_text, is_within, 
 from mcgitops.project.serving import ServingSpec, is_serving
 from mcgitops.project.source import KEY, Sources
 from mcgitops.project.spec import BestBy, ProjectSpec, StageSpec
+from mcgitops.project.yamltext import ComposeLoader
 
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _PATH_KEYS = ("params", "metrics", "plots", "outputs", "inputs")
 _Owners = dict[str, dict[str, str]]
 SpecT = TypeVar("SpecT", bound=Spec)
@@ -35,7 +35,7 @@ def load(text: str, sources: Sources, folder: Path, files: tuple[Path, ...]) -> 
 
     Raises `ProjectError` with all problems found.
     """
-    document = unescape(yaml.load(text, Loader=_Loader)) or {}  # noqa: S506  (a safe loader)
+    document = unescape(yaml.load(text, Loader=ComposeLoader)) or {}  # noqa: S506  (a safe loader)
     problems: list[Problem] = []
     problems.extend(_misplaced(document, sources))
     spec = _spec(ProjectSpec, document.get(KEY), sources, (KEY,), "", problems)

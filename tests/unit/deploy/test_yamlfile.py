@@ -34,3 +34,15 @@ def test_we_read_what_we_wrote(text: str) -> None:
     assert yamlfile.read(yamlfile.write({"key": text, "list": [text, 1, None, True]})) == {
         "key": text, "list": [text, 1, None, True],
     }  # fmt: skip
+
+
+def test_numbers_as_compose_prints_them_are_numbers(tmp_path: Path) -> None:
+    numbers = [1000000.0, 0.00001, 1e21, -2.5e-9, 1500000.5, 7, 0.25]
+    (tmp_path / "compose.yml").write_text(
+        f"services: {{x: {{image: x}}}}\nx-numbers: {json.dumps([*numbers, '1e+06', '1e-05'])}\n"
+    )
+    printed = subprocess.run(
+        ["docker", "compose", "config"], cwd=tmp_path, check=True, capture_output=True, text=True
+    ).stdout
+    assert "1e+06" in printed  # which YAML 1.1 takes for text
+    assert yamlfile.read(printed)["x-numbers"] == [*numbers, "1e+06", "1e-05"]
