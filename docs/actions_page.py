@@ -40,9 +40,12 @@ PERMISSIONS = """\
 | `contents: read` | the checkout; whether a tag's commit is on the default branch |
 | `pull-requests: write` | the comment |
 | `statuses: write` | the commit status, where `status` is true |
+| `deployments: write` | the deployment that GitHub shows for each environment; in the job that \
+deploys only |
 
 Without the right to comment the run stays green: the report is in the job's summary, and the \
-log says why there is no comment.
+log says why there is no comment. Without the right to show a deployment the log says so, and the \
+rollout goes on.
 
 ## Variables
 

@@ -27,7 +27,9 @@ def test_it_is_valid_and_calls_the_action_in_the_projects_folder(directory):
         assert step.get("with", {}).get("working-directory", "") == directory
         assert job["permissions"]["contents"] == "read"
         assert job["steps"][0]["with"] == {"fetch-depth": 0, "persist-credentials": False}
-    assert loaded["jobs"]["deploy"]["permissions"] == {"contents": "read"}
+    deploys = {name for name, job in loaded["jobs"].items() if "deployments" in job["permissions"]}
+    assert deploys == {"deploy"}
+    assert loaded["jobs"]["deploy"]["permissions"] == {"contents": "read", "deployments": "write"}
 
 
 def test_projects_of_one_repository_have_workflows_that_do_not_cancel_each_other():
