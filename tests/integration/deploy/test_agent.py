@@ -298,6 +298,17 @@ def test_ci_says_what_it_leaves_to_the_hosts(edge: Edge) -> None:
     planned = app("plan", "--event", "tag", "--tag", "v1").stdout
     assert "its hosts pull the release" in planned
     assert "mcgitops deploy" not in planned
+    # whoever may only push tags can't make the hosts take what nobody has merged
+    app.factory.git(app.folder, "switch", "--quiet", "--create", "unmerged")
+    app.factory.commit(app.folder, {}, "v2")
+    app.factory.git(app.folder, "tag", "v2")
+    refused = app(
+        "ci", "--event", "tag", "--only", "deploy", check=False,
+        GITHUB_API_URL=f"http://127.0.0.1:{free_port()}",
+    )  # fmt: skip
+    assert refused.code == 2
+    assert "on the default branch" in refused.stdout + refused.stderr
+    assert app("show", "v2", check=False).code != 0
 
 
 @pytest.fixture(scope="session")

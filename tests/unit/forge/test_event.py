@@ -17,6 +17,7 @@ from mcgitops.forge.event import (
     Tag,
     Target,
     activities,
+    pulling,
     read_event,
     release_name,
 )
@@ -70,6 +71,21 @@ def test_a_push_deploys_the_environments_of_its_branch() -> None:
     assert kinds(event) == [*TRAINED, "release main-aaaaaaaaaaaa", "deploy staging"]
     assert isinstance(event, Push)
     assert release_name(event) == "main-aaaaaaaaaaaa"
+
+
+def test_an_environment_that_pulls_gets_a_release_and_no_deployment() -> None:
+    targets = (PRODUCTION, Target("edge", tag="v*", pulls=True), Target("lab", "main", pulls=True))
+    tag, main = pushed("refs/tags/v1"), pushed("refs/heads/main")
+    assert kinds(tag, targets) == ["release v1", "deploy production"]
+    assert activities(tag, targets)[0].reason == "tag v1; edge: the hosts pull it themselves"
+    assert pulling(tag, targets) == ("edge",)
+    assert kinds(main, targets) == [*TRAINED, "release main-aaaaaaaaaaaa"]
+    assert activities(main, targets)[-1].reason == "lab: the hosts pull it themselves"
+    assert pulling(main, targets) == ("lab",)
+    # what doesn't deploy where CI pushes isn't told to those that pull
+    nightly = Push("main", A, cause="schedule")
+    assert (kinds(nightly, targets), pulling(nightly, targets)) == (TRAINED, ())
+    assert pulling(pushed("refs/heads/other"), targets) == ()
 
 
 def test_a_pattern_matches_branches() -> None:
