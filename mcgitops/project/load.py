@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,6 +27,8 @@ from mcgitops.project.spec import BestBy, ProjectSpec, StageSpec
 from mcgitops.project.yamltext import ComposeLoader
 
 _PATH_KEYS = ("params", "metrics", "plots", "outputs", "inputs")
+# a dollar after an even number of them: the others stand for one dollar each
+_INTERPOLATED = re.compile(r"(?<!\$)(?:\$\$)*(\$(?:\{[^}]*\}|[A-Za-z_][A-Za-z0-9_]*))")
 _Owners = dict[str, dict[str, str]]
 SpecT = TypeVar("SpecT", bound=Spec)
 
@@ -51,7 +54,7 @@ def load(text: str, sources: Sources, folder: Path, files: tuple[Path, ...]) -> 
         services=services,
         spec=spec or ProjectSpec(),
         resolved=resolved,
-        warnings=tuple(_octal_warnings(sources)),
+        warnings=(*_octal_warnings(sources), *_hook_warnings(sources)),
     )
     problems.extend(_cross_checks(project, sources))
     if problems:
@@ -303,6 +306,25 @@ def _octal_warnings(sources: Sources) -> list[str]:
         for source in sources.files
         for line, text in source.octals()
     ]
+
+
+def _hook_warnings(sources: Sources) -> Iterator[str]:
+    """Variables in a hook's arguments: Compose puts the value there, for every plan to show."""
+    for source in sources.files:
+        environments = source.data(KEY, "environments")
+        for name in environments if isinstance(environments, Mapping) else ():
+            for phase in Hooks.model_fields:
+                keys = (KEY, "environments", name, "hooks", phase)
+                for index, hook in enumerate(source.data(*keys) or ()):
+                    run = hook.get("run") if isinstance(hook, Mapping) else None
+                    words = run if isinstance(run, list) else [run]
+                    found = [_INTERPOLATED.search(str(word)) for word in words]
+                    for variable in dict.fromkeys(match[1] for match in found if match):
+                        yield (
+                            f"{source.shown}:{source.line(*keys, index, 'run')}: {variable} is "
+                            "replaced by its value, which plans and logs then show. Write "
+                            f"${variable} if it is a secret: the hook's own environment has it."
+                        )
 
 
 def _cross_checks(project: Project, sources: Sources) -> list[Problem]:

@@ -356,3 +356,29 @@ def test_relative_names_only_what_is_inside(load: Load, tmp_path: Path) -> None:
     assert project.relative(project.folder) == "."
     assert project.relative(tmp_path / "elsewhere") is None
     assert project.relative(str(project.folder) + "-not") is None
+
+
+def test_a_variable_in_a_hook_is_warned_about_as_its_value_would_be_shown(load: Load) -> None:
+    project = load(
+        """\
+services: {web: {image: b}}
+x-mcgitops:
+  environments:
+    p:
+      hosts: [ssh://a]
+      hooks:
+        before_activate:
+          - {run: ["psql", "$DATABASE_URL", "${SCHEMA:-public}"], service: web}
+          - {run: "sh -c 'psql $$DATABASE_URL $$$$'", service: web}
+          - {run: "echo $$$TOKEN", service: web}
+"""
+    )
+    found = [(w.split(": ")[0], w.split(": ")[1].split(" ")[0]) for w in project.warnings]
+    assert found == [
+        ("compose.yml:8", "$DATABASE_URL"),
+        ("compose.yml:8", "${SCHEMA:-public}"),
+        ("compose.yml:10", "$TOKEN"),
+    ]
+    first, second, _ = project.spec.environments["p"].hooks.before_activate
+    assert first.argv == ("psql", "", "public")
+    assert second.argv == ("sh", "-c", "psql $DATABASE_URL $$")
