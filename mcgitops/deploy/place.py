@@ -344,7 +344,7 @@ def _resolved(
         said = masked(reason(answer.stderr), sensitive(values, (record.name, environment)))
         raise UsageError(
             f"Release {record.name} can't run in {environment}: {said}.",
-            "Set the missing variables in the environment, in .env or in a file of values: before deploying.",
+            "Set the missing variables in the environment, in .env or in a file under values:.",
         )
     return dict(unescape(yamlfile.read(answer.stdout)))
 
