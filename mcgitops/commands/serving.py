@@ -27,8 +27,10 @@ os._exit(0)
 _BASH = """\
 exec 3<>"/dev/tcp/$0/$1" 4<&0 || exit 1
 cat <&3 & down=$!
-{ cat <&4 >&3; kill $down; } 2>/dev/null & up=$!
-wait $down; kill $up 2>/dev/null; exit 0
+cat <&4 >&3 2>/dev/null & up=$!
+wait -n
+kill $down $up 2>/dev/null
+exit 0
 """
 _RELAY = f"""\
 has() {{ command -v "$1" >/dev/null 2>&1; }}

@@ -297,9 +297,13 @@ def exchange(
         connection.request(request.method, request.path, request.body or None, headers)
         response = connection.getresponse()
         body = response.read(LARGEST + 1)
+        if response.length and len(body) <= LARGEST:
+            raise http.client.IncompleteRead(body, response.length)
         answer = Answer(response.status, body[:LARGEST], len(body) <= LARGEST)
     except (http.client.RemoteDisconnected, ConnectionError):
         said = "the connection ended without an answer"
+    except http.client.IncompleteRead:
+        said = "the connection ended in the middle of the answer"
     except (http.client.HTTPException, OSError, ValueError) as error:
         said = f"the answer is not HTTP ({_words(str(error) or type(error).__name__)})"
     finally:
