@@ -19,7 +19,8 @@ from pydantic_core import ErrorDetails
 
 from mcgitops.errors import Problem, ProjectError
 from mcgitops.project.base import DURATION, Spec
-from mcgitops.project.environment import Environment, Hooks
+from mcgitops.project.deployed import check_deployed
+from mcgitops.project.environment import Hooks
 from mcgitops.project.model import Mount, Project, Service, as_text, is_within, normalised
 from mcgitops.project.serving import ServingSpec, is_serving
 from mcgitops.project.source import KEY, Sources
@@ -359,7 +360,7 @@ def _cross_checks(project: Project, sources: Sources) -> list[Problem]:
                 problems.extend(_declared_twice(owners, path, service.name, where))
         problems.extend(_check_inputs(project, service, sources))
         problems.extend(_check_select(project, service, sources))
-    problems.extend(_check_environments(project, sources))
+    problems.extend(check_deployed(project, sources))
     return problems
 
 
@@ -409,63 +410,6 @@ def _check_inputs(project: Project, service: Service, sources: Sources) -> list[
             hint = "Add a volume, or correct the path."
             problems.append(Problem(message, hint, file, line, service.name, "inputs"))
     return problems
-
-
-def _check_environments(project: Project, sources: Sources) -> list[Problem]:
-    """Services to deploy that aren't there, or are stages."""
-    names = [service.name for service in project.deployed]
-    problems = []
-    for environment, spec in project.spec.environments.items():
-        for name in spec.services or ():
-            if name in names:
-                continue
-            file, line = sources.place(KEY, "environments", environment, "services")
-            near = difflib.get_close_matches(name, names, n=1)
-            what = "a stage" if name in project.services else "no service"
-            hint = f"Did you mean {near[0]}?" if near else "Name services that are not stages."
-            key = f"{KEY}.environments.{environment}.services"
-            problems.append(Problem(f"{name} is {what}.", hint, file, line, "", key))
-        problems.extend(_check_hooks(project, sources, environment, spec))
-    return problems
-
-
-def _check_hooks(
-    project: Project, sources: Sources, environment: str, spec: Environment
-) -> list[Problem]:
-    """Hooks in services that aren't deployed there, or before there is a release to run them in."""
-    names = _deployed_names(project, spec)
-    problems = []
-    for phase in Hooks.model_fields:
-        for index, hook in enumerate(getattr(spec.hooks, phase)):
-            if hook.service is None:
-                continue
-            keys = ("environments", environment, "hooks", phase)
-            file, line = sources.place(KEY, *keys, index, "service")
-            where = (file, line, "", ".".join((KEY, *keys, "service")))
-            if hook.service not in names:
-                near = difflib.get_close_matches(hook.service, names, n=1)
-                what = "not deployed there" if hook.service in project.services else "no service"
-                hint = f"Did you mean {near[0]}?" if near else "Name a service that is deployed."
-                problems.append(Problem(f"{hook.service} is {what}.", hint, *where))
-            elif phase == "before_prepare":
-                message = "nothing of the release is on the host yet."
-                hint = "Use after_prepare or before_activate, or on: host."
-                problems.append(Problem(message, hint, *where))
-    return problems
-
-
-def _deployed_names(project: Project, spec: Environment) -> list[str]:
-    """The services that an environment runs, with those that they depend on."""
-    every = {service.name: service for service in project.deployed}
-    chosen = [
-        name
-        for name, service in every.items()
-        if (not service.definition.get("profiles") if spec.services is None
-            else name in spec.services)
-    ]  # fmt: skip
-    for name in chosen:
-        chosen += [one for one in every[name].depends_on if one in every and one not in chosen]
-    return chosen
 
 
 def _check_select(project: Project, service: Service, sources: Sources) -> list[Problem]:

@@ -36,10 +36,16 @@ def hook(text: str) -> str:
     return top(keys).replace("services:\n", services, 1)
 
 
+def proxy(keys: str, others: str = "  api: {image: b}\n") -> str:
+    """A proxy whose x-mcgitops holds `keys`, in line 5 and on."""
+    return f"services:\n{others}  web:\n    image: b\n    x-mcgitops: {{{keys}}}\n"
+
+
 OUT = "metrics: [out/m.json]\n"
 HOST = "hosts: ['ssh://deploy@a']"
 T = "compose.yml:{}: service train: "
 P = "compose.yml:{}: x-mcgitops."
+S = "compose.yml:5: service web: "
 
 # name of the case: (the file, the one line that is said)
 MISTAKES: dict[str, tuple[str, str]] = {
@@ -364,6 +370,37 @@ MISTAKES: dict[str, tuple[str, str]] = {
         top(f"environments: {{p: {{{HOST}, notify: [{{url_from: 'https://h/x'}}]}}}}"),
         P.format(8) + "environments.p.notify.url_from: what it holds is not a variable's name. "
         "Name a variable: the value itself is a secret.",
+    ),
+    # what serves
+    "a proxy that switches what isn't there": (
+        proxy("proxy: {switches: [apii]}"),
+        S + "x-mcgitops.proxy.switches: apii is no service. Did you mean api?",
+    ),
+    "a proxy that switches itself": (
+        proxy("proxy: {switches: [web]}"),
+        S + "x-mcgitops.proxy.switches: web can't switch itself. Remove it.",
+    ),
+    "a proxy without an address": (
+        proxy("proxy: {switches: [api], admin: '9999'}"),
+        S + 'x-mcgitops.proxy.admin: "9999" is not an address. Write 127.0.0.1:9999.',
+    ),
+    "a misspelt key of what serves": (
+        proxy("smoke: [{port: 80}], inferense: {port: 80}"),
+        S + "x-mcgitops.inferense: no such key. Did you mean inference?",
+    ),
+    "a smoke test of no path": (
+        proxy("smoke: [{port: 80, path: predict}]"),
+        S + "x-mcgitops.smoke.path: 'predict' is not a path of a URL. "
+        "Write it with a / at the beginning.",
+    ),
+    "a service that is a stage and serves": (
+        proxy("smoke: [{port: 80}], metrics: [m.json]"),
+        S + "x-mcgitops.metrics: no such key. Remove it: mcgitops schema lists the keys.",
+    ),
+    "no host at a time": (
+        top(f"environments: {{p: {{{HOST}, parallel: 0}}}}"),
+        P.format(8) + "environments.p.parallel: 0 hosts at a time is none. "
+        "Write 1 or more, or all.",
     ),
     # what only Compose can see
     "services that wait for each other": (
