@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
+import shlex
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,9 +17,10 @@ from typing import Any
 
 import pytest
 
+from mcgitops.deploy import incoming
 from mcgitops.deploy.connection import HostUnreachable
 from mcgitops.errors import EngineError
-from tests.integration.deploy.shipping import Shipping, layer, packed_size, shipping
+from tests.integration.deploy.shipping import Shipping, layer, packed_size, sha256, shipping
 from tests.lab.hosts import Hosts
 
 pytestmark = [pytest.mark.engine, pytest.mark.hosts]
@@ -246,3 +250,48 @@ def test_hosts_and_environments_at_once_share_the_packing_and_nothing_else(
     for environment in ("staging", "production"):
         folder = place.incoming(place.hosts[0], environment)
         assert place.hosts[0].root("ls", folder, check=False).returncode != 0
+
+
+FAKE = """#!/bin/sh
+[ "$*" = "image load --quiet" ] && exec cat >/loaded.tar
+exit 9
+"""
+
+
+def test_busybox_has_all_that_a_host_needs(
+    tmp_path: Path, mini_image: str, unique_name: Callable[..., str]
+) -> None:
+    name, root = unique_name("busybox"), "/home/it's here"
+    layer_id = "sha256:" + "a" * 64
+    packed = sha256(b"hello world")[7:]
+
+    def inside(script: str, stdin: bytes = b"") -> str:
+        done = subprocess.run(
+            ["docker", "exec", "--interactive", name, "sh", "-c", script],
+            input=stdin, capture_output=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout.decode()
+
+    argv = ["docker", "run", "--detach", "--name", name, "--network", "none", mini_image]
+    subprocess.run([*argv, "sleep", "600"], check=True, capture_output=True)
+    inside("mkdir -p /usr/bin; cat >/usr/bin/docker; chmod 755 /usr/bin/docker", FAKE.encode())
+    inside(incoming.look(root, [layer_id]))
+    inside(incoming.receive(root, layer_id, anew=True), b"hello ")
+    (part,) = incoming.parts(inside(incoming.look(root, [layer_id])))
+    assert part == incoming.Part(layer_id, 6, sha256(b"hello ")[7:])
+    said = inside(incoming.receive(root, layer_id, anew=False), b"world")
+    assert incoming.received(said) == packed
+    described = io.BytesIO()
+    with tarfile.open(fileobj=described, mode="w") as archive:
+        folder = tarfile.TarInfo("blobs/sha256")
+        folder.type, folder.mode = tarfile.DIRTYPE, 0o755
+        archive.addfile(folder)
+    inside(incoming.load(root, {layer_id: packed}), described.getvalue())
+    loaded = subprocess.run(["docker", "cp", f"{name}:/loaded.tar", tmp_path / "loaded.tar"])
+    assert loaded.returncode == 0
+    with tarfile.open(tmp_path / "loaded.tar") as archive:
+        content = archive.extractfile(f"./blobs/sha256/{packed}")
+        assert content is not None and content.read() == b"hello world"
+    inside(incoming.forget(root))
+    assert inside(f"ls -A {shlex.quote(root)}") == ""
