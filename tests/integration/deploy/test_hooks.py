@@ -15,6 +15,7 @@ from mcgitops.project.environment import Hooks
 from mcgitops.project.environment import Phase as When
 from mcgitops.project.hosts import Host, HostFacts, Placement, WantedService
 from mcgitops.run.process import Command, CommandFailed, Completed
+from tests.conftest import ProjectFactory, Runner
 from tests.lab import hosts
 
 pytestmark = [pytest.mark.engine, pytest.mark.hosts]
@@ -163,3 +164,86 @@ def test_on_the_host_it_runs_in_the_release_folder_and_knows_what_is_deployed(pl
         "MCGITOPS_PREVIOUS=",
         "MCGITOPS_RELEASE=v2",
     ]
+
+
+SHOP = """
+name: mclab-hooks
+services:
+  db:
+    image: {image}
+    command: sh -c '[ -e /data/schema ] || echo 0 > /data/schema; exec sleep 600'
+    volumes: ["data:/data"]
+    healthcheck: {{test: ["CMD", "test", "-e", "/data/schema"], interval: 200ms}}
+    stop_grace_period: 0s
+  web:
+    build: .
+    command: sleep 600
+    environment: {{TOKEN: "${{TOKEN}}"}}
+    volumes: ["data:/data"]
+    depends_on: {{db: {{condition: service_healthy}}}}
+    healthcheck: {{test: ["CMD", "cmp", "/app/wants", "/data/schema"], interval: 200ms, retries: 5}}
+    stop_grace_period: 0s
+volumes: {{data: {{}}}}
+
+x-mcgitops:
+  environments:
+    production:
+      hosts: ["{host}"]
+      health_timeout: 30s
+      hooks:
+        before_activate: [{{run: sh /app/migrate, service: web}}]
+        before_commit:
+          - {{run: [sh, -c, "sh ops/smoke $$MCGITOPS_RELEASE"], on: local}}
+        after_commit: [{{run: [sh, -c, "echo cache: $$TOKEN; exit 9"], service: web}}]
+        after_rollback:
+          - {{run: [sh, -c, "echo $$MCGITOPS_HOST keeps $$MCGITOPS_PREVIOUS >> told"], on: local}}
+"""
+DOCKERFILE = "FROM {image}\nCOPY wants migrate /app/\nLABEL mclab.test=mclab-hooks\n"
+
+
+def migration(schema: int, then: str = "") -> dict[str, str]:
+    return {"wants": f"{schema}\n", "migrate": f"cp /app/wants /data/schema\n{then}\n"}
+
+
+def test_a_rollout_migrates_first_and_a_hook_that_refuses_changes_nothing(
+    fresh_hosts: hosts.Hosts, mini_image: str, project_factory: ProjectFactory, run_mcgitops: Runner
+) -> None:
+    host = fresh_hosts[0]
+    folder = project_factory({
+        "compose.yml": SHOP.format(image=mini_image, host=host.url),
+        "Dockerfile": DOCKERFILE.format(image=mini_image),
+        "ops/smoke": '[ "$1" != v3 ] || { echo the shop is closed; exit 1; }\n',
+        ".gitignore": ".mcgitops\ntold\n",
+        **migration(1),
+    })  # fmt: skip
+    variables = {**fresh_hosts.env, "TOKEN": "canary-of-hooks"}
+
+    def deploy(release: str, files: dict[str, str], code: int) -> str:
+        project_factory.commit(folder, files, release)
+        project_factory.git(folder, "tag", release)
+        run_mcgitops("release", release, cwd=folder, env=variables)
+        done = run_mcgitops("deploy", "--release", release, cwd=folder, env=variables, check=False)
+        assert done.code == code, done.stdout + done.stderr
+        assert "canary-of-hooks" not in done.stdout + done.stderr
+        return done.stderr
+
+    def web() -> str:
+        return host.docker("ps", "--quiet", "--filter", "name=web").stdout.strip()
+
+    # the first one starts the database for its migration, and web is healthy only after that;
+    # what comes too late to refuse only warns
+    said = deploy("v1", {}, 0)
+    assert "hook after commit" in said
+    assert "cache: ***" in said
+    current = web()
+
+    said = deploy("v2", migration(1, "echo no such column >&2; exit 3"), 5)
+    assert "hook before activate: sh /app/migrate: no such column" in said
+    assert web() == current
+
+    said = deploy("v3", migration(1) | {"README": "closed"}, 5)
+    assert "the shop is closed" in said
+    assert (folder / "told").read_text() == f"{host.url} keeps v1\n" * 2
+    assert "v1" in run_mcgitops("status", cwd=folder, env=variables).stdout
+    names = host.docker("ps", "--all", "--format", "{{.Names}}").stdout.split()
+    assert sorted(names) == ["mclab-hooks-production-db-1", "mclab-hooks-production-web-1"]
