@@ -43,6 +43,10 @@ services:
     ports: ["18090:80"]
     configs: [{{source: haproxy, target: /etc/haproxy.cfg}}]
     depends_on: {{api: {{condition: service_healthy}}}}
+    healthcheck:
+      test: ["CMD", "wget", "-q", "-O", "-", "http://127.0.0.1/.proxy"]
+      start_interval: 100ms
+      start_period: 10s
     stop_grace_period: 1s
     x-mcgitops: {{proxy: {{switches: [api]}}}}
 configs:
