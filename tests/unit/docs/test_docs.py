@@ -96,12 +96,23 @@ def test_every_link_within_the_repository_leads_somewhere(page: Path):
             assert anchor in _anchors(file.read_text()), f"{page.name}: {target}"
 
 
+class _AsCompose(yaml.SafeLoader):
+    """`on` is a word, as in YAML 1.2, which Compose reads; to PyYAML it means true."""
+
+
+_AsCompose.yaml_implicit_resolvers = {
+    first: found
+    for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    if first not in ("o", "O")
+}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=IDS)
 def test_every_piece_of_compose_file_that_a_page_shows_is_valid(page: Path):
     for block in re.findall(r"```yaml\n(.*?)```", page.read_text(), flags=re.DOTALL):
         if "x-mcgitops" not in block or "…" in block or "..." in block:
             continue
-        document = yaml.safe_load(block)
+        document = yaml.load(block, Loader=_AsCompose)
         services = document.get("services") or {}
         for service in services.values():
             if KEY in service:
