@@ -92,6 +92,9 @@ def host_script(project: str, environment: str, compose_project: str) -> str:
         "  [ -f lock/owner.json ] && { printf '@lock '; cat lock/owner.json; echo; }\n"
         "  for manifest in releases/*/*/release.json; do"
         ' [ -f "$manifest" ] && { printf "@placed "; cat "$manifest"; echo; }; done\n'
+        "  set -- releases/*/*/committed\n"
+        '  [ -e "$1" ] && { stat -c "@committed %Y %n" "$@" 2>/dev/null ||'
+        ' stat -f "@committed %m %N" "$@"; }\n'
         '  for name in rejected/*; do [ -e "$name" ] && echo "@rejected $name"; done\n'
         '  for file in files/*; do [ -e "$file" ] && echo "@file $file"; done\n'
         "fi\n"
@@ -128,6 +131,7 @@ def parse(host: Host, text: str) -> HostFacts:
         placements=tuple(
             one for one in (_placement(line) for line in lines["placed"]) if one is not None
         ),
+        committed=_committed(lines["committed"]),
         rejected=frozenset(unquote(line.removeprefix("rejected/")) for line in lines["rejected"]),
         files=frozenset(line.removeprefix("files/") for line in lines["file"]),
         images=tuple(image_fact(line) for line in lines["image"]),
@@ -204,6 +208,17 @@ def _placement(text: str) -> Placement | None:
         return None  # written by another version, or by somebody else
 
 
+def _committed(lines: Sequence[str]) -> tuple[str, ...]:
+    """Folders of placements by the time of their last commit."""
+    found: list[tuple[float, str]] = []
+    for line in lines:
+        when, _, path = line.partition(" ")
+        folder = path.removeprefix("releases/").removesuffix("/committed")
+        if when.isdigit() and folder.count("/") == 1:
+            found.append((float(when), folder))
+    return tuple(folder for _, folder in sorted(found))
+
+
 def lock_fact(text: str) -> LockFact | None:
     """A lock's file as a fact, or None where it isn't one."""
     value = _json(text) if text else None
@@ -217,6 +232,7 @@ def lock_fact(text: str) -> LockFact | None:
         started=str(value.get("started", "")),
         expires=float(value.get("expires", 0)),
         reason=str(value.get("reason", "")),
+        since=float(value.get("since", 0)),
     )
 
 

@@ -159,6 +159,7 @@ class LockFact:
     started: str = ""
     expires: float = 0.0
     reason: str = ""
+    since: float = 0.0  # when it was taken; 0 is unknown
 
 
 @dataclass(frozen=True)
@@ -178,6 +179,7 @@ class HostFacts:
     attempt: str = ""  # a rollout that has not been committed: "release/digest" ("" is none)
     since: float = 0.0  # when `current` was switched
     placements: tuple[Placement, ...] = ()  # release folders that are complete
+    committed: tuple[str, ...] = ()  # folders of placements that were current, the latest last
     rejected: frozenset[str] = frozenset()  # releases that were rolled back here
     files: frozenset[str] = frozenset()  # content-addressed files and folders that are there
     images: tuple[ImageFact, ...] = ()
