@@ -114,20 +114,28 @@ def begin(root: str, placement: str) -> str:
     )
 
 
-def commit(root: str, placement: str, before: str, rejected: str = "") -> str:
+def commit(
+    root: str, placement: str, before: str, rejected: str = "", *, leaving: str = "",
+    note: str = "",
+) -> str:  # fmt: skip
     """Shell: make a placement the current one, remember the former, end the attempt.
 
     rejected: the name of the mark that the release has where it was rolled back before.
+    leaving: the mark of the release that is left since it is bad. note: for the journal.
 
     `mv -T` replaces a symlink in one step (GNU, busybox); BSD calls the same `-h`.
     """
     lines = [f"cd {shlex.quote(root)}"]
     if before and before != placement:
         lines.append(_link(before, "previous"))
-    lines += [_link(placement, "current"), "rm -f attempt"]
+    mark = shlex.quote(f"releases/{placement}/committed")
+    lines += [_link(placement, "current"), f"touch {mark}"]
+    if leaving:
+        lines.append(_mark(leaving))
+    lines.append("rm -f attempt")
     if rejected:
         lines.append(f"rm -f {shlex.quote(f'rejected/{rejected}')}")
-    return " && ".join(lines)
+    return " && ".join(lines) + (f" || exit 1\n{note}" if note else "")
 
 
 def end_attempt(root: str) -> str:
@@ -135,10 +143,14 @@ def end_attempt(root: str) -> str:
     return f"cd {shlex.quote(root)} && rm -f attempt"
 
 
-def reject(root: str, mark: str) -> str:
+def reject(root: str, mark: str, note: str = "") -> str:
     """Shell: remember that a release was rolled back, so that nothing deploys it by itself."""
-    name = shlex.quote(f"rejected/{mark}")
-    return f"cd {shlex.quote(root)} && mkdir -p rejected && : > {name}"
+    text = f"cd {shlex.quote(root)} && {_mark(mark)}"
+    return text + (f" || exit 1\n{note}" if note else "")
+
+
+def _mark(mark: str) -> str:
+    return f"mkdir -p rejected && : > {shlex.quote(f'rejected/{mark}')}"
 
 
 def _link(placement: str, name: str) -> str:

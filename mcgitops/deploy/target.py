@@ -108,6 +108,7 @@ def wanted_of(
         canary=spec.canary or 0,
         monitor=seconds(spec.monitor),
         hooks=spec.hooks,
+        retain=spec.retain,
     )
 
 

@@ -11,29 +11,28 @@ How one service is replaced is decided in `replace.py`; the executor only knows 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from urllib.parse import unquote
 
-from mcgitops.commands import compose_host
+from mcgitops.commands import compose_host, journal
 from mcgitops.commands.command import Command
 from mcgitops.commands.ours import verb
 from mcgitops.commands.ssh import SshOptions, script
-from mcgitops.plan.health import Health, judge
+from mcgitops.plan.drift import drift
+from mcgitops.plan.history import after_commit, stale
 from mcgitops.plan.hooks import hook_steps
+from mcgitops.plan.images import has_image, lacking
 from mcgitops.plan.replace import Generation, backward, forward, in_order
 from mcgitops.plan.steps import PHASES, Phase, Step, Wanted
 from mcgitops.project.environment import Phase as When
 from mcgitops.project.hosts import (
     Host,
     HostFacts,
-    ImageFact,
-    Pin,
     Placement,
     WantedService,
     segment,
 )
-
-_CLASSIC = frozenset({"aufs", "devicemapper", "overlay", "overlay2", "vfs", "windowsfilter"})
 
 
 @dataclass(frozen=True)
@@ -119,17 +118,24 @@ class Rollout:
         return (*back, *unlock) if back else ()
 
 
-def plan_rollout(wanted: Wanted, hosts: Sequence[HostFacts], options: SshOptions) -> Rollout:
-    """Decide what each host needs. Facts of a second look after success yield nothing to do."""
-    planned = [_host(wanted, facts, options) for facts in hosts]
+def plan_rollout(
+    wanted: Wanted, hosts: Sequence[HostFacts], options: SshOptions,
+    own: Mapping[str, Wanted] | None = None,
+) -> Rollout:  # fmt: skip
+    """Decide what each host needs. Facts of a second look after success yield nothing to do.
+
+    own: by URL, for a host that has the release with values of its own.
+    """
+    wants = [(own or {}).get(facts.host.url, wanted) for facts in hosts]
+    planned = [_host(want, facts, options) for want, facts in zip(wants, hosts, strict=True)]
     acting = [one.host for one in planned if one.steps]
     canaries = acting[: wanted.canary] if wanted.canary < len(acting) else []
     for at, facts in enumerate(hosts):
         if facts.host in acting:
-            planned[at] = _with_hooks(planned[at], wanted, facts, options,
+            planned[at] = _with_hooks(planned[at], wants[at], facts, options,
                                       is_first=facts.host == acting[0])  # fmt: skip
         if facts.host in canaries:
-            planned[at] = _watched(planned[at], wanted, facts, options)
+            planned[at] = _watched(planned[at], wants[at], facts, options)
     return Rollout(
         wanted.environment,
         wanted.release,
@@ -137,43 +143,6 @@ def plan_rollout(wanted: Wanted, hosts: Sequence[HostFacts], options: SshOptions
         parallel=wanted.parallel,
         canary=len(canaries),
     )
-
-
-def health(wanted: Iterable[WantedService], facts: HostFacts) -> Health:
-    """The judge, given a host's facts."""
-    return judge(wanted, facts.containers, facts.now, facts.images)
-
-
-def has_image(pin: Pin, facts: HostFacts) -> bool:
-    """Whether a host holds the very image, under its name."""
-    return any(
-        pin.reference in image.references and same_image(pin, image) for image in facts.images
-    )
-
-
-def same_image(pin: Pin, image: ImageFact) -> bool:
-    """Whether an image is the pinned one.
-
-    A classic engine's image id is the digest of the configuration, which names the layers too. The
-    containerd store's id is another digest; there the layers are compared, and the name, which
-    holds the configuration's digest and was given after loading exactly that configuration.
-    """
-    if image.id == pin.config_digest:
-        return True
-    return image.driver not in _CLASSIC and image.diff_ids == pin.diff_ids
-
-
-def lacking(pin: Pin, images: Iterable[ImageFact]) -> tuple[str, ...]:
-    """The layers to send: all above the longest stack of layers that the host has."""
-    known = 0
-    for image in images:
-        common = 0
-        for ours, theirs in zip(pin.diff_ids, image.diff_ids, strict=False):
-            if ours != theirs:
-                break
-            common += 1
-        known = max(known, common)
-    return pin.diff_ids[known:]
 
 
 def _release(wanted: Wanted) -> tuple[str, ...]:
@@ -227,8 +196,11 @@ def _host(wanted: Wanted, facts: HostFacts, options: SshOptions) -> HostRollout:
             "commit", "commit",
             script(
                 facts.host.url,
-                compose_host.commit(facts.root, wanted.placement, before.folder if before else "",
-                                    segment(wanted.release)),
+                compose_host.commit(
+                    facts.root, wanted.placement, before.folder if before else "",
+                    segment(wanted.release), leaving=segment(wanted.leaving),
+                    note=journal.entry(wanted.what, wanted.release, wanted.digest),
+                ),
                 options, reason=f"{wanted.release} is what this host runs from now on",
             ),
         ),
@@ -249,9 +221,8 @@ def _reason(wanted: Wanted, facts: HostFacts) -> str:
         return f"{wanted.release} with changed values"
     if facts.attempt:
         return f"a rollout of {facts.attempt.rpartition('/')[0]} was interrupted"
-    found = health(wanted.services, facts)
-    if found.problems:
-        return f"{wanted.release} is not as it should be: {'; '.join(found.problems[:3])}"
+    if found := drift(facts, wanted.services, wanted.images).to_mend:
+        return f"{wanted.release} is not as it should be: {'; '.join(found[:3])}"
     return ""
 
 
@@ -320,6 +291,11 @@ def _finish(wanted: Wanted, facts: HostFacts, options: SshOptions) -> list[Step]
     steps = []
     if any(service.behind for service in wanted.services):
         steps.append(side.verb("open", "the proxy finds containers by name again"))
+    chosen = Placement(wanted.release, wanted.digest)
+    if gone := stale(after_commit(facts, chosen, wanted.leaving), wanted.retain):
+        releases = sorted({unquote(folder.rpartition("/")[0]) for folder in gone})
+        reason = f"the newest {wanted.retain} stay, {', '.join(releases)} can go"
+        steps.append(Step("finish", "prune", _ours("prune", wanted, facts, reason)))
     return [*steps, Step("finish", "unlock", _ours("unlock", wanted, facts, "let others deploy"))]
 
 

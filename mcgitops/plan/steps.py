@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from mcgitops.commands.command import Command
+from mcgitops.commands.journal import What
 from mcgitops.project.environment import Hooks
 from mcgitops.project.hosts import Pin, WantedService, segment
 
@@ -32,6 +33,9 @@ class Wanted:
     canary: int = 0  # hosts that go first
     monitor: int = 0  # seconds that the canary hosts must stay well
     hooks: Hooks = field(default_factory=Hooks)
+    retain: int = 5  # release folders that a host keeps
+    what: What = "deployed"  # what a host's journal says of the commit
+    leaving: str = ""  # the release that is left since it is bad
 
     @property
     def placement(self) -> str:

@@ -7,8 +7,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from mcgitops.commands.ssh import SshOptions
-from mcgitops.plan.rollout import Wanted, has_image, lacking, plan_rollout
+from mcgitops.commands import journal
+from mcgitops.commands.ssh import SshOptions, script
+from mcgitops.plan.images import has_image, lacking
+from mcgitops.plan.rollout import Wanted, plan_rollout
 from mcgitops.project.hosts import (
     ContainerFact,
     Host,
@@ -78,6 +80,15 @@ UP = (
 )
 
 
+NOISE = " ".join(SshOptions().arguments())
+COMMIT = (
+    "cd /r && ln -sfn releases/v2/2222 current.new "
+    "&& { mv -fT current.new current 2>/dev/null || mv -fh current.new current; } && "
+    "touch releases/v2/2222/committed && rm -f attempt && rm -f rejected/v2 || exit 1\n"
+    + journal.entry("deployed", "v2", "2222")
+)
+
+
 def test_a_first_deployment_ships_places_starts_and_commits() -> None:
     host = "--release v2 --host ssh://deploy@a.example.com"
     assert lines(EMPTY) == [
@@ -88,9 +99,7 @@ def test_a_first_deployment_ships_places_starts_and_commits() -> None:
         "\"'\"'\"'\"'\"'\"'\"'\"' v2/2222 > attempt.new && mv -f attempt.new attempt'\"'\"''",
         f"ssh -tt -- deploy@a.example.com 'flock /r/compose.lock timeout 120 {UP}'",
         f"mcgitops step healthy production {host}",
-        "ssh -- deploy@a.example.com 'sh -c '\"'\"'cd /r && ln -sfn releases/v2/2222 current.new "
-        "&& { mv -fT current.new current 2>/dev/null || mv -fh current.new current; } && "
-        "rm -f attempt && rm -f rejected/v2'\"'\"''",
+        script("ssh://deploy@a.example.com", COMMIT).shell_line().replace(f" {NOISE}", ""),
         f"mcgitops step unlock production {host}",
     ]
 
