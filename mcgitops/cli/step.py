@@ -127,5 +127,7 @@ _rollout_step("switch", "Send requests to the new containers, and let the old on
 _rollout_step("drain", "Send no requests to a service, and let it finish those that it has.")
 _rollout_step("retire", "Stop the containers that were replaced.")
 _rollout_step("watch", "Wait for a while whether a host stays well.")
+_rollout_step("proxies", "Check that proxies can be switched by the next release.")
 _rollout_step("open", "Let a proxy find containers by name again.")
+_rollout_step("prune", "Remove what no release on a host needs any more.")
 _rollout_step("unlock", "Give a host's lock back.")

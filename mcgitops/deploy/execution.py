@@ -22,14 +22,16 @@ from mcgitops.deploy.connection import Connections, HostUnreachable
 from mcgitops.deploy.outcome import NeedsAttention, Report, RolledBack
 from mcgitops.deploy.place import Prepared
 from mcgitops.deploy.replacement import Replacement, last_line
+from mcgitops.deploy.retention import prune
 from mcgitops.deploy.target import Target, look, side_by_side
 from mcgitops.deploy.values import texts_of_dotenv
 from mcgitops.errors import McgitopsError, UsageError
 from mcgitops.plan.hooks import longest
+from mcgitops.plan.history import after_commit, stale
 from mcgitops.plan.replace import START_SECONDS
 from mcgitops.plan.rollout import HostRollout, Rollout, plan_rollout
 from mcgitops.plan.steps import Step
-from mcgitops.project.hosts import Host, HostFacts, segment
+from mcgitops.project.hosts import Host, HostFacts, Placement, segment
 from mcgitops.run.process import CommandFailed, execute
 from mcgitops.store.records import DeploymentRecord
 from mcgitops.store.store import Store
@@ -231,11 +233,11 @@ class Deployment:
 
         def act(host: Host) -> None:
             one = next(each for each in acting if each.host == host)
-            try:
-                for step in one.of("finish"):
+            for step in one.of("finish"):
+                try:
                     self._step(one, step)
-            except McgitopsError as error:
-                self.say(f"{host.label}   not tidied up: {self._masked(error.message)}")
+                except McgitopsError as error:
+                    self.say(f"{host.label}   not tidied up: {self._masked(error.message)}")
 
         side_by_side(act, [one.host for one in acting])
 
@@ -377,6 +379,7 @@ class Deployment:
         return Replacement(
             self.connections, self.facts[one.host.url], wanted.compose_project, placement,
             variables, services, wanted.health_seconds, self._check,
+            lenient=step.phase == "undo",
         )  # fmt: skip
 
     def _step(self, one: HostRollout, step: Step) -> None:
@@ -419,8 +422,14 @@ class Deployment:
         elif step.name == "watch":
             self._replacement(one, step).watch(step.service, step.seconds)
             parts.append(f"well for {step.seconds:g} s")
+        elif step.name == "proxies":
+            self._replacement(one, step).proxies()
         elif step.name == "open":
             self._replacement(one, step).open_up()
+        elif step.name == "prune":
+            wanted = self.aim.wanted
+            after = after_commit(facts, Placement(wanted.release, wanted.digest), wanted.leaving)
+            prune(self.connections, facts, wanted.project, stale(after, wanted.retain))
         else:
             self._command(one, step)
 

@@ -53,6 +53,11 @@ def image_reference(project: str, service: str, config_digest: str) -> str:
     return f"mcgitops/{_component(project)}/{part}:{content}"
 
 
+def image_folder(project: str) -> str:
+    """What the names of all images of a project begin with."""
+    return f"mcgitops/{_component(project)}"
+
+
 def build_tag(project: str, service: str, commit: str) -> str:
     """What a release's build is called in the engine that builds it."""
     part = re.sub(r"[^a-z0-9]+", "-", service.lower()).strip("-") or "service"

@@ -15,8 +15,10 @@ from mcgitops.deploy.execution import place_on
 from mcgitops.deploy.lock import HostLock, Owner, machine, owner_name, release_script, started
 from mcgitops.deploy.names import compose_project
 from mcgitops.deploy.replacement import Replacement
+from mcgitops.deploy.retention import prune
 from mcgitops.deploy.target import Target, environment_of, target
 from mcgitops.errors import UsageError
+from mcgitops.plan.history import stale
 from mcgitops.project.base import seconds
 from mcgitops.project.hosts import Host, HostFacts, Placement
 from mcgitops.project.model import Project
@@ -66,6 +68,8 @@ class Steps:
             self.ship(release)
         elif name == "place":
             self.place(release)
+        elif name == "prune":
+            self.prune()
         else:
             self.replace(name, release, about)
 
@@ -79,7 +83,7 @@ class Steps:
             host = Replacement(
                 connections, facts, compose_project(self.project.name, self.environment),
                 placement.folder, placement.variables, placement.services,
-                seconds(self.spec.health_timeout),
+                seconds(self.spec.health_timeout), lenient=not release,
             )  # fmt: skip
             service = about.service
             if service and service not in {one.name for one in placement.services}:
@@ -93,6 +97,7 @@ class Steps:
                 "drain": lambda: host.drain(service),
                 "retire": lambda: host.retire(service, about.new, about.old),
                 "watch": lambda: host.watch(service, about.seconds),
+                "proxies": host.proxies,
                 "open": host.open_up,
             }
             acts[name]()
@@ -135,6 +140,12 @@ class Steps:
             facts = self._look(connections)
             if aim.prepared is not None:
                 place_on(connections, facts, aim.prepared, self.store)
+
+    def prune(self) -> None:
+        """Remove what nothing on the host needs any more."""
+        with self._connections() as connections:
+            facts = self._look(connections)
+            prune(connections, facts, self.project.name, stale(facts, self.spec.retain))
 
     def _target(self, release: str) -> Target:
         return target(self.project, self.store, self.environment, release, self.environ)
