@@ -69,11 +69,15 @@ def surge(
 
 
 def retire(names: Iterable[str], grace: float) -> tuple[Argv, Argv]:
-    """Stop containers by name, with their time to end, then remove them with their own volumes."""
+    """Stop containers by name, with their time to end, then remove them.
+
+    Anonymous volumes stay, as Compose leaves them: nobody knows what is in them.
+    """
     chosen = tuple(names)
     return (
-        ("docker", "container", "stop", "--time", f"{max(0, round(grace))}", *chosen),
-        ("docker", "container", "rm", "--volumes", "--force", *chosen),
+        # -t: newer engines call --time --timeout
+        ("docker", "container", "stop", "-t", f"{max(0, round(grace))}", *chosen),
+        ("docker", "container", "rm", "--force", *chosen),
     )
 
 

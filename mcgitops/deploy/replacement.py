@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from mcgitops.commands import compose_host
 from mcgitops.commands.ssh import on_host
 from mcgitops.deploy.connection import Connections
-from mcgitops.deploy.traffic import Traffic
+from mcgitops.deploy.traffic import ProxyError, Traffic
 from mcgitops.deploy.watch import POLL, Unhealthy
 from mcgitops.errors import McgitopsError
 from mcgitops.facts import host as host_facts
@@ -30,8 +30,9 @@ class Replacement:
     def __init__(
         self, connections: Connections, facts: HostFacts, compose_project: str, placement: str,
         variables: Sequence[str], services: Sequence[WantedService], health_seconds: float,
-        cancelled: Cancelled = lambda: None,
+        cancelled: Cancelled = lambda: None, *, lenient: bool = False,
     ) -> None:  # fmt: skip
+        """lenient: on the way back, where a proxy that can't be asked doesn't keep us from it."""
         self._connections = connections
         self._facts = facts
         self._host = facts.host
@@ -42,6 +43,7 @@ class Replacement:
         self._by_name = {one.name: one for one in services}
         self._seconds = health_seconds
         self._cancelled = cancelled
+        self._lenient = lenient
 
     def see(self) -> tuple[float, Containers]:
         """The host's clock, and the containers of the project."""
@@ -122,7 +124,18 @@ class Replacement:
         """No requests to what starts from now on."""
         _, containers = self.see()
         traffic = self._traffic(name, containers)
-        traffic.hold(_addresses(one for one in containers if one.service == name))
+        try:
+            traffic.hold(_addresses(one for one in containers if one.service == name))
+        except ProxyError:
+            if not self._lenient:
+                raise
+
+    def proxies(self) -> None:
+        """What this release starts must be replaceable by the next one."""
+        _, containers = self.see()
+        for service in self._services:
+            if service.behind:
+                self._traffic(service.name, containers).check()
 
     def switch(self, name: str, new: int, old: int) -> float:
         """Requests to the wanted generation and to the `old` others that are to stay.
@@ -134,7 +147,12 @@ class Replacement:
         mine, others = split(service, containers)
         kept, leaving = _leaving(mine, others, new, old)
         traffic = self._traffic(name, containers)
-        return traffic.switch(_addresses(kept), _addresses(leaving), service.grace)
+        try:
+            return traffic.switch(_addresses(kept), _addresses(leaving), service.grace)
+        except ProxyError:
+            if leaving or not self._lenient:
+                raise
+            return 0.0  # it could not be switched before, so there is nothing to switch back
 
     def drain(self, name: str) -> float:
         """No requests to the service at all: it is about to stop. Gives the seconds it took."""

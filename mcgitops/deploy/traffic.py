@@ -20,6 +20,10 @@ FORGOTTEN = 5.0
 """Seconds in which it should have forgotten one that is gone."""
 
 
+class ProxyError(McgitopsError):
+    """A proxy can't be asked or switched."""
+
+
 class Traffic:
     """What is in front of one service, seen and switched."""
 
@@ -36,6 +40,18 @@ class Traffic:
             if service.behind and one.service == service.behind.service and one.state == "running"
         )
 
+    def check(self) -> None:
+        """The proxy must have a backend that can hold two generations."""
+        needed = 2 * self._service.replicas
+        for name in self._proxies:
+            if len(found := self._look(name)) < needed:
+                raise ProxyError(
+                    f"{self._host.label}: backend {self._service.name} of {name} has "
+                    f"{len(found)} servers, too few for two generations of "
+                    f"{self._service.replicas}.",
+                    f"Give its server-template at least {needed}.",
+                )
+
     def hold(self, known: Collection[str]) -> None:
         """No requests to any address but the `known` ones, whatever starts."""
         for name in self._proxies:
@@ -44,7 +60,7 @@ class Traffic:
     def switch(self, wanted: Collection[str], draining: Collection[str], grace: float) -> float:
         """New requests to `wanted` only; wait until those to `draining` are done, at most `grace`.
 
-        Gives the seconds that this took. Raises `McgitopsError` where the proxy can't do it.
+        Gives the seconds that this took. Raises `ProxyError` where the proxy can't do it.
         """
         for name in self._proxies:
             self._find(name, wanted)
@@ -89,7 +105,7 @@ class Traffic:
                     else f"Its server-template needs `{backend}` as the name, and `resolvers` with "
                     "the nameserver 127.0.0.11:53."
                 )
-                raise McgitopsError(
+                raise ProxyError(
                     f"{self._host.label}: {name} did not find {len(lacking)} of the new containers "
                     f"of {backend} within {FOUND:g} s.",
                     hint,
@@ -102,7 +118,7 @@ class Traffic:
         servers = proxy.parse(said, backend)
         if not servers:
             lines = [line for line in said.splitlines() if line.strip()]
-            raise McgitopsError(
+            raise ProxyError(
                 f"{self._host.label}: {name} has no backend {backend} with servers"
                 + (f": {lines[0][:200]}" if lines and "find" in lines[0] else "."),
                 f"Name its backend {backend} and give it a server-template, as "
@@ -115,7 +131,7 @@ class Traffic:
             return
         text = haproxy.set_states(proxy.pairs(self._service.name, changes))
         if said := self._speak(name, text).strip():
-            raise McgitopsError(f"{self._host.label}: {name} refused a switch: {said[:200]}")
+            raise ProxyError(f"{self._host.label}: {name} refused a switch: {said[:200]}")
 
     def _speak(self, name: str, text: str) -> str:
         assert self._service.behind is not None  # noqa: S101  (else there is no proxy to speak to)
@@ -126,7 +142,7 @@ class Traffic:
         )
         if done.code != 0:
             lines = done.stderr.strip().splitlines() or ["no reason given"]
-            raise McgitopsError(
+            raise ProxyError(
                 f"{self._host.label}: the runtime API of {name} does not answer at "
                 f"{self._service.behind.admin}: {lines[-1][:200]}",
                 "Add `stats socket ipv4@127.0.0.1:9999 level admin` to the global section of its "

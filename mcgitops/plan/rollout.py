@@ -251,12 +251,22 @@ def _changes(
     """The services whose containers are not those of the release, with their steps, in order."""
     side = Generation(wanted, facts, options, wanted.placement, wanted.variables,
                       _release(wanted), "activate")  # fmt: skip
-    planned = ((service, forward(side, service)) for service in in_order(wanted.services))
+    services = [_switchable(service, facts.current) for service in in_order(wanted.services)]
+    planned = ((service, forward(side, service)) for service in services)
     found = tuple((service, steps) for service, steps in planned if steps)
     # where nothing starts first, a single `up` does the same in one go
     alone = {"surge", "switch", "retire"}
     one_by_one = any(step.name in alone or step.anew for _, steps in found for step in steps)
     return found if one_by_one and facts.containers else ()
+
+
+def _switchable(service: WantedService, other: Placement | None) -> WantedService:
+    """The service, without a proxy to switch where the proxy that runs isn't switched like this."""
+    known = {one.name: one.behind for one in other.services} if other else {}
+    if not service.behind or known.get(service.name) == service.behind:
+        return service
+    policy = replace(service.update, order="stop-first", why="its proxy is not switched so yet")
+    return replace(service, behind=None, update=policy, back=policy)
 
 
 def _activate(
@@ -275,6 +285,8 @@ def _activate(
         reason = "everything else is as the release says, and nothing more"
     steps.append(side.compose("up", reason))
     steps.append(side.verb("healthy", f"wait at most {wanted.health_seconds} s for health"))
+    if any(service.behind for service in wanted.services):
+        steps.append(side.verb("proxies", "the next release must be able to replace this one"))
     if not changes:
         steps += [
             side.verb("gate", f"each {service.name} must answer as expected", service.name,
@@ -323,9 +335,11 @@ def _undo(
                       "undo")  # fmt: skip
     touched = {service.name: service for service, _ in changes}
     steps: list[Step] = []
+    after = Placement(wanted.release, wanted.digest, wanted.services)
     for service in in_order(before.services):
         if service.name in touched:
-            steps += backward(side, service, touched[service.name].replicas)
+            former = _switchable(service, after)
+            steps += backward(side, former, touched[service.name].replicas)
     return (
         *steps,
         side.compose("up", f"return to {before.release}"),

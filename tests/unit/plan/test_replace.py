@@ -74,7 +74,7 @@ def test_behind_a_proxy_all_start_beside_the_old_ones_then_it_is_switched() -> N
     host = plan()
     assert told(host.of("activate")) == [
         "begin", "hold api 0/2", "surge api 4/2", "healthy api 2/0", "switch api 2/0",
-        "retire api 2/0", "up", "healthy",
+        "retire api 2/0", "up", "healthy", "proxies",
     ]  # fmt: skip
     surge = next(step for step in host.steps if step.name == "surge")
     assert surge.command.argv[-4:] == ("--no-recreate", "--scale", "api=4", "api")
@@ -101,7 +101,7 @@ def test_one_at_a_time_where_the_file_says_so() -> None:
         "surge api 3/2", "healthy api 1/1", "switch api 1/1", "watch api 1/1", "retire api 1/1",
         "pause",
         "surge api 3/1", "healthy api 2/0", "switch api 2/0", "watch api 2/0", "retire api 2/0",
-        "up", "healthy",
+        "up", "healthy", "proxies",
     ]  # fmt: skip
     assert next(step for step in steps if step.name == "pause").command.argv == ("sleep", "5")
 
@@ -118,13 +118,13 @@ def test_more_replicas_only_start_and_fewer_only_stop() -> None:
     fewer = plan(release=wanted(replace(same, replicas=1))).of("activate")
     assert told(fewer) == [
         "begin", "hold api 2/0", "healthy api 1/0", "switch api 1/0", "retire api 1/0", "up",
-        "healthy",
+        "healthy", "proxies",
     ]  # fmt: skip
 
 
 def test_what_has_not_changed_is_not_touched() -> None:
     same = wanted(replace(API, configuration="old"))
-    assert told(plan(release=same).of("activate")) == ["begin", "up", "healthy"]
+    assert told(plan(release=same).of("activate")) == ["begin", "up", "healthy", "proxies"]
 
 
 def test_a_service_that_stops_first_is_drained_and_says_why() -> None:
@@ -133,11 +133,19 @@ def test_a_service_that_stops_first_is_drained_and_says_why() -> None:
     api = replace(API, update=policy)
     web = WantedService("web", 1, configuration="new", update=START, behind=API.behind)
     old_web = replace(web, configuration="old")
-    facts = replace(ON_V1, containers=(*RUNNING, container(old_web, 1)))
+    facts = replace(ON_V1, containers=(*RUNNING, container(old_web, 1)),
+                    current=replace(V1, services=(*V1.services, old_web)))  # fmt: skip
     steps = plan(facts, wanted(services=(PROXY, api, DB, web))).of("activate")
     mine = [step for step in steps if step.service == "api"]
     assert told(mine) == ["drain api 0/0", "up api 0/0", "healthy api 2/0", "switch api 2/0"]
     assert "it uses a GPU" in mine[1].command.reason
+
+
+def test_a_proxy_that_is_not_switched_yet_is_not_asked() -> None:
+    before = replace(V1, services=(replace(OLD_API, behind=None), DB, PROXY))
+    host = plan(replace(ON_V1, current=before))
+    assert told(host.of("activate")) == ["begin", "up", "healthy", "proxies"]
+    assert told(host.undo) == ["up", "healthy", "end"]
 
 
 def test_where_nothing_starts_first_one_up_does_it_all() -> None:
