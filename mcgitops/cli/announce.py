@@ -1,7 +1,6 @@
 """Telling others of a rollout while a verb carries it out: webhooks, and GitHub's deployments.
 
-Whatever goes wrong here is a warning. What is told of an end is what the hosts run, not what the
-caller's exit code is made of.
+Whatever goes wrong here is a warning, never a failed rollout.
 """
 
 from __future__ import annotations
@@ -12,12 +11,11 @@ from typing import TYPE_CHECKING
 import click
 
 from mcgitops.cli.app import App
-from mcgitops.errors import HostNeedsAttention, McgitopsError
 from mcgitops.forge.settings import read_settings
 
 if TYPE_CHECKING:
-    from mcgitops.deploy.notify import Notice, Notifier, State
     from mcgitops.deploy.outcome import Report
+    from mcgitops.deploy.told import Told
     from mcgitops.forge.deployments import DeploymentOnGitHub
 
 
@@ -28,39 +26,29 @@ class Announcement:
         self.app = app
         self.environment = environment
         self.release = release
-        self.spec = app.project.spec.environments[environment]
         in_ci = app.environ.get("GITHUB_ACTIONS") == "true"
         self.settings = read_settings(app.environ if in_ci else {})
-        self.commit = ""
-        self.report: Report | None = None
-        self.notifier: Notifier | None = None
+        self.told: Told | None = None
         self.deployment: DeploymentOnGitHub | None = None
 
     def of(self, report: Report) -> Report:
         """Take the report of a rollout that went well."""
-        self.report = report
-        return report
+        return self.told.of(report) if self.told else report
 
     def __enter__(self) -> Announcement:
-        record = self.app.store.release(self.app.project.name, self.release)
+        from mcgitops.deploy.told import Told
+
+        project = self.app.project
+        spec = project.spec.environments[self.environment]
+        record = self.app.store.release(project.name, self.release)
         if record is None:  # there is nothing to announce: the verb itself says so
             return self
-        self.commit = record.commit
-        self._on_github()
-        if self.spec.notify:
-            from mcgitops.deploy.lock import owner_name
-            from mcgitops.deploy.notify import Notice, Notifier
-
-            self.notifier = Notifier(
-                self.spec.notify, self.app.project.folder, self.app.environ, _say
-            )
-            self.notifier.tell(
-                Notice(
-                    self.app.project.name, self.environment, self.release, "started",
-                    by=owner_name(self.app.environ), commit=self.commit,
-                    url=self.spec.url or "", log=self.settings.run_url,
-                )
-            )  # fmt: skip
+        self._on_github(record.commit, spec.url or "")
+        self.told = Told(
+            project.name, self.environment, spec, self.release, project.folder, self.app.environ,
+            _say, commit=record.commit, log=self.settings.run_url,
+        )  # fmt: skip
+        self.told.__enter__()
         return self
 
     def __exit__(
@@ -69,59 +57,22 @@ class Announcement:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self.notifier is None and self.deployment is None:
+        if self.told is None:
             return
-        notice = self._end(error)
         if self.deployment is not None:
+            notice = self.told.end(error)
             headline = notice.headline.removeprefix(f"{notice.project}: ")
             self.deployment.end(headline, succeeded=error is None)
-        if self.notifier is not None:
-            specs = None
-            if error is None and self._nothing_done:  # only who heard of a start waits for an end
-                specs = [spec for spec in self.spec.notify if "started" in spec.on]
-            self.notifier.tell(notice, specs)
-            self.notifier.wait()
+        self.told.__exit__(kind, error, trace)
 
-    @property
-    def _nothing_done(self) -> bool:
-        return self.report is not None and all(
-            one.outcome == "nothing to do" for one in self.report.hosts.values()
-        )
-
-    def _on_github(self) -> None:
+    def _on_github(self, commit: str, url: str) -> None:
+        if not self.settings.in_actions:
+            return
         from mcgitops.forge.deployments import DeploymentOnGitHub, is_shown
 
-        if is_shown(self.settings, self.app.environ) and self.commit:
+        if is_shown(self.settings, self.app.environ) and commit:
             self.deployment = DeploymentOnGitHub(self.settings, _say)
-            self.deployment.begin(self.commit, self.environment, self.release, self.spec.url or "")
-
-    def _end(self, error: BaseException | None) -> Notice:
-        from mcgitops.deploy.lock import owner_name
-        from mcgitops.deploy.notify import of_report
-        from mcgitops.deploy.outcome import NeedsAttention, Report, RolledBack
-
-        report = self.report or Report(self.environment, self.release, {})
-        if isinstance(error, RolledBack | NeedsAttention):
-            report = error.report
-        state: State = "succeeded"
-        problem = ""
-        if error is not None:
-            lost = isinstance(error, HostNeedsAttention)
-            # anything else that we foresee has changed nothing, or has brought everything back
-            foreseen = isinstance(error, McgitopsError | KeyboardInterrupt)
-            state = "rolled-back" if foreseen and not lost else "needs-attention"
-            problem = _problem(error)
-        return of_report(
-            report, state, project=self.app.project.name, problem=problem,
-            by=report.by or owner_name(self.app.environ), commit=self.commit,
-            url=self.spec.url or "", log=self.settings.run_url,
-        )  # fmt: skip
-
-
-def _problem(error: BaseException) -> str:
-    if isinstance(error, McgitopsError):
-        return error.message
-    return "it was interrupted." if isinstance(error, KeyboardInterrupt) else "mcgitops failed."
+            self.deployment.begin(commit, self.environment, self.release, url)
 
 
 def _say(line: str) -> None:
