@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import os
 import random
+import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.support import projects
@@ -21,7 +23,7 @@ from mcgitops.deploy import images, ship
 from mcgitops.deploy.layers import Stopped
 from mcgitops.project.hosts import Host, Pin
 from mcgitops.store.store import Store, open_store
-from tests.lab import hosts
+from tests.lab import down, hosts
 from tests.lab import images as lab_images
 from tests.lab.hosts import Host as LabHost
 from tests.lab.hosts import Hosts
@@ -43,10 +45,12 @@ COPY code /code
 
 def main() -> int:
     """1 where a bound is missed."""
-    with projects.workplace() as folder, hosts.running(1) as fleet:
+    # a name of its own: another benchmark may end meanwhile, and clear away what is called as its
+    name = f"mclab-ship-{secrets.token_hex(4)}"
+    with projects.workplace() as folder, cleared(name), hosts.running(1) as fleet:
         os.environ.update(fleet.env)
         print("an image of 300 MB, and the same with other code: building …", file=sys.stderr)
-        first, second = build(folder)
+        first, second = build(folder, name)
         store = open_store(str(folder / "store"))
         began = time.perf_counter()
         before = into_store(store, first, folder)
@@ -144,7 +148,16 @@ class Sides:
         self._host.wipe()
 
 
-def build(folder: Path) -> tuple[str, str]:
+@contextmanager
+def cleared(name: str) -> Iterator[None]:
+    """What carries a name in this machine's engine goes at the end."""
+    try:
+        yield
+    finally:
+        down.remove_named(name)
+
+
+def build(folder: Path, name: str) -> tuple[str, str]:
     """Two images in this machine's engine that differ in their code."""
     context = folder / "context"
     context.mkdir()
@@ -165,7 +178,7 @@ def build(folder: Path) -> tuple[str, str]:
     names = []
     for number in (1, 2):
         (context / "code").write_bytes(noise.randbytes(CODE))
-        names.append(f"{projects.PREFIX}-ship:v{number}")
+        names.append(f"{name}:v{number}")
         done = subprocess.run(
             ["docker", "buildx", "build", "--quiet", "--load", "--tag", names[-1], str(context)],
             capture_output=True, text=True, check=False,

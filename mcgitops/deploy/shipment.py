@@ -149,8 +149,8 @@ class Shipment:
                 starts[part.layer] = part.size
             else:
                 self._say(
-                    f"{self._host.label}   {_short(part.layer)}: what lies there is damaged, or was "
-                    "packed by another machine: it is sent anew"
+                    f"{self._host.label}   {_short(part.layer)}: what lies there is damaged, or "
+                    "was packed by another machine: it is sent anew"
                 )
         if self._resumed is None:
             self._resumed = sum(starts.values())
