@@ -5,6 +5,7 @@ Source: HAProxy's management guide, section 9.3 ("Unix Socket commands").
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from typing import Literal
 
@@ -36,3 +37,24 @@ def set_states(changes: Iterable[tuple[str, str, State]]) -> str:
     """The text that sets (backend, server) to a state, in this order."""
     said = [f"set server {backend}/{server} state {state}" for backend, server, state in changes]
     return ";".join(said) + "\n"
+
+
+def survey(compose_project: str) -> str:
+    """Shell: what each proxy of the current release says, as lines of `facts.host`'s script.
+
+    Run in the environment's folder. The manifest is read with sed: a host needs no other tool.
+    """
+    label = shlex.quote(f"label=com.docker.compose.project={compose_project}")
+    found = shlex.quote('"behind": {"service": "[^"]*", "admin": "[^"]*"}')
+    fields = shlex.quote(r's/.*"service": "\([^"]*\)", "admin": "\([^"]*\)".*/\1 \2/')
+    return (
+        f"grep -o {found} current/release.json | sort -u | sed {fields}"
+        " | while read -r service admin; do\n"
+        f"for name in $(docker ps --filter {label} --filter status=running"
+        ' --filter "label=com.docker.compose.service=$service" --format "{{.Names}}"); do\n'
+        "said=$(echo 'show servers state;show stat' |"
+        f' docker exec --interactive "$name" sh -c {shlex.quote(_CLIENT)}'
+        ' "${admin%:*}" "${admin##*:}" 2>/dev/null) || said=\n'
+        'printf \'%s\\n\' "$said" | sed "s/^/@proxy $name /"\n'
+        "done; done\n"
+    )

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Protocol, Self, TypeVar
 
-from mcgitops.commands import ssh
+from mcgitops.commands import haproxy, ssh
 from mcgitops.commands.command import Command, Secret
 from mcgitops.commands.ssh import SshOptions
 from mcgitops.errors import HostNeedsAttention, UsageError
@@ -121,7 +121,7 @@ class Connections:
         self._mark(host)
         facts, answer = host_facts.look(
             host, lambda text: ssh.script(host.url, text, self.options).argv, self.folder,
-            project, environment, compose_project,
+            project, environment, compose_project, more=haproxy.survey(compose_project),
         )  # fmt: skip
         if not host.is_local and answer.code == 255:
             raise unreachable(host, answer.stderr)

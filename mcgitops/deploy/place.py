@@ -147,8 +147,9 @@ def prepare(
         pin for pin in images_of(record.project, record.images) if pin.reference in running
     )
     placement = Placement(
-        record.name, digest, wanted, variables, images=images, commit=record.commit
-    )
+        record.name, digest, wanted, variables, images=images, commit=record.commit,
+        files=tuple((path, _sha256(content)) for path, (content, _) in sorted(entries.items())),
+    )  # fmt: skip
     entries[MANIFEST] = (_manifest(record.project, placement), 0o600)
     have = {one.source for one in mounted}
     states = tuple(
@@ -215,7 +216,14 @@ def receive_script(root: str, prepared: Prepared, token: str) -> str:
         '  [ -e "$place" ] || mv "$item" "$place"',
         "done",
         f"mkdir -p releases/{shlex.quote(segment(prepared.placement.release))}",
-        f"[ -f {final}/{MANIFEST} ] || {{ rm -rf {final}; mv {incoming}/{final} {final}; }}",
+        # one that is there and is placed again was damaged: its files are replaced one by one,
+        # since it may be the current one
+        f"if [ -f {final}/{MANIFEST} ]; then",
+        f"  (cd {incoming}/{final} && find . -type f) | while read -r item; do",
+        f'    mkdir -p "$(dirname {final}/"$item")"',
+        f'    mv -f {incoming}/{final}/"$item" {final}/"$item"',
+        "  done",
+        f"else rm -rf {final}; mv {incoming}/{final} {final}; fi",
         *((f"(umask 022; mkdir -p {made})",) if made else ()),
     ))  # fmt: skip
 
@@ -313,6 +321,7 @@ def _manifest(project: str, placement: Placement) -> bytes:
             for one in placement.services
         },
         "images": [asdict(pin) for pin in placement.images],
+        "files": dict(placement.files),  # so that an edit is seen
     }).encode()  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from mcgitops.deploy.meter import Say
 from mcgitops.deploy.registry import through_registry
 from mcgitops.deploy.shipment import LoadFailed, Shipment, load_failed
 from mcgitops.facts import host as host_facts
-from mcgitops.plan.rollout import has_image, lacking, same_image
+from mcgitops.plan.images import has_image, lacking, same_image
 from mcgitops.project.hosts import Host, HostFacts, ImageFact, Pin
 from mcgitops.store.store import Store
 

@@ -29,6 +29,7 @@ from mcgitops.project.hosts import (
     LockFact,
     Pin,
     Placement,
+    ProxyFact,
     WantedService,
 )
 
@@ -69,8 +70,12 @@ def containers_script(compose_project: str) -> str:
     )
 
 
-def host_script(project: str, environment: str, compose_project: str) -> str:
-    """Everything that a rollout or `status` needs to know, one fact a line."""
+def host_script(project: str, environment: str, compose_project: str, more: str = "") -> str:
+    """Everything that a rollout or `status` needs to know, one fact a line.
+
+    more: shell that looks at what programs inside containers say, run in the environment's folder
+    where there is a current release.
+    """
     return (
         f"root={root_of(project, environment)}\n"
         "printf '@root %s\\n' \"$root\"\n"
@@ -97,6 +102,11 @@ def host_script(project: str, environment: str, compose_project: str) -> str:
         ' stat -f "@committed %m %N" "$@"; }\n'
         '  for name in rejected/*; do [ -e "$name" ] && echo "@rejected $name"; done\n'
         '  for file in files/*; do [ -e "$file" ] && echo "@file $file"; done\n'
+        "  if [ -f current/release.json ]; then\n"
+        + _FOLDER
+        + _outdated_script(compose_project)
+        + more
+        + "  fi\n"
         "fi\n"
         "ids=$(docker image ls --all --quiet --no-trunc | sort -u)\n"
         f'[ -z "$ids" ] || docker image inspect --format {shlex.quote("@image " + IMAGE)}'
@@ -104,12 +114,49 @@ def host_script(project: str, environment: str, compose_project: str) -> str:
     )
 
 
+_FOLDER = (
+    "command -v sha256sum >/dev/null && { echo '@sums yes'; (cd -P current &&"
+    " find . -type f ! -name release.json -exec sha256sum {} +) 2>/dev/null"
+    " | sed 's/^/@sum /'; }\n"
+)
+
+
+def _outdated_script(compose_project: str) -> str:
+    """Shell: name the containers that Compose itself would make anew.
+
+    The label with the configuration's digest is part of the file, so a container that was made by
+    hand with other values has it, too. Compose's own hash covers the values; it is taken of the
+    resolved file, since that of the file forgets what env files say.
+    """
+    project = shlex.quote(compose_project)
+    label = shlex.quote(f"label=com.docker.compose.project={compose_project}")
+    template = shlex.quote(
+        '{{.Label "com.docker.compose.service"}} {{.Label "com.docker.compose.config-hash"}}'
+    )
+    return (
+        "(folder=$root/$(readlink current)\n"
+        # the folder's values count, not those of whoever asks
+        "unset COMPOSE_PROFILES $(sed -n 's/.*\"variables\": \\[\\([^]]*\\)\\].*/\\1/p'"
+        " current/release.json | tr -d '\",')\n"
+        f"compose() {{ docker compose --ansi never --project-name {project}"
+        ' --project-directory "$folder" --env-file "$folder/.env" "$@"; }\n'
+        'hashes=$(compose --file "$folder/compose.yml" config'
+        " | compose --file - config --hash '*') || exit 0\n"
+        f"made=$(docker ps --all --filter {label} --format {template})\n"
+        '[ -n "$hashes" ] && printf \'%s\\n\' "$made" | grep -vxF -e "$hashes" | grep -q .'
+        " || exit 0\n"
+        'compose --file "$folder/compose.yml" --dry-run up --no-start --no-build --pull never'
+        " </dev/null 2>&1 | sed -n 's/^.*Container  *\\(.*[^ ]\\)  *Recreate$/@outdated \\1/p'"
+        ") 2>/dev/null\n"
+    )
+
+
 def look(
     host: Host, to_argv: ToArgv, cwd: Path, project: str, environment: str, compose_project: str,
-    *, timeout: float = 60,
+    *, timeout: float = 60, more: str = "",
 ) -> tuple[HostFacts, Output]:  # fmt: skip
     """The host's facts, and the raw answer for whoever must explain a failed connection."""
-    script = host_script(project, environment, compose_project)
+    script = host_script(project, environment, compose_project, more)
     answer = output(to_argv(script), cwd, check=False, timeout=timeout)
     return parse(host, answer.stdout), answer
 
@@ -117,6 +164,9 @@ def look(
 def parse(host: Host, text: str) -> HostFacts:
     """The script's answer as facts."""
     lines = _by_name(text)
+    current = _placement(_first(lines, "current"))
+    edited = _edited(current, lines["sum"]) if current and lines["sums"] else ()
+    damaged = current.folder if current and edited else ""
     facts = HostFacts(
         host=host,
         root=_first(lines, "root"),
@@ -124,12 +174,14 @@ def parse(host: Host, text: str) -> HostFacts:
         engine=_first(lines, "engine"),
         compose=_first(lines, "compose").removeprefix("v"),
         tools=frozenset(lines["tool"]),
-        current=_placement(_first(lines, "current")),
+        current=current,
         previous=_placement(_first(lines, "previous")),
         attempt=_first(lines, "attempt"),
         since=float(_first(lines, "since") or 0),
         placements=tuple(
-            one for one in (_placement(line) for line in lines["placed"]) if one is not None
+            one
+            for one in (_placement(line) for line in lines["placed"])
+            if one is not None and one.folder != damaged  # it is to be placed anew
         ),
         committed=_committed(lines["committed"]),
         rejected=frozenset(unquote(line.removeprefix("rejected/")) for line in lines["rejected"]),
@@ -137,6 +189,9 @@ def parse(host: Host, text: str) -> HostFacts:
         images=tuple(image_fact(line) for line in lines["image"]),
         containers=parse_containers(text)[1],
         lock=lock_fact(_first(lines, "lock")),
+        edited=edited,
+        outdated=frozenset(lines["outdated"]),
+        proxies=_proxies(lines["proxy"]),
     )
     problem, hint = _problem(facts, _first(lines, "problem"), text)
     return replace(facts, problem=problem, hint=hint)
@@ -180,6 +235,27 @@ def _problem(facts: HostFacts, problem: str, text: str) -> tuple[str, str]:
     return "", ""
 
 
+def _edited(current: Placement, sums: Sequence[str]) -> tuple[str, ...]:
+    """How the files of a release folder differ from those that were placed."""
+    found: dict[str, str] = {}
+    for line in sums:
+        digest, _, path = line.partition(" ")
+        found[path.strip().removeprefix("*").removeprefix("./")] = digest
+    return tuple(
+        f"{path} is missing" if path not in found else f"{path} was changed"
+        for path, digest in current.files
+        if found.get(path) != digest
+    )
+
+
+def _proxies(lines: Sequence[str]) -> tuple[ProxyFact, ...]:
+    said: dict[str, list[str]] = {}
+    for line in lines:
+        name, _, text = line.partition(" ")
+        said.setdefault(name, []).append(text)
+    return tuple(ProxyFact(name, "\n".join(text).strip()) for name, text in said.items())
+
+
 def _json(text: str) -> Any:
     try:
         return json.loads(text)
@@ -203,6 +279,7 @@ def _placement(text: str) -> Placement | None:
             placed=_time(value.get("placed")),
             images=tuple(_PIN.validate_python(pin) for pin in value.get("images") or ()),
             commit=str(value.get("commit", "")),
+            files=tuple((str(p), str(d)) for p, d in (value.get("files") or {}).items()),
         )
     except (ValidationError, TypeError, AttributeError):
         return None  # written by another version, or by somebody else

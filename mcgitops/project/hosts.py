@@ -136,6 +136,7 @@ class Placement:
     placed: datetime | None = None
     images: tuple[Pin, ...] = ()
     commit: str = ""
+    files: tuple[tuple[str, str], ...] = ()  # what lies in the folder: path, SHA-256
 
     @property
     def key(self) -> tuple[str, str]:
@@ -163,6 +164,14 @@ class LockFact:
 
 
 @dataclass(frozen=True)
+class ProxyFact:
+    """What the runtime API of a proxy said of its servers; "" where it didn't answer."""
+
+    container: str
+    said: str = ""
+
+
+@dataclass(frozen=True)
 class HostFacts:
     """All that a rollout is decided from, for one host. `problem` is set where it can't be used."""
 
@@ -185,6 +194,9 @@ class HostFacts:
     images: tuple[ImageFact, ...] = ()
     containers: tuple[ContainerFact, ...] = ()
     lock: LockFact | None = None
+    edited: tuple[str, ...] = ()  # what is wrong with files of the current release folder
+    outdated: frozenset[str] = frozenset()  # containers that `up` would make anew all the same
+    proxies: tuple[ProxyFact, ...] = ()  # those that are switched for services
 
     @property
     def placed(self) -> frozenset[str]:
