@@ -12,6 +12,7 @@ import yaml
 
 from docs import generate
 from mcgitops.cli.main import VERBS, cli
+from mcgitops.project.serving import ServingSpec, is_serving
 from mcgitops.project.source import KEY
 from mcgitops.project.spec import ProjectSpec, StageSpec
 
@@ -116,7 +117,8 @@ def test_every_piece_of_compose_file_that_a_page_shows_is_valid(page: Path):
         services = document.get("services") or {}
         for service in services.values():
             if KEY in service:
-                StageSpec.model_validate(service[KEY])
+                spec = ServingSpec if is_serving(service[KEY]) else StageSpec
+                spec.model_validate(service[KEY])
         if document.get(KEY):
             if document[KEY].keys() & set(StageSpec.model_fields) - {"metrics"}:
                 StageSpec.model_validate(document[KEY])
