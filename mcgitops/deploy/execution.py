@@ -15,8 +15,8 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import NoReturn
 
-from mcgitops.commands import compose_host
-from mcgitops.commands.ssh import script
+from mcgitops.commands import compose_host, journal
+from mcgitops.commands.ssh import SshOptions, script
 from mcgitops.deploy import images, lock, place, ship, watch
 from mcgitops.deploy.connection import Connections, HostUnreachable
 from mcgitops.deploy.outcome import NeedsAttention, Report, RolledBack
@@ -26,8 +26,8 @@ from mcgitops.deploy.retention import prune
 from mcgitops.deploy.target import Target, look, side_by_side
 from mcgitops.deploy.values import texts_of_dotenv
 from mcgitops.errors import McgitopsError, UsageError
-from mcgitops.plan.hooks import longest
 from mcgitops.plan.history import after_commit, stale
+from mcgitops.plan.hooks import longest
 from mcgitops.plan.replace import START_SECONDS
 from mcgitops.plan.rollout import HostRollout, Rollout, plan_rollout
 from mcgitops.plan.steps import Step
@@ -37,6 +37,7 @@ from mcgitops.store.records import DeploymentRecord
 from mcgitops.store.store import Store
 
 Say = Callable[[str], None]
+Choose = Callable[[Sequence[HostFacts], SshOptions], tuple[Target, Rollout]]
 WORTH_A_LINE = 30_000_000  # bytes
 
 
@@ -49,8 +50,9 @@ class Deployment:
 
     def __init__(
         self, aim: Target, connections: Connections, facts: Sequence[HostFacts], report: Report,
-        say: Say, *, force: bool = False, wait: float = 0.0,
+        say: Say, *, force: bool = False, wait: float = 0.0, choose: Choose | None = None,
     ) -> None:  # fmt: skip
+        """choose: decides anew, from what is seen when all hosts are locked."""
         self.aim = aim
         self.connections = connections
         self.report = report
@@ -59,11 +61,8 @@ class Deployment:
         self.wait = wait
         self.began = time.monotonic()
         self.started = datetime.now(UTC)
-        verb = "deploying" if aim.prepared else "returning to"
-        self.owner = lock.Owner(
-            lock.owner_name(aim.environ), f"{verb} {aim.wanted.release} to {aim.environment}"
-            if aim.prepared else f"{verb} {aim.wanted.release} in {aim.environment}",
-        )  # fmt: skip
+        self.choose: Choose = choose or (lambda seen, options: (aim, plan_for(aim, seen, options)))
+        self.owner = lock.Owner(lock.owner_name(aim.environ), purpose(aim))
         self.locks: dict[str, lock.HostLock] = {}
         self.facts = {one.host.url: one for one in facts}
         self.sensitive = frozenset(aim.prepared.sensitive) if aim.prepared else frozenset[str]()
@@ -77,14 +76,15 @@ class Deployment:
             facts = look(self.aim.hosts, self.connections, self.aim.wanted)
             self.facts = {one.host.url: one for one in facts}
             refuse_rejected(self.aim, facts, force=self.force)
-            rollout = plan_rollout(self.aim.wanted, facts, self.connections.options)
+            self.aim, rollout = self.choose(facts, self.connections.options)
+            self.report.release = self.aim.wanted.release
             for one in rollout.hosts:
                 self.report.hosts[one.host.url].before = one.before.release if one.before else ""
             if rollout.nothing_to_do:  # whoever had the lock before us has done it
                 for report in self.report.hosts.values():
                     report.outcome = "nothing to do"
                 return self.report
-            if self.aim.prepared is None:
+            if self.aim.prepared is None and self.aim.verb != "heal":
                 refuse_incomplete(rollout)
             self._announce(rollout)
             self._execute(rollout)
@@ -200,7 +200,7 @@ class Deployment:
             return
         report = self.report.hosts[one.host.url]
         report.problem = report.problem or self._masked(error.message)
-        for service in self.aim.wanted.services:
+        for service in self.aim.wanted_on(one.host).services:
             if service.name == step.service and service.update.failure_action == "pause":
                 raise Paused(error.message, error.hint) from error
 
@@ -215,7 +215,7 @@ class Deployment:
                 self.locks[one.host.url].check()
                 for step in one.of("commit"):
                     self._step(one, step)
-                report.outcome = "deployed"
+                report.outcome = "deployed" if one.of("commit") else "taken down"
             except McgitopsError as error:
                 report.outcome, report.problem = "needs attention", error.message
                 lost.append(f"{one.host.label} runs {release}, but could not be told "
@@ -248,38 +248,47 @@ class Deployment:
         self._stop.clear()
         problem = self._problem(touched, error)
         self.report.problem = problem
-        release = self.aim.wanted.release
         if isinstance(error, Paused):
             for one in touched:
                 self.report.hosts[one.host.url].outcome = "needs attention"
             self._record("needs-attention")
             raise NeedsAttention(
-                f"{release} is not deployed: {problem}\nEverything was left as it is, since "
+                f"{self._failure}: {problem}\nEverything was left as it is, since "
                 "update_config.failure_action is pause.",
                 f"mcgitops heal {self.aim.environment} brings the hosts back.", self.report,
             ) from error  # fmt: skip
         back, lost = self._bring_back(touched)
-        if touched and not isinstance(error, KeyboardInterrupt | HostUnreachable | lock.LockLost):
+        is_bad = not isinstance(error, KeyboardInterrupt | HostUnreachable | lock.LockLost)
+        if touched and is_bad and self.aim.verb == "deploy":
             self._reject(rollout)
         self._record("needs-attention" if lost else "rolled-back")
         if isinstance(error, KeyboardInterrupt) and not lost:
             raise error
         if lost:
             raise NeedsAttention(
-                f"{release} is not deployed: {problem}\n" + "\n".join(lost),
+                f"{self._failure}: {problem}\n" + "\n".join(lost),
                 f"Mend the host, then run mcgitops heal {self.aim.environment}: it finishes the "
                 "job.",
                 self.report,
             ) from error
         if isinstance(error, HostUnreachable) and not touched:
             raise NeedsAttention(
-                f"{release} is not deployed: {problem}\nNothing was touched.", error.hint,
+                f"{self._failure}: {problem}\nNothing was touched.", error.hint,
                 self.report,
             ) from error  # fmt: skip
         now = "; ".join(back) if back else "nothing was touched"
         raise RolledBack(
-            f"{release} is not deployed: {problem}\nNow {now}.", self.report
+            f"{self._failure}: {problem}\nNow {now}.", self.report
         ) from error
+
+    @property
+    def _failure(self) -> str:
+        release, environment = self.aim.wanted.release, self.aim.environment
+        if self.aim.verb == "rollback":
+            return f"{environment} did not return to {release}"
+        if self.aim.verb == "heal":
+            return f"{environment} is not healed"
+        return f"{release} is not deployed"
 
     def _bring_back(self, touched: Sequence[HostRollout]) -> tuple[list[str], list[str]]:
         """All touched hosts at once. Gives sentences on those that are back, and on the others."""
@@ -296,6 +305,7 @@ class Deployment:
                     raise McgitopsError(f"there is nothing to return to from {one.reason}.")
                 for step in one.undo:
                     self._step(one, step)
+                self._note(one, "rolled back")
             except McgitopsError as failure:
                 report.outcome = "needs attention"
                 said = self._masked(failure.message)
@@ -317,6 +327,13 @@ class Deployment:
         urls = [one.host.url for one in touched]
         return [back[u] for u in urls if u in back], [lost[u] for u in urls if u in lost]
 
+    def _note(self, one: HostRollout, what: journal.What) -> None:
+        """A line in the host's journal on a release that it does not run."""
+        wanted = self.aim.wanted_on(one.host)
+        root = shlex.quote(self.facts[one.host.url].root)
+        text = f"cd {root} || exit 0\n{journal.entry(what, wanted.release, wanted.digest)}"
+        self.connections.script(one.host, text, timeout=20, check=False)
+
     def _reject(self, rollout: Rollout) -> None:
         """Every host remembers that the release was rolled back."""
         release = self.aim.wanted.release
@@ -324,7 +341,8 @@ class Deployment:
         for one in rollout.hosts:
             if one.before is not None and one.before.release == release:
                 continue  # it was deployed before, with other values
-            text = compose_host.reject(self.facts[one.host.url].root, segment(release))
+            note = journal.entry("rejected", release, self.aim.wanted_on(one.host).digest)
+            text = compose_host.reject(self.facts[one.host.url].root, segment(release), note)
             try:
                 self.connections.script(one.host, text, timeout=20)
                 marked = True
@@ -348,7 +366,7 @@ class Deployment:
         self._line(one, "✖ " + text.splitlines()[0].removeprefix(f"{one.host.label}: "))
         lines = watch.last_lines(
             self.connections, one.host, self._folder(one), self.aim.wanted.compose_project,
-            self.aim.wanted.variables, self.aim.wanted.services,
+            self.aim.wanted_on(one.host).variables, self.aim.wanted_on(one.host).services,
         )  # fmt: skip
         for line in lines:
             self.say(f"    {self._masked(line)}")
@@ -367,11 +385,12 @@ class Deployment:
         self.sensitive = texts_of_dotenv(said)
 
     def _folder(self, one: HostRollout) -> str:
-        return f"{self.facts[one.host.url].root}/releases/{self.aim.wanted.placement}"
+        placement = self.aim.wanted_on(one.host).placement
+        return f"{self.facts[one.host.url].root}/releases/{placement}"
 
     def _replacement(self, one: HostRollout, step: Step) -> Replacement:
         """The host as steps act on it: towards the release, or on the way back from it."""
-        wanted = self.aim.wanted
+        wanted = self.aim.wanted_on(one.host)
         placement, variables, services = wanted.placement, wanted.variables, wanted.services
         if step.phase == "undo" and one.before is not None:
             before = one.before
@@ -391,8 +410,9 @@ class Deployment:
             return  # held by `run` from before the plan until after it
         if step.name == "ship":
             self._announce_shipping(one, facts)
-            sent = ship.ship(self.connections, facts, self.aim.wanted.images, self.aim.store,
-                             self.aim.wanted.registry, say=self.say)  # fmt: skip
+            wanted = self.aim.wanted_on(one.host)
+            sent = ship.ship(self.connections, facts, wanted.images, self.aim.store,
+                             wanted.registry, say=self.say)  # fmt: skip
             parts.append(_shipped(sent, self.aim))
         elif step.name == "place" and self.aim.prepared is not None:
             place_on(self.connections, facts, self.aim.prepared, self.aim.store)
@@ -427,7 +447,7 @@ class Deployment:
         elif step.name == "open":
             self._replacement(one, step).open_up()
         elif step.name == "prune":
-            wanted = self.aim.wanted
+            wanted = self.aim.wanted_on(one.host)
             after = after_commit(facts, Placement(wanted.release, wanted.digest), wanted.leaving)
             prune(self.connections, facts, wanted.project, stale(after, wanted.retain))
         else:
@@ -454,7 +474,7 @@ class Deployment:
 
     def _announce_shipping(self, one: HostRollout, facts: HostFacts) -> None:
         """A line before what takes long: the rest is told when it is done."""
-        size = ship.planned(facts, self.aim.wanted.images, self.aim.store)
+        size = ship.planned(facts, self.aim.wanted_on(one.host).images, self.aim.store)
         if size > WORTH_A_LINE and not self.aim.wanted.registry:
             self.say(f"{one.host.label}   sending layers, {images.megabytes(size)} unpacked")
 
@@ -493,7 +513,8 @@ class Deployment:
         record = DeploymentRecord.model_validate({
             "project": self.aim.project.name,
             "environment": self.aim.environment,
-            "id": f"{self.started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}",
+            # hosts' journals have the token, too
+            "id": f"{self.started:%Y%m%dT%H%M%SZ}-{self.owner.token}",
             "release": self.aim.wanted.release,
             "previous": {url: one.before for url, one in hosts.items()},
             "hosts": {
@@ -505,11 +526,26 @@ class Deployment:
             "finished": finished,
             "by": self.owner.name,
             "commit": self.aim.commit,
+            "verb": self.aim.verb,
         })  # fmt: skip
         try:
             self.aim.store.deployed(record)
         except McgitopsError as error:  # what the hosts run is the truth, and decides the exit code
             self.say(f"This rollout could not be recorded in the store: {error.message}")
+
+
+def purpose(aim: Target) -> str:
+    """What a lock is held for."""
+    if aim.verb == "heal":
+        return f"healing {aim.environment}"
+    if aim.verb == "rollback" or aim.prepared is None:
+        return f"returning to {aim.wanted.release} in {aim.environment}"
+    return f"deploying {aim.wanted.release} to {aim.environment}"
+
+
+def plan_for(aim: Target, facts: Sequence[HostFacts], options: SshOptions) -> Rollout:
+    """The plan for a target."""
+    return plan_rollout(aim.wanted, facts, options, aim.own)
 
 
 class Paused(McgitopsError):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, field
+from typing import Literal, TypeVar
 
 from mcgitops.deploy import place
 from mcgitops.deploy.connection import Connections
@@ -21,6 +21,7 @@ from mcgitops.store.records import ReleaseImage, ReleaseRecord
 from mcgitops.store.store import Store
 
 T = TypeVar("T")
+Verb = Literal["deploy", "rollback", "heal"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -35,12 +36,19 @@ class Target:
     environ: Mapping[str, str]
     commit: str = ""
     images: tuple[ReleaseImage, ...] = ()
-    prepared: Prepared | None = None  # None: the hosts have the release, nothing can be sent
+    prepared: Prepared | None = None  # None: the hosts have the release folder
+    verb: Verb = "deploy"
+    own: Mapping[str, Wanted] = field(default_factory=dict)  # by URL, where a host's values differ
+    only: tuple[Host, ...] = ()  # the hosts that can be reached, where not all need to be
 
     @property
     def hosts(self) -> tuple[Host, ...]:
         """The environment's hosts, in the file's order."""
-        return tuple(Host.parse(url) for url in self.spec.hosts)
+        return self.only or tuple(Host.parse(url) for url in self.spec.hosts)
+
+    def wanted_on(self, host: Host) -> Wanted:
+        """What one host is to run."""
+        return self.own.get(host.url, self.wanted)
 
 
 def environment_of(project: Project, name: str) -> Environment:

@@ -180,6 +180,7 @@ class DeploymentRecord(Record):
     finished: datetime
     by: str = ""
     commit: str = ""
+    verb: str = "deploy"  # deploy, rollback, heal
 
 
 class WantedRecord(Record):
