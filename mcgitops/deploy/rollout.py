@@ -6,14 +6,16 @@ look, so that nothing is done on facts that no longer hold.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from mcgitops.commands.ssh import SshOptions
 from mcgitops.deploy.connection import Connections
-from mcgitops.deploy.execution import Deployment, Say, refuse_rejected
+from mcgitops.deploy.execution import Choose, Deployment, Say, plan_for, refuse_rejected
 from mcgitops.deploy.outcome import HostReport, Report
 from mcgitops.deploy.target import Target, look, target
-from mcgitops.plan.rollout import Rollout, plan_rollout
+from mcgitops.plan.rollout import Rollout
+from mcgitops.project.hosts import HostFacts
 from mcgitops.project.model import Project
 from mcgitops.store.store import Store
 
@@ -34,7 +36,7 @@ def plan_of(aim: Target) -> Rollout:
         facts = look(aim.hosts, connections, aim.wanted)
         # the shared connection's socket is in a folder that is gone when somebody reads the plan
         options = replace(connections.options, control_path="")
-        return plan_rollout(aim.wanted, facts, options)
+        return plan_for(aim, facts, options)
 
 
 def deploy(
@@ -56,13 +58,26 @@ def carry_out(
     """Bring all hosts of an environment to a target, or leave them all as they were."""
     with Connections(aim.project.folder, aim.environ, aim.spec.known_hosts) as connections:
         facts = look(aim.hosts, connections, aim.wanted)
-        first = plan_rollout(aim.wanted, facts, connections.options)
-        report = Report(aim.environment, aim.wanted.release, {
-            one.host.url: HostReport(one.host.label, one.before.release if one.before else "",
-                                     "nothing to do" if one.nothing_to_do else "untouched")
-            for one in first.hosts
-        })  # fmt: skip
-        if first.nothing_to_do:
-            return report
-        refuse_rejected(aim, facts, force=force)
-        return Deployment(aim, connections, facts, report, say, force=force, wait=wait).run()
+
+        def choose(seen: Sequence[HostFacts], options: SshOptions) -> tuple[Target, Rollout]:
+            return aim, plan_for(aim, seen, options)
+
+        return carry_on(choose, connections, facts, say=say, force=force, wait=wait)
+
+
+def carry_on(
+    choose: Choose, connections: Connections, facts: Sequence[HostFacts], *,
+    say: Say = lambda _: None, force: bool = False, wait: float = WAIT,
+) -> Report:  # fmt: skip
+    """Carry out what is chosen: from these facts, and again when the hosts are locked."""
+    aim, first = choose(facts, connections.options)
+    report = Report(aim.environment, aim.wanted.release, {
+        one.host.url: HostReport(one.host.label, one.before.release if one.before else "",
+                                 "nothing to do" if one.nothing_to_do else "untouched")
+        for one in first.hosts
+    })  # fmt: skip
+    if first.nothing_to_do:
+        return report
+    refuse_rejected(aim, facts, force=force)
+    return Deployment(aim, connections, facts, report, say, force=force, wait=wait,
+                      choose=choose).run()  # fmt: skip

@@ -123,8 +123,17 @@ def wanted_of(
 def look(hosts: Sequence[Host], connections: Connections, wanted: Wanted) -> list[HostFacts]:
     """All hosts' facts, asked side by side. An unusable one raises `HostNeedsAttention`."""
 
+    return look_at(hosts, connections, wanted.project, wanted.environment)
+
+
+def look_at(
+    hosts: Sequence[Host], connections: Connections, project: str, environment: str
+) -> list[HostFacts]:
+    """The same by names."""
+
     def ask(host: Host) -> HostFacts:
-        return connections.look(host, wanted.project, wanted.environment, wanted.compose_project)
+        name = compose_project(project, environment)
+        return connections.look(host, project, environment, name)
 
     facts = side_by_side(ask, hosts)
     for one in facts:
