@@ -22,6 +22,7 @@ import yaml
 
 from tests.integration.deploy.conftest import ENV, App, MakeApp, get, points
 from tests.lab import images
+from tests.lab.hosts import Hosts
 from tests.lab.program import ROOT
 from tests.lab.s3 import S3Server, free_port
 
@@ -35,17 +36,18 @@ PULLED = "pull: true, health_timeout: 20s"
 class Line:
     """The way to a server, which can be cut and mended; counts what comes along."""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, address: str = "127.0.0.1") -> None:
         parts = urlsplit(endpoint)
+        self._address = address
         self._target = (parts.hostname or "", parts.port or 80)
         self.port = free_port()
-        self.endpoint = f"http://127.0.0.1:{self.port}"
+        self.endpoint = f"http://{address}:{self.port}"
         self.connections = 0
         self._listener: socket.socket | None = None
         self._open: list[socket.socket] = []
 
     def mend(self) -> None:
-        self._listener = socket.create_server(("127.0.0.1", self.port))
+        self._listener = socket.create_server((self._address, self.port))
         threading.Thread(target=self._serve, args=(self._listener,), daemon=True).start()
 
     def cut(self) -> None:
@@ -149,7 +151,13 @@ def edge(make_app: MakeApp, tmp_path: Path) -> Edge:
 
 
 def release(app: App, tag: str, files: dict[str, str] | None = None) -> str:
-    """What CI does for a tag; the trainings of all tests here are the same."""
+    """What CI does for a tag."""
+    train(app, tag, files)
+    return app("release", tag).stderr
+
+
+def train(app: App, tag: str, files: dict[str, str] | None = None) -> None:
+    """What comes before; the first training is the same in all tests here."""
     app.factory.commit(app.folder, files or {}, tag)
     local = app.folder / ".mcgitops" / "store"
     if app.trained.exists() and not local.exists():
@@ -159,10 +167,9 @@ def release(app: App, tag: str, files: dict[str, str] | None = None) -> str:
         shutil.copytree(local, app.trained)
     app.factory.git(app.folder, "tag", tag)
     app("push")
-    return app("release", tag).stderr
 
 
-def wait(condition: Callable[[], bool], told: Callable[[], str], seconds: float = 90) -> None:
+def wait(condition: Callable[[], bool], told: Callable[[], str], seconds: float = 120) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, told()
@@ -172,10 +179,10 @@ def wait(condition: Callable[[], bool], told: Callable[[], str], seconds: float 
 @pytest.mark.s3
 def test_an_agent_follows_the_store(edge: Edge, moto_s3: S3Server, line: Line) -> None:
     app = edge.app
-    app.env |= {**moto_s3.env, "MCGITOPS_STORE": moto_s3.url(app.name)}
+    app.env |= {**moto_s3.env, "MCGITOPS_STORE": moto_s3.url(f"{app.name}-agent")}
     edge.env |= {
         **moto_s3.env,
-        "MCGITOPS_STORE": replace(moto_s3, endpoint=line.endpoint).url(app.name),
+        "MCGITOPS_STORE": replace(moto_s3, endpoint=line.endpoint).url(f"{app.name}-agent"),
         "AWS_MAX_ATTEMPTS": "1",
     }
     with edge.agent() as (process, log):
@@ -194,9 +201,10 @@ def test_an_agent_follows_the_store(edge: Edge, moto_s3: S3Server, line: Line) -
             wait(lambda seen=seen: looked.stat().st_mtime_ns > seen, log)  # type: ignore[misc]
         assert line.connections >= before
         # the store is away while v3 is released
+        train(app, "v3", {"data/points.csv": points(5), "serve/healthy.sh": "exit 0\n"})
         line.cut()
         wait(lambda: "Trying again until it answers" in log(), log)
-        release(app, "v3", {"data/points.csv": points(5), "serve/healthy.sh": "exit 0\n"})
+        app("release", "v3")
         assert edge.answer() == "6.00"
         line.mend()
         wait(lambda: edge.answer() == "15.00", log)
@@ -212,7 +220,7 @@ def test_an_agent_follows_the_store(edge: Edge, moto_s3: S3Server, line: Line) -
     assert "canary" not in text
     # others see in the store what happened here
     client = moto_s3.client()
-    found = client.list_objects_v2(Bucket=moto_s3.bucket, Prefix=f"{app.name}/deployments/")
+    found = client.list_objects_v2(Bucket=moto_s3.bucket, Prefix=f"{app.name}-agent/deployments/")
     records = [
         json.loads(client.get_object(Bucket=moto_s3.bucket, Key=one["Key"])["Body"].read())
         for one in found["Contents"]
@@ -232,8 +240,18 @@ def test_an_agent_that_is_killed_heals_at_its_next_start_and_leaves_hands_alone(
 ) -> None:
     app = edge.app
     release(app, "v1")
-    first = edge.once()
+    (edge.folder / ".env").rename(edge.folder / "away")
+    refused = edge.once()
+    assert (refused.returncode, edge.root.joinpath("attempt").exists()) == (2, False)
+    assert "TOKEN" in refused.stdout
+    (edge.folder / "away").rename(edge.folder / ".env")
+    # the first release comes by way of the repository's tags
+    git = ("--from", "git", "--remote", f"file://{app.folder}")
+    app.factory.git(app.folder, "tag", "v9")  # newer, but not released
+    first = edge.once(*git)
     assert (first.returncode, edge.answer()) == (0, "6.00"), first.stdout + first.stderr
+    away = edge.once("--from", "git", "--remote", f"file://{app.folder}/none")
+    assert (away.returncode, "can't be read" in away.stdout) == (1, True)
     release(app, "v2", {"data/points.csv": points(5), "serve/healthy.sh": "sleep 1\n"})
     with edge.agent() as (process, log):
         wait((edge.root / "attempt").exists, log)
@@ -265,27 +283,6 @@ def test_an_agent_that_is_killed_heals_at_its_next_start_and_leaves_hands_alone(
     left = edge.once()
     assert (left.returncode, edge.answer()) == (0, "6.00")
     assert "v1 was deployed here by hand after v2" in left.stdout
-    # and a release that fails is exit 5, now and whenever it is asked again
-    release(app, "v3", FAILING)
-    failed = edge.once()
-    assert (failed.returncode, edge.answer()) == (5, "6.00"), failed.stdout
-    again = edge.once()
-    assert again.returncode == 5
-    assert "v3 was rolled back here: waiting for another release" in again.stdout
-
-
-def test_an_agent_follows_the_tags_of_a_repository(edge: Edge) -> None:
-    app = edge.app
-    release(app, "v1")
-    git = ("--from", "git", "--remote", f"file://{app.folder}")
-    assert edge.once(*git).returncode == 0
-    assert edge.answer() == "6.00"
-    app.factory.git(app.folder, "tag", "v2")  # has no release yet
-    assert "v1 runs" in edge.once(*git).stdout
-    away = edge.once("--from", "git", "--remote", f"file://{app.folder}/none")
-    assert away.returncode == 1
-    assert "can't be read" in away.stdout
-    assert edge.once("--remote", "x").returncode == 2
 
 
 def test_ci_says_what_it_leaves_to_the_hosts(edge: Edge) -> None:
@@ -325,6 +322,57 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(ROOT / "mcgitops", folder / "mcgitops")
     shutil.copytree(ROOT / "templates", folder / "mcgitops" / "templates")
     return folder
+
+
+@pytest.mark.s3
+@pytest.mark.hosts
+def test_a_host_deploys_itself_from_the_bucket_alone(
+    edge: Edge, installed: Path, moto_s3: S3Server, fresh_hosts: Hosts
+) -> None:
+    """A host with an engine of its own, an ordinary user, and nothing but a way to the bucket."""
+    app, host = edge.app, fresh_hosts[0]
+    app.env |= {**moto_s3.env, "MCGITOPS_STORE": moto_s3.url(f"{app.name}-host")}
+    release(app, "v1")
+    gateway = subprocess.run(
+        ["docker", "network", "inspect", "--format", "{{(index .IPAM.Config 0).Gateway}}",
+         host.network], check=True, capture_output=True, text=True,
+    ).stdout.strip()  # fmt: skip
+    line = Line(moto_s3.endpoint, gateway)
+    line.mend()
+    env = {
+        **moto_s3.env,
+        "MCGITOPS_STORE": replace(moto_s3, endpoint=line.endpoint).url(f"{app.name}-host"),
+        "MCGITOPS_PROJECT": app.name,
+        "PYTHONPATH": "/opt/mcgitops",
+        "HOME": f"/home/{host.user}",
+        "PORT": "18080",
+    }
+
+    def agent(*options: str) -> subprocess.CompletedProcess[str]:
+        words = ["docker", "exec", "--user", host.user, "--workdir", f"/home/{host.user}/values"]
+        for name, value in env.items():
+            words += ["--env", f"{name}={value}"]
+        words += [host.name, "python3", "-m", "mcgitops", "agent", "production", *options]
+        return subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+
+    def copy(source: Path, target: str) -> None:
+        subprocess.run(["docker", "cp", source, f"{host.name}:{target}"], check=True)
+
+    copy(installed, "/opt/mcgitops")
+    copy(edge.folder, f"/home/{host.user}/values")
+    host.root("chown", "-R", host.user, "/opt/mcgitops", f"/home/{host.user}/values")
+    try:
+        done = agent("--once")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert get(f"{host.http(18080)}/cgi-bin/predict?x=3") == "6.00"
+        assert agent("--status").returncode == 0
+        release(app, "v2", FAILING)
+        for _ in range(2):  # it fails once, and is not tried again
+            assert agent("--once").returncode == 5
+        assert get(f"{host.http(18080)}/cgi-bin/predict?x=3") == "6.00"
+    finally:
+        line.cut()
+        host.root("rm", "-rf", "/opt/mcgitops")
 
 
 def test_the_compose_service_deploys_beside_itself(
