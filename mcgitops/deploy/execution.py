@@ -92,7 +92,7 @@ class Deployment:
 
     def _lock(self, held: ExitStack) -> None:
         # always in one order, so that two rollouts can't wait for each other
-        end = time.monotonic() + self.wait
+        end = time.monotonic() + self.wait if self.wait > 0 else -1.0
         for host in sorted(self.aim.hosts, key=lambda host: host.url):
             root = self.facts[host.url].root
             taken = lock.HostLock(self.connections, host, root, self.owner, self.say, until=end)
@@ -277,9 +277,7 @@ class Deployment:
                 self.report,
             ) from error  # fmt: skip
         now = "; ".join(back) if back else "nothing was touched"
-        raise RolledBack(
-            f"{self._failure}: {problem}\nNow {now}.", self.report
-        ) from error
+        raise RolledBack(f"{self._failure}: {problem}\nNow {now}.", self.report) from error
 
     @property
     def _failure(self) -> str:

@@ -17,14 +17,18 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 
 from mcgitops.deploy.connection import Connections
+from mcgitops.deploy.visible import visible
 from mcgitops.errors import McgitopsError
 from mcgitops.facts import host as host_facts
 from mcgitops.project.hosts import Host, LockFact
 
+FREEZE, SCRIPT = "freeze-", "script-"
+"""How the tokens of locks begin that have no heartbeat: a person's, an exported script's."""
 LEASE = 90
 """Seconds that a lock outlives its last heartbeat."""
 BEAT = 20
@@ -123,16 +127,21 @@ def acquire_script(root: str, owner: Owner, lease: int, dead: str = "") -> str:
         "  sleep 0.1",
         "done",
         "trap 'rmdir lock.guard' EXIT",
-        "now=$(date +%s)",
+        "now=$(date +%s); since=$now",
         "if [ -f lock/owner.json ]; then",
         "  expires=$(sed -n 's/.*\"expires\": *\\([0-9][0-9]*\\).*/\\1/p' lock/owner.json)",
         f'  if [ "${{expires:-0}}" -gt "$now" ] && ! grep -qF {mine} lock/owner.json'
         f" && ! grep -qF {gone} lock/owner.json; then",
         f"    cat lock/owner.json; exit {_HELD}",
         "  fi",
+        f"  if grep -qF {mine} lock/owner.json; then",
+        "    known=$(sed -n 's/.*\"since\": *\\([0-9][0-9]*\\).*/\\1/p' lock/owner.json)",
+        "    since=${known:-$now}",
+        "  fi",
         "fi",
         "mkdir -p lock",
-        f"printf '%s, \"expires\": %s}}\\n' {shlex.quote(owner.fields())} $((now + {lease}))"
+        f"printf '%s, \"since\": %s, \"expires\": %s}}\\n' {shlex.quote(owner.fields())}"
+        f" \"$since\" $((now + {lease}))"
         " > lock/owner.new && mv -f lock/owner.new lock/owner.json",
     ))  # fmt: skip
 
@@ -146,6 +155,11 @@ def release_script(root: str, owner: Owner) -> str:
     )
 
 
+def clock(when: float) -> str:
+    """A moment of a host's clock, for people."""
+    return f"{datetime.fromtimestamp(when, UTC):%Y-%m-%d %H:%M} UTC"
+
+
 class HostLock:
     """The lock on one host, renewed by a thread while it is held. A context manager."""
 
@@ -153,7 +167,8 @@ class HostLock:
         self, connections: Connections, host: Host, root: str, owner: Owner,
         say: Callable[[str], None] = lambda _: None, *, lease: int = LEASE, until: float = 0.0,
     ) -> None:  # fmt: skip
-        """until: `time.monotonic()` at which waiting for somebody who is at work ends."""
+        """until: `time.monotonic()` at which waiting for somebody who is at work ends; a negative
+        one refuses at once, whoever holds it."""
         self._connections = connections
         self._host = host
         self._root = root
@@ -191,17 +206,25 @@ class HostLock:
         while (held := self._take()) is not None:
             known = seen.setdefault(held.token, held.expires)
             # renewed: its owner is alive and at work. A script's lease is too long to wait for.
-            is_alive = held.expires > known or held.token.startswith("script-")
+            is_alive = held.expires > known or held.token.startswith(SCRIPT)
             now = time.monotonic()
-            if is_alive and now >= self._until:
+            if held.token.startswith(FREEZE):
                 raise Locked(
-                    f"{self._host.label} is locked by {held.owner}: {held.reason}.",
+                    f"{self._host.label} is frozen by {visible(held.owner)}: "
+                    f"{visible(held.reason)}, until {clock(held.expires)}. Nothing was changed.",
+                    f"Wait until then, or end it: mcgitops unlock {self._root.rpartition('/')[2]}.",
+                )
+            if self._until < 0 or (is_alive and now >= self._until):
+                raise Locked(
+                    f"{self._host.label} is locked by {visible(held.owner)}: "
+                    f"{visible(held.reason)}.",
                     "Wait until that is done, then run the same again.",
                 )
             if now - told >= TELL_EVERY:
                 told = now
                 state = "" if is_alive else " to end, or to turn out dead"
-                self._say(f"{self._host.label}   waits for {held.owner}, {held.reason}{state}")
+                self._say(f"{self._host.label}   waits for {visible(held.owner)}, "
+                          f"{visible(held.reason)}{state}")  # fmt: skip
             time.sleep(1)
 
     def check(self) -> None:
