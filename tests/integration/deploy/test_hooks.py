@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -167,7 +167,7 @@ def test_on_the_host_it_runs_in_the_release_folder_and_knows_what_is_deployed(pl
 
 
 SHOP = """
-name: mclab-hooks
+name: {name}
 services:
   db:
     image: {image}
@@ -198,7 +198,7 @@ x-mcgitops:
         after_rollback:
           - {{run: [sh, -c, "echo $$MCGITOPS_HOST keeps $$MCGITOPS_PREVIOUS >> told"], on: local}}
 """
-DOCKERFILE = "FROM {image}\nCOPY wants migrate /app/\nLABEL mclab.test=mclab-hooks\n"
+DOCKERFILE = "FROM {image}\nCOPY wants migrate /app/\nLABEL mclab.test={name}\n"
 
 
 def migration(schema: int, then: str = "") -> dict[str, str]:
@@ -206,12 +206,14 @@ def migration(schema: int, then: str = "") -> dict[str, str]:
 
 
 def test_a_rollout_migrates_first_and_a_hook_that_refuses_changes_nothing(
-    fresh_hosts: hosts.Hosts, mini_image: str, project_factory: ProjectFactory, run_mcgitops: Runner
-) -> None:
+    fresh_hosts: hosts.Hosts, mini_image: str, project_factory: ProjectFactory,
+    run_mcgitops: Runner, unique_name: Callable[..., str],
+) -> None:  # fmt: skip
     host = fresh_hosts[0]
+    name = unique_name("hooks")
     folder = project_factory({
-        "compose.yml": SHOP.format(image=mini_image, host=host.url),
-        "Dockerfile": DOCKERFILE.format(image=mini_image),
+        "compose.yml": SHOP.format(name=name, image=mini_image, host=host.url),
+        "Dockerfile": DOCKERFILE.format(name=name, image=mini_image),
         "ops/smoke": '[ "$1" != v3 ] || { echo the shop is closed; exit 1; }\n',
         ".gitignore": ".mcgitops\ntold\n",
         **migration(1),
@@ -246,4 +248,4 @@ def test_a_rollout_migrates_first_and_a_hook_that_refuses_changes_nothing(
     assert (folder / "told").read_text() == f"{host.url} keeps v1\n" * 2
     assert "v1" in run_mcgitops("status", cwd=folder, env=variables).stdout
     names = host.docker("ps", "--all", "--format", "{{.Names}}").stdout.split()
-    assert sorted(names) == ["mclab-hooks-production-db-1", "mclab-hooks-production-web-1"]
+    assert sorted(names) == [f"{name}-production-db-1", f"{name}-production-web-1"]
