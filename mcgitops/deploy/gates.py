@@ -82,7 +82,8 @@ def check(
         return failed.is_set() or (cancel is not None and cancel.is_set())
 
     def ask(container: ContainerFact) -> str:
-        said = _Container(connections, host, container, end, stopped).problem(asked)
+        one = _Container(connections, host, container, end, seconds, stopped)
+        said = one.problem(asked)
         return f"{container.name}: {said}" if said else ""
 
     with ThreadPoolExecutor(max_workers=min(SIDE_BY_SIDE, len(containers))) as pool:
@@ -98,13 +99,13 @@ class _Container:
 
     def __init__(
         self, connections: Connections, host: Host, fact: ContainerFact, end: float,
-        stopped: Callable[[], bool],
+        seconds: float, stopped: Callable[[], bool],
     ) -> None:  # fmt: skip
         self.connections = connections
         self.host = host
         self.name = fact.name
-        self.began = time.monotonic()
         self.end = end
+        self.seconds = seconds
         self.stopped = stopped
         self.addresses = set(fact.addresses)
         self.ways = _ways(host, fact.addresses)
@@ -127,6 +128,7 @@ class _Container:
 
     def _ask(self, request: Request, *, patient: bool) -> str:
         """Ask until the answer is good or final. patient: nothing has answered on the port yet."""
+        failures = 0
         while True:
             if self.stopped():
                 raise Cancelled("Interrupted.")
@@ -134,7 +136,13 @@ class _Container:
                 answer = self._answer(request)
             except _NoAnswer as error:
                 said = f"{request.title}: {error}"
-                final = not (patient or request.readiness) or not self.ways
+                failures += 1
+                # a connection may break once, a prediction that takes too long has failed
+                waiting = patient or request.readiness
+                final = not waiting and (failures > 1 or error.kind == "elsewhere")
+                if final and (gone := self._gone()):
+                    return gone
+                final = final or not self.ways
             else:
                 said = judge(request, answer)
                 if not said:
@@ -145,33 +153,34 @@ class _Container:
             if final:
                 return said
             if time.monotonic() >= self.end:
-                return f"{said}, after {self.end - self.began:.0f} s"
+                return f"{said}, after {self.seconds:g} s"
             if time.monotonic() - self.looked > LOOK and (gone := self._gone()):
                 return gone
             time.sleep(POLL)
 
     def _answer(self, request: Request) -> Answer:
         """Ask once. A way that doesn't lead there gives its turn to the next."""
-        if not self.ways:
-            raise _NoAnswer(self._no_way())
-        way = self.known or self.ways[0]
-        left = max(1.0, self.end - time.monotonic())
-        if request.readiness:
-            left = min(left, READY_SECONDS)
-        elif self.known is None:
-            left = max(min(left, READY_SECONDS), left / 3)  # others must get their turn
-        try:
-            answer = self._through(way, request, left)
-        except _NoAnswer as error:
-            if error.kind == "useless":
-                self.ways.remove(way)
-                self.useless.append(str(error))
-                raise _NoAnswer(str(error) if self.ways else self._no_way()) from None
-            if error.kind == "elsewhere" and self.known is None:
-                self.ways.append(self.ways.pop(0))
-            raise
-        self.known = way
-        return answer
+        while self.ways:
+            way = self.known or self.ways[0]
+            left = max(READY_SECONDS, self.end - time.monotonic())
+            if request.readiness:
+                left = READY_SECONDS
+            elif self.known is None:
+                left = max(READY_SECONDS, left / 3)  # the other ways must get their turn
+            try:
+                answer = self._through(way, request, left)
+            except _NoAnswer as error:
+                if error.kind == "useless":
+                    self.known = None
+                    self.ways.remove(way)
+                    self.useless.append(str(error))
+                    continue
+                if error.kind == "elsewhere" and self.known is None:
+                    self.ways.append(self.ways.pop(0))
+                raise
+            self.known = way
+            return answer
+        raise _NoAnswer(self._no_way())
 
     def _through(self, way: _Way, request: Request, seconds: float) -> Answer:
         if way.name == "direct":
@@ -189,7 +198,7 @@ class _Container:
         except _NoAnswer as error:
             if error.kind != "unsaid":
                 raise
-            if self.forwards:
+            if self.forwards or way.name != "forward":
                 raise _NoAnswer(f"nothing listens on port {request.port}") from None
         # a shared connection doesn't say why the host refuses to forward; one of its own does
         try:

@@ -164,6 +164,13 @@ def test_a_container_that_ends_is_not_waited_for(place: Place) -> None:
     assert place.check(ended, seconds=200) == (f"{ended.name}: it no longer exists",)
 
 
+def test_a_prediction_that_ends_the_container_is_told_as_such(here: Place) -> None:
+    handler = HANDLER.replace("  *) status=", "  *infer) kill -TERM 1; exit ;;\n  *) status=")
+    script = SERVER.replace("exec", "trap 'exit 7' TERM;") + " & wait"
+    dying = here.start(1, script=script, HANDLER=handler)
+    assert here.check(dying, seconds=200) == (f"{dying.name}: it exited (7) before it answered",)
+
+
 def test_a_container_without_a_network_is_asked_from_inside(place: Place) -> None:
     alone = place.start(1, "--network", "none", ANSWER="1")
     assert alone.addresses == ()
@@ -193,7 +200,9 @@ def test_a_restarted_container_is_found_at_its_new_address(here: Place) -> None:
 
 
 def test_where_forwarding_is_forbidden_the_host_relays(on_host: Place, fresh_hosts: Hosts) -> None:
-    good, wrong = on_host.start(1, ANSWER="1"), on_host.start(2, ANSWER="2")
+    bare = "rm /bin/sh; " + SERVER.replace("-e sh", "-e busybox sh")  # nothing to enter it with
+    good = on_host.start(1, script=bare, ANSWER="1")
+    wrong = on_host.start(2, script=bare, ANSWER="2")
     with forbidden(fresh_hosts[0]):
         assert on_host.check(good) == ()
         assert on_host.check(good, wrong) == (

@@ -9,7 +9,7 @@ from datetime import date
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcgitops.plan.gates import LARGEST, Answer, Request, judge, printable, requests_of
@@ -156,17 +156,20 @@ def test_an_answer_without_end_fails_but_only_where_its_content_matters() -> Non
     assert judge(Request(80, "/"), Answer(200, b"{}", complete=False)) == ""
 
 
+@settings(deadline=None)
 @given(EXPECTED)
 def test_the_expected_answer_itself_always_passes(value: Any) -> None:
     assert judged(value, value) == ""
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(), VALUES, max_size=4), VALUES)
 def test_keys_that_are_not_expected_never_matter(expect: dict[str, Any], more: Any) -> None:
     value = {"another key" * 9: more, **expect}
     assert judged(expect, value) == ""
 
 
+@settings(deadline=None)
 @given(EXPECTED, VALUES)
 def test_an_answer_that_differs_in_one_place_passes_only_where_it_is_equal(
     expect: Any, other: Any
@@ -183,6 +186,7 @@ def test_an_answer_that_differs_in_one_place_passes_only_where_it_is_equal(
     assert (judged(expect, whole["root"]) == "") is (same or covered)
 
 
+@settings(deadline=None)
 @given(
     st.floats(allow_nan=False, allow_infinity=False, width=32),
     st.floats(allow_nan=False, allow_infinity=False, width=32),
@@ -194,6 +198,7 @@ def test_near_is_symmetric_and_grows_with_the_tolerance(a: float, b: float, by: 
         assert judged(a, b, by * 2) == ""
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=3000), st.integers(100, 599), EXPECTED)
 def test_whatever_a_model_says_becomes_one_short_printable_line(
     body: bytes, status: int, expect: Any
@@ -206,6 +211,7 @@ def test_whatever_a_model_says_becomes_one_short_printable_line(
         assert said.isprintable()
 
 
+@settings(deadline=None)
 @given(st.text(), st.integers(2, 50))
 def test_printable_is_bounded_and_leaves_plain_text_alone(text: str, most: int) -> None:
     said = printable(text, most)
