@@ -19,6 +19,7 @@ from mcgitops.deploy.names import compose_project
 from mcgitops.deploy.pulled import pulled
 from mcgitops.deploy.rollout import carry_out, deploy
 from mcgitops.deploy.target import target_of_placement
+from mcgitops.deploy.told import Told
 from mcgitops.deploy.wanted import Source, Want, allows
 from mcgitops.errors import HostNeedsAttention, McgitopsError, StoreError, UsageError
 from mcgitops.project.hosts import LOCAL, Host, HostFacts, Placement
@@ -184,7 +185,13 @@ class Agent:
             )
         if spec.trigger is not None and not allows(spec.trigger, release):
             raise UsageError(f"The trigger of {job.environment} doesn't allow {release}.")
-        deploy(project, job.store, job.environment, release, job.environ, say=self._progress)
+        told = Told(job.project, job.environment, spec, release, job.folder, job.environ,
+                    self._progress)  # fmt: skip
+        with told:
+            told.of(
+                deploy(project, job.store, job.environment, release, job.environ,
+                       say=self._progress)
+            )  # fmt: skip
 
     def _bring_back(self, placement: Placement) -> None:
         """What was committed last, with the values that it has there."""

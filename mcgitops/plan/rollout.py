@@ -65,6 +65,7 @@ class Rollout:
     hosts: tuple[HostRollout, ...]
     parallel: int = 1  # hosts at a time; 0 is all of them
     canary: int = 0
+    first_alone: bool = False  # others wait for what is done only once, on the first host
 
     @property
     def nothing_to_do(self) -> bool:
@@ -82,6 +83,10 @@ class Rollout:
         acting = list(self.acting)
         first, rest = acting[: self.canary], acting[self.canary :]
         found = [tuple(first)] if first else []
+        if self.first_alone and first:
+            found = [one for one in (tuple(first[:1]), tuple(first[1:])) if one]
+        elif self.first_alone and rest:
+            found, rest = [tuple(rest[:1])], rest[1:]
         width = self.parallel or len(rest) or 1
         found += [tuple(rest[at : at + width]) for at in range(0, len(rest), width)]
         return tuple(found)
@@ -142,6 +147,7 @@ def plan_rollout(
         tuple(planned),
         parallel=wanted.parallel,
         canary=len(canaries),
+        first_alone=any(hook.once for hook in wanted.hooks.before_activate),
     )
 
 

@@ -199,6 +199,20 @@ def test_hosts_go_in_groups(policy: dict[str, Any], groups: list[int]) -> None:
     assert order.index("commit") > max(at for at, p in enumerate(order) if p == "activate")
 
 
+@pytest.mark.parametrize(
+    ("canary", "groups"), [(0, [1, 2, 2]), (1, [1, 2, 2]), (3, [1, 2, 2]), (5, [1, 2, 2])]
+)
+def test_nobody_starts_before_a_migration_that_runs_once_is_done(
+    canary: int, groups: list[int]
+) -> None:
+    hooks = Hooks.model_validate({"before_activate": [{"on": "local", "run": "m", "once": True}]})
+    release = wanted(parallel=2, canary=canary, monitor=1, hooks=hooks)
+    rollout = plan_rollout(release, many(5), SshOptions())
+    assert [len(group) for group in rollout.groups] == groups
+    names = [step.name for step in rollout.steps if step.phase == "activate"]
+    assert names.index("hook") < names.index("surge") < names.index("begin", 1)
+
+
 def test_hooks_stand_around_the_phases_and_once_is_on_the_first_host() -> None:
     hooks = Hooks.model_validate({
         "before_prepare": [{"on": "local", "run": "a"}],
