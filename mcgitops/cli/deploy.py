@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
 
 import click
 
 from mcgitops.cli.app import App
+from mcgitops.cli.environment import WAIT, as_seconds, chosen
+from mcgitops.cli.interrupt import ended_politely
 from mcgitops.errors import UsageError
 
 
@@ -20,12 +18,18 @@ from mcgitops.errors import UsageError
     "--release", "release", metavar="NAME",
     help="The release. Default: the one of HEAD that the environment's trigger names.",
 )  # fmt: skip
+@click.option("--force", is_flag=True, help="Also a release that was rolled back before.")
+@click.option(
+    "--wait", callback=as_seconds, default=WAIT, metavar="DURATION", show_default=True,
+    help="How long to wait for a rollout that is at work; 0s refuses at once.",
+)  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Look at the hosts and print the commands only.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result, or the plan, as JSON.")
 @click.pass_obj
 def command(
-    app: App, environment: str | None, release: str | None, dry_run: bool, as_json: bool
-) -> None:
+    app: App, environment: str | None, release: str | None, force: bool, wait: int,
+    dry_run: bool, as_json: bool,
+) -> None:  # fmt: skip
     """Take a release to the hosts of an environment.
 
     All hosts run the release and are healthy afterwards (exit 0), or all run what they ran before
@@ -38,7 +42,7 @@ def command(
     from mcgitops.forge.event import refuse_privileged
 
     refuse_privileged(app.environ)
-    name = _environment(app, environment)
+    name = chosen(app, environment)
     wanted = release or default_release(app, name)
     if dry_run:
         rollout = plan_rollouts(app.project, app.store, name, wanted, app.environ)
@@ -52,10 +56,10 @@ def command(
             click.echo(rollout_text(rollout))
         return
     try:
-        with _ended_politely(), Announcement(app, name, wanted) as told:
+        with ended_politely(), Announcement(app, name, wanted) as told:
             report = told.of(deploy(
                 app.project, app.store, name, wanted, app.environ,
-                say=lambda line: click.echo(line, err=True),
+                say=lambda line: click.echo(line, err=True), force=force, wait=wait,
             ))  # fmt: skip
     except (RolledBack, NeedsAttention) as error:
         if as_json:
@@ -69,23 +73,6 @@ def command(
         click.echo(f"Nothing to do: {name} runs {wanted} on {hosts}, healthy.")
     else:
         click.echo(f"{name} runs {wanted} on {hosts}.")
-
-
-def _environment(app: App, name: str | None) -> str:
-    known = sorted(app.project.spec.environments)
-    if name is not None:
-        from mcgitops.deploy.target import environment_of
-
-        environment_of(app.project, name)
-        return name
-    if len(known) == 1:
-        return known[0]
-    if not known:
-        raise UsageError(
-            "The compose file names no environment.",
-            "Add x-mcgitops.environments with hosts, such as ssh://deploy@example.com.",
-        )
-    raise UsageError("Which environment?", f"Name one of {', '.join(known)}.")
 
 
 def default_release(app: App, environment: str) -> str:
@@ -114,21 +101,3 @@ def default_release(app: App, environment: str) -> str:
         said = f"has {' and '.join(found)}" if found else f"has no tag like {trigger.tag}"
         raise UsageError(f"HEAD {said}.", hint)
     return found[0]
-
-
-@contextmanager
-def _ended_politely() -> Iterator[None]:
-    """A CI that cancels sends SIGTERM: go back as for Ctrl-C."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    try:
-        before = signal.signal(signal.SIGTERM, interrupt)
-    except ValueError:  # not the main thread
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

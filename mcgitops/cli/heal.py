@@ -1,0 +1,63 @@
+"""`mcgitops heal`."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from mcgitops.cli.app import App
+from mcgitops.cli.environment import WAIT, as_seconds, chosen
+
+
+@click.command(name="heal")
+@click.argument("environment", required=False, metavar="[ENV]")
+@click.option(
+    "--wait", callback=as_seconds, default=WAIT, metavar="DURATION", show_default=True,
+    help="How long to wait for a rollout that is at work; 0s refuses at once.",
+)  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Look at the hosts and print the commands only.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result, or the plan, as JSON.")
+@click.pass_obj
+def command(app: App, environment: str | None, wait: int, dry_run: bool, as_json: bool) -> None:
+    """Finish what was interrupted: bring all hosts to one release.
+
+    A release that a host has committed goes on to the others, any other goes back to what was
+    committed; containers that stopped or changed are put right. A host that can't be reached is
+    named (exit 6), and the others are healed.
+    """
+    from mcgitops.cli.interrupt import ended_politely
+    from mcgitops.deploy.heal import Job, heal, plan_heal
+    from mcgitops.deploy.outcome import NeedsAttention, RolledBack
+    from mcgitops.deploy.views import rollout_json, rollout_text
+    from mcgitops.forge.event import refuse_privileged
+
+    refuse_privileged(app.environ)
+    name = chosen(app, environment)
+    job = Job(app.project, app.store, name, app.environ)
+    if dry_run:
+        rollout = plan_heal(job)
+        click.echo(
+            json.dumps(rollout_json(rollout), indent=2) if as_json else rollout_text(rollout)
+        )
+        return
+    try:
+        with ended_politely():
+            report = heal(job, say=lambda line: click.echo(line, err=True), wait=wait)
+    except (RolledBack, NeedsAttention) as error:
+        if as_json:
+            click.echo(json.dumps(error.report.to_json(), indent=2))
+        raise
+    if as_json:
+        click.echo(json.dumps(report.to_json(), indent=2))
+        return
+    hosts = ", ".join(one.host for one in report.hosts.values())
+    outcomes = {one.outcome for one in report.hosts.values()}
+    if not report.release:
+        click.echo(f"Nothing to do: nothing is deployed in {name}.")
+    elif outcomes == {"nothing to do"}:
+        click.echo(f"Nothing to do: {name} runs {report.release} on {hosts}, healthy.")
+    elif "taken down" in outcomes:
+        click.echo(f"The first rollout to {name}, of {report.release}, was taken down.")
+    else:
+        click.echo(f"{name} runs {report.release} on {hosts}.")

@@ -1,0 +1,71 @@
+"""`mcgitops rollback`."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from mcgitops.cli.app import App
+from mcgitops.cli.environment import WAIT, as_seconds, chosen
+
+
+@click.command(name="rollback")
+@click.argument("environment", required=False, metavar="[ENV]")
+@click.option(
+    "--to", default="", metavar="NAME",
+    help="The release. Default: the latest one before that was not rejected.",
+)  # fmt: skip
+@click.option("--force", is_flag=True, help="Return even to a release that was rolled back.")
+@click.option(
+    "--wait", callback=as_seconds, default=WAIT, metavar="DURATION", show_default=True,
+    help="How long to wait for a rollout that is at work; 0s refuses at once.",
+)  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Look at the hosts and print the commands only.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result, or the plan, as JSON.")
+@click.pass_obj
+def command(
+    app: App, environment: str | None, to: str, force: bool, wait: int, dry_run: bool,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Return an environment to an earlier release.
+
+    The release lies on the hosts with its images, its configuration and its values: nothing is
+    built, pulled or read from the store. It is a rollout like any other, without downtime where
+    deploying has none. The release that is left is marked rejected.
+    """
+    from mcgitops.cli.interrupt import ended_politely
+    from mcgitops.deploy.outcome import NeedsAttention, RolledBack
+    from mcgitops.deploy.rollback import plan_rollback, rollback
+    from mcgitops.deploy.views import rollout_json, rollout_text
+    from mcgitops.forge.event import refuse_privileged
+
+    refuse_privileged(app.environ)
+    name = chosen(app, environment)
+    if dry_run:
+        rollout = plan_rollback(app.project, app.store, name, app.environ, to=to, force=force)
+        click.echo(
+            json.dumps(rollout_json(rollout), indent=2) if as_json else rollout_text(rollout)
+        )
+        return
+    try:
+        with ended_politely():
+            report = rollback(
+                app.project, app.store, name, app.environ, to=to, force=force, wait=wait,
+                say=lambda line: click.echo(line, err=True),
+            )  # fmt: skip
+    except (RolledBack, NeedsAttention) as error:
+        if as_json:
+            click.echo(json.dumps(error.report.to_json(), indent=2))
+        raise
+    if as_json:
+        click.echo(json.dumps(report.to_json(), indent=2))
+        return
+    hosts = ", ".join(one.host for one in report.hosts.values())
+    if all(one.outcome == "nothing to do" for one in report.hosts.values()):
+        click.echo(f"Nothing to do: {name} runs {report.release} on {hosts}, healthy.")
+        return
+    click.echo(f"{name} runs {report.release} again on {hosts}.")
+    left = {one.before for one in report.hosts.values()} - {report.release, ""}
+    if left:
+        click.echo(f"{', '.join(sorted(left))} is marked rejected.")
