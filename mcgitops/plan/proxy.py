@@ -19,7 +19,9 @@ from dataclasses import dataclass
 
 from mcgitops.commands.haproxy import State
 
-_FORCED_MAINTENANCE, _FORCED_DRAIN = 0x01, 0x08  # srv_admin_state, bits of the management guide
+# srv_admin_state, bits of the management guide
+_FORCED_MAINTENANCE, _FORCED_DRAIN = 0x01, 0x08
+_ANY_MAINTENANCE = 0x01 | 0x02 | 0x04 | 0x20
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Server:
     address: str
     admin: int
     requests: int = 0  # open ones
+    is_down: bool = False  # HAProxy's own check finds nobody there
 
     @property
     def is_ready(self) -> bool:
@@ -45,7 +48,7 @@ class Server:
 def parse(text: str, backend: str) -> tuple[Server, ...]:
     """The answer to `commands.haproxy.look`: a table of states, and a CSV of statistics."""
     load: dict[str, int] = {}
-    states: list[tuple[str, str, int]] = []
+    states: list[tuple[str, str, int, bool]] = []
     columns: list[str] = []
     header: list[str] = []
     for line in text.splitlines():
@@ -57,12 +60,17 @@ def parse(text: str, backend: str) -> tuple[Server, ...]:
             row = dict(zip(columns, fields, strict=False))
             if row.get("be_name") == backend and "srv_admin_state" in row:
                 address = "" if row["srv_addr"] == "-" else row["srv_addr"]
-                states.append((row["srv_name"], address, int(row["srv_admin_state"])))
+                bits = int(row["srv_admin_state"])
+                # one in maintenance isn't checked
+                is_down = row.get("srv_op_state") == "0" and not bits & _ANY_MAINTENANCE
+                states.append((row["srv_name"], address, bits, is_down))
                 continue
         if header and line.startswith(f"{backend},"):
             row = dict(zip(header, next(csv.reader(io.StringIO(line))), strict=False))
             load[row["svname"]] = int(row.get("scur") or 0) + int(row.get("qcur") or 0)
-    return tuple(Server(name, address, bits, load.get(name, 0)) for name, address, bits in states)
+    return tuple(
+        Server(name, address, bits, load.get(name, 0), down) for name, address, bits, down in states
+    )
 
 
 Change = tuple[str, State]
@@ -89,10 +97,13 @@ def switch(
 
 
 def open_up(servers: Iterable[Server], gone: Collection[str]) -> tuple[Change, ...]:
-    """Give free servers back to name resolution; not those that still have an old address."""
-    return tuple(
-        (one.name, "ready") for one in servers if not one.is_ready and one.address not in gone
-    )
+    """Give free servers back to name resolution; not those that still have an old address: they
+    are drained, so that HAProxy's check finds out that nobody is there."""
+    every = tuple(servers)
+    return (
+        *((one.name, "ready") for one in every if not one.is_ready and one.address not in gone),
+        *((one.name, "drain") for one in every if one.is_held and one.address in gone),
+    )  # fmt: skip
 
 
 def lacking(servers: Iterable[Server], wanted: Collection[str]) -> tuple[str, ...]:

@@ -56,6 +56,15 @@ def test_afterwards_free_servers_are_given_back_but_not_dead_addresses() -> None
     assert changes == (("api3", "ready"), ("api5", "ready"))
 
 
+def test_a_server_whose_dead_address_stays_is_checked_until_it_is_known_to_be_down() -> None:
+    assert proxy.open_up(SERVERS, {"172.30.0.4", "172.30.0.5"}) == (
+        ("api5", "ready"), ("api3", "drain"),
+    )  # fmt: skip
+    said = ANSWER.replace("172.30.0.5 0 1", "172.30.0.5 0 8")
+    assert [one.is_down for one in proxy.parse(ANSWER, "api")] == [False] * 5
+    assert [one.is_down for one in proxy.parse(said, "api")] == [False, False, True, False, False]
+
+
 def test_an_address_that_no_server_has_is_named() -> None:
     assert proxy.lacking(SERVERS, {"172.30.0.3", "172.30.0.77"}) == ("172.30.0.77",)
 
