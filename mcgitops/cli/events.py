@@ -26,7 +26,7 @@ def sections(app: App, plan: Plan, event: str, tag: str | None) -> tuple[Section
         command = agenda.command(activity)
         assert command is not None  # noqa: S101 - a verb does each of these
         if activity.kind == "deploy":
-            found.append(_deployment(app, activity.target, agenda.release, command, record is None))
+            found += _deployment(app, activity.target, agenda.release, command, record is None)
         elif activity.kind == "report" or record is None:
             found.append(Section(activity.kind, commands=(command,)))
     for name in agenda.pulling:
@@ -36,14 +36,21 @@ def sections(app: App, plan: Plan, event: str, tag: str | None) -> tuple[Section
 
 def _deployment(
     app: App, environment: str, release: str, command: Command, pending: bool
-) -> Section:
-    """Exact commands where the release exists by now."""
+) -> tuple[Section, ...]:
+    """Exact commands where the release exists by now. Until the commit there is a way back."""
+    name = f"deploy {environment}"
     if pending:
-        return Section(f"deploy {environment}", f"decides when {release} is released", (command,))
+        return (Section(name, f"decides when {release} is released", (command,)),)
     from mcgitops.deploy.rollout import plan_rollouts
 
     rollout = plan_rollouts(app.project, app.store, environment, release, app.environ)
-    return Section(f"deploy {environment}", f"release {release}", rollout.commands, rollout.undo)
+    if rollout.nothing_to_do:
+        return (Section(name, f"release {release}"),)
+    return (
+        Section(name, f"release {release}", rollout.revocable, rollout.undo),
+        Section(f"commit {environment}", "on all hosts", rollout.of("commit")),
+        Section(f"tidy up {environment}", "", rollout.of("finish"), only_warns=True),
+    )
 
 
 def _event(app: App, plan: Plan, event: str, tag: str | None) -> Event:

@@ -406,6 +406,8 @@ class Deployment:
         began = time.monotonic()
         if step.name in ("lock", "unlock"):
             return  # held by `run` from before the plan until after it
+        if step.name == "reject":
+            return  # `_failed` knows whether the release is to blame, and tells all hosts
         if step.name == "ship":
             self._announce_shipping(one, facts)
             wanted = self.aim.wanted_on(one.host)

@@ -144,6 +144,7 @@ class Section:
     reason: str = ""
     commands: tuple[Command, ...] = ()
     undo: tuple[Command, ...] = ()
+    only_warns: bool = False  # a command that fails doesn't keep the others from being executed
 
 
 @dataclass(frozen=True)

@@ -110,6 +110,16 @@ class Rollout:
         return tuple(step.command for step in self.steps)
 
     @property
+    def revocable(self) -> tuple[Command, ...]:
+        """The commands before the commit: when one fails, `undo` leads back."""
+        final = ("commit", "finish")
+        return tuple(step.command for step in self.steps if step.phase not in final)
+
+    def of(self, phase: Phase) -> tuple[Command, ...]:
+        """The commands of one phase on all hosts."""
+        return tuple(step.command for step in self.steps if step.phase == phase)
+
+    @property
     def undo(self) -> tuple[Command, ...]:
         """What brings every host back, the last one first; ends with giving back the locks."""
         acting = [host for host in reversed(self.hosts) if host.steps and host.can_return]
@@ -334,6 +344,7 @@ def _undo(
         return (
             Step("undo", "down", side.guarded(argv, "nothing ran here before")),
             forget,
+            _reject(wanted, facts, options),
         ), True
     if before.key == (wanted.release, wanted.digest):
         return (), False  # it was this very release that was not well
@@ -353,7 +364,14 @@ def _undo(
         *((side.verb("open", "the proxy finds containers by name again"),)
           if any(service.behind for service in before.services) else ()),
         forget,
+        *((_reject(wanted, facts, options),) if before.release != wanted.release else ()),
     ), True  # fmt: skip
+
+
+def _reject(wanted: Wanted, facts: HostFacts, options: SshOptions) -> Step:
+    text = compose_host.reject(facts.root, segment(wanted.release))
+    reason = f"nothing deploys {wanted.release} again by itself"
+    return Step("undo", "reject", script(facts.host.url, text, options, reason=reason))
 
 
 def _ours(name: str, wanted: Wanted, facts: HostFacts, reason: str) -> Command:

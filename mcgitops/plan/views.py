@@ -157,7 +157,15 @@ def to_shell(plan: Plan, *, files: tuple[str, ...] = (), folder: str = "") -> st
         lines += _script(stage.commands)
     for section in plan.sections:
         lines += ["", f"# {section.name} {_comment(section.reason)}".rstrip()]
-        lines += _guarded_script(section) if section.undo else _script(section.commands)
+        if section.undo:
+            lines += _guarded_script(section)
+        elif section.only_warns:
+            lines += [
+                line if line.startswith("#") else f'{line} || echo "That failed: see above." >&2'
+                for line in _script(section.commands)
+            ]
+        else:
+            lines += _script(section.commands)
     if plan.nothing_to_do:
         lines += ["", "# Nothing to do."]
     return "\n".join(lines) + "\n"

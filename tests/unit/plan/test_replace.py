@@ -85,7 +85,7 @@ def test_the_way_back_is_the_same_towards_the_former_release() -> None:
     undo = plan().undo
     assert told(undo) == [
         "hold api 2/2", "surge api 2/0", "healthy api 2/0", "switch api 2/0", "retire api 2/0",
-        "up", "healthy", "open", "end",
+        "up", "healthy", "open", "end", "reject",
     ]  # fmt: skip
     for step in undo[:5]:
         assert "--current" in step.command.argv
@@ -145,7 +145,7 @@ def test_a_proxy_that_is_not_switched_yet_is_not_asked() -> None:
     before = replace(V1, services=(replace(OLD_API, behind=None), DB, PROXY))
     host = plan(replace(ON_V1, current=before))
     assert told(host.of("activate")) == ["begin", "up", "healthy", "proxies"]
-    assert told(host.undo) == ["up", "healthy", "end"]
+    assert told(host.undo) == ["up", "healthy", "end", "reject"]
 
 
 def test_where_nothing_starts_first_one_up_does_it_all() -> None:

@@ -130,7 +130,7 @@ def test_going_back_uses_the_former_release_s_own_folder_and_variables() -> None
     host = plan_rollout(WANTED, [ON_V1], SshOptions()).hosts[0]
     assert host.reason == "v1 → v2"
     assert host.can_return
-    up, healthy, end = (step.command for step in host.undo)
+    up, healthy, end, _ = (step.command for step in host.undo)
     assert "-u PORT docker compose" in up.argv[-1]
     assert "--env-file /r/releases/v1/1111/.env" in up.argv[-1]
     assert "TOKEN" not in up.argv[-1]
@@ -140,7 +140,7 @@ def test_going_back_uses_the_former_release_s_own_folder_and_variables() -> None
 
 def test_after_a_first_deployment_going_back_takes_everything_down_but_keeps_data() -> None:
     host = plan_rollout(WANTED, [EMPTY], SshOptions()).hosts[0]
-    assert [step.name for step in host.undo] == ["down", "end"]
+    assert [step.name for step in host.undo] == ["down", "end", "reject"]
     assert host.undo[0].command.argv[-1].endswith("down --remove-orphans")
 
 
