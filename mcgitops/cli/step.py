@@ -110,9 +110,14 @@ def _rollout_step(name: str, about: str) -> None:
         if bool(release) == current:
             raise click.UsageError("Give one of --release and --current.")
         # the script that called us is what the lock belongs to
-        Steps(app.project, app.store, environment, url, app.environ).run(
-            name, release, About(service, new, old, seconds), os.getppid()
-        )
+        Steps(
+            app.project,
+            app.store,
+            environment,
+            url,
+            app.environ,
+            say=lambda line: click.echo(line, err=True),
+        ).run(name, release, About(service, new, old, seconds), os.getppid())
         return 0
 
 

@@ -21,7 +21,7 @@ from mcgitops.deploy import images, lock, place, ship, watch
 from mcgitops.deploy.connection import Connections, HostUnreachable
 from mcgitops.deploy.outcome import NeedsAttention, Report, RolledBack
 from mcgitops.deploy.place import Prepared
-from mcgitops.deploy.replacement import Replacement, last_line
+from mcgitops.deploy.replacement import Replacement, execute_compose, last_line
 from mcgitops.deploy.retention import prune
 from mcgitops.deploy.target import Target, look, side_by_side
 from mcgitops.deploy.values import texts_of_dotenv
@@ -32,17 +32,13 @@ from mcgitops.plan.replace import START_SECONDS
 from mcgitops.plan.rollout import HostRollout, Rollout, plan_rollout
 from mcgitops.plan.steps import Step
 from mcgitops.project.hosts import Host, HostFacts, Placement, segment
-from mcgitops.run.process import CommandFailed, execute
+from mcgitops.run.process import Cancelled, CommandFailed, execute
 from mcgitops.store.records import DeploymentRecord
 from mcgitops.store.store import Store
 
 Say = Callable[[str], None]
 Choose = Callable[[Sequence[HostFacts], SshOptions], tuple[Target, Rollout]]
 WORTH_A_LINE = 30_000_000  # bytes
-
-
-class Cancelled(McgitopsError):
-    """Another host has failed, so this one's work is not wanted any more."""
 
 
 class Deployment:
@@ -395,7 +391,7 @@ class Deployment:
             placement, variables, services = before.folder, before.variables, before.services
         return Replacement(
             self.connections, self.facts[one.host.url], wanted.compose_project, placement,
-            variables, services, wanted.health_seconds, self._check,
+            variables, services, wanted.health_seconds, self._stop,
             lenient=step.phase == "undo",
         )  # fmt: skip
 
@@ -435,7 +431,7 @@ class Deployment:
         elif step.name == "hold":
             self._replacement(one, step).hold(step.service)
         elif step.name == "gate":
-            self._replacement(one, step).gate(step.service)
+            self._replacement(one, step).gate(step.service, step.new)
             parts.append("answers right")
         elif step.name == "retire":
             self._replacement(one, step).retire(step.service, step.new, step.old)
@@ -480,11 +476,8 @@ class Deployment:
 
     def _compose(self, one: HostRollout, step: Step) -> None:
         limit = self.aim.wanted.health_seconds + START_SECONDS + 15
-        try:
-            self.connections.execute(one.host, step.command, timeout=limit)
-        except CommandFailed as error:
-            said = last_line("\n".join(error.lines)) if error.lines else f"exit code {error.code}"
-            raise McgitopsError(f"docker compose {step.name}: {said}") from error
+        project = self.aim.wanted.compose_project
+        execute_compose(self.connections, one.host, project, step.command, limit, step.name)
 
     def _line(self, one: HostRollout, end: str) -> None:
         report = self.report.hosts[one.host.url]

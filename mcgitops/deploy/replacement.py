@@ -5,10 +5,12 @@ Each looks first and may be repeated: what is done already takes no time.
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from mcgitops.commands import compose_host
+from mcgitops.commands.command import Command
 from mcgitops.commands.ssh import on_host
 from mcgitops.deploy.connection import Connections
 from mcgitops.deploy.traffic import ProxyError, Traffic
@@ -17,11 +19,12 @@ from mcgitops.errors import McgitopsError
 from mcgitops.facts import host as host_facts
 from mcgitops.plan.health import is_well, judge, ready
 from mcgitops.plan.replace import START_SECONDS, split
-from mcgitops.project.hosts import ContainerFact, HostFacts, WantedService
+from mcgitops.project.hosts import ContainerFact, Host, HostFacts, WantedService
+from mcgitops.run.process import Cancelled
+
+_LOOSE = "already exists in network"
 
 Containers = tuple[ContainerFact, ...]
-Cancelled = Callable[[], None]
-"""Raises where the work is no longer wanted: asked in every loop that waits."""
 
 
 class Replacement:
@@ -30,9 +33,10 @@ class Replacement:
     def __init__(
         self, connections: Connections, facts: HostFacts, compose_project: str, placement: str,
         variables: Sequence[str], services: Sequence[WantedService], health_seconds: float,
-        cancelled: Cancelled = lambda: None, *, lenient: bool = False,
+        cancel: threading.Event | None = None, *, lenient: bool = False,
     ) -> None:  # fmt: skip
-        """lenient: on the way back, where a proxy that can't be asked doesn't keep us from it."""
+        """cancel: set where the work is no longer wanted; whatever waits then raises `Cancelled`.
+        lenient: on the way back, where a proxy that can't be asked doesn't keep us from it."""
         self._connections = connections
         self._facts = facts
         self._host = facts.host
@@ -42,7 +46,7 @@ class Replacement:
         self._services = tuple(services)
         self._by_name = {one.name: one for one in services}
         self._seconds = health_seconds
-        self._cancelled = cancelled
+        self._cancel = cancel
         self._lenient = lenient
 
     def see(self) -> tuple[float, Containers]:
@@ -55,7 +59,7 @@ class Replacement:
         name is ""."""
         end = time.monotonic() + self._seconds
         while True:
-            self._cancelled()
+            self._go_on()
             now, containers = self.see()
             if name:
                 found = ready(self._by_name[name], containers, now, count)
@@ -84,7 +88,7 @@ class Replacement:
         end = time.monotonic() + seconds
         chosen = [self._by_name[name]] if name else list(self._services)
         while True:
-            self._cancelled()
+            self._go_on()
             now, containers = self.see()
             for service in chosen:
                 mine, _ = split(service, containers)
@@ -95,7 +99,7 @@ class Replacement:
                 return
             time.sleep(min(1.0, max(POLL, seconds / 20)))
 
-    def gate(self, name: str) -> None:
+    def gate(self, name: str, count: int) -> None:
         """Each container of the wanted generation must answer as the release says."""
         service = self._by_name[name]
         if service.serving is None:
@@ -103,9 +107,12 @@ class Replacement:
         from mcgitops.deploy import gates  # most services have none
 
         mine, _ = split(service, self.see()[1])
+        if len(mine) < count:
+            raise Unhealthy(f"{name}: {len(mine)} of {count} containers are there to be asked")
         problems = gates.check(
-            self._connections, self._host, mine, service.serving, seconds=self._seconds
-        )
+            self._connections, self._host, mine, service.serving, seconds=self._seconds,
+            cancel=self._cancel,
+        )  # fmt: skip
         if problems:
             raise Unhealthy("; ".join(problems))
 
@@ -183,7 +190,14 @@ class Replacement:
                 def current(name: str = service.name) -> set[str]:
                     return _addresses(one for one in self.see()[1] if one.service == name)
 
-                self._traffic(service.name, containers).open_up(current)
+                if not self._traffic(service.name, containers).open_up(current):
+                    # it may be the engine itself that still names what is gone
+                    text = compose_host.loose_ends(self._project)
+                    self._connections.script(self._host, text, check=False)
+
+    def _go_on(self) -> None:
+        if self._cancel is not None and self._cancel.is_set():
+            raise Cancelled("Another host has failed.")
 
     def _traffic(self, name: str, containers: Containers) -> Traffic:
         return Traffic(self._connections, self._host, self._by_name[name], containers)
@@ -194,9 +208,21 @@ class Replacement:
             self._facts.root, argv, seconds=int(seconds), tools=self._facts.tools
         )
         command = on_host(self._host.url, argv, self._connections.options, tied=True)
-        done = self._connections.execute(self._host, command, timeout=seconds + 15, check=False)
-        if done.code != 0:
-            raise McgitopsError(f"docker compose up: {last_line(done.stdout + done.stderr)}")
+        execute_compose(self._connections, self._host, self._project, command, seconds + 15)
+
+
+def execute_compose(
+    connections: Connections, host: Host, project: str, command: Command, timeout: float,
+    name: str = "up",
+) -> None:  # fmt: skip
+    """Run Compose on a host. Where a full disk left something in its networks, that goes first."""
+    done = connections.execute(host, command, timeout=timeout, check=False)
+    if done.code != 0 and _LOOSE in done.stdout + done.stderr:
+        connections.script(host, compose_host.loose_ends(project))
+        done = connections.execute(host, command, timeout=timeout, check=False)
+    if done.code != 0:
+        said = last_line(done.stdout + done.stderr)
+        raise McgitopsError(f"docker compose {name}: {said}")
 
 
 def last_line(text: str) -> str:

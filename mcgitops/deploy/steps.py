@@ -42,7 +42,7 @@ class Steps:
 
     def __init__(
         self, project: Project, store: Store, environment: str, url: str,
-        environ: Mapping[str, str],
+        environ: Mapping[str, str], say: Callable[[str], None] = lambda _: None,
     ) -> None:  # fmt: skip
         self.project = project
         self.store = store
@@ -54,6 +54,7 @@ class Steps:
             )
         self.host = Host.parse(url)
         self.environ = environ
+        self.say = say
 
     def run(self, name: str, release: str, about: About, caller: int) -> None:
         """One step by its name; `caller` is the process that the lock belongs to.
@@ -90,7 +91,7 @@ class Steps:
                 raise UsageError(f"{placement.release} has no service {service}.")
             acts: dict[str, Callable[[], object]] = {
                 "healthy": lambda: host.healthy(service, about.new),
-                "gate": lambda: host.gate(service),
+                "gate": lambda: host.gate(service, about.new),
                 "hold": lambda: host.hold(service),
                 "surge": lambda: host.surge(service, about.new),
                 "switch": lambda: host.switch(service, about.new, about.old),
@@ -131,7 +132,7 @@ class Steps:
         aim = self._target(release)
         with self._connections() as connections:
             ship.ship(connections, self._look(connections), aim.wanted.images, self.store,
-                      aim.wanted.registry)  # fmt: skip
+                      aim.wanted.registry, say=self.say)  # fmt: skip
 
     def place(self, release: str) -> None:
         """Write the release folder."""
