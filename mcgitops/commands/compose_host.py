@@ -110,6 +110,33 @@ def logs(
     )  # fmt: skip
 
 
+def loose_ends(project_name: str) -> str:
+    """Shell: remove what containers that are gone left in the project's networks.
+
+    An engine whose disk was full when a container went forgets the container, but not its place in
+    the network: the name stays taken ("endpoint with name … already exists"), and is still found.
+    Such a place shows as `ep-…`. A container that was only created keeps us from it, so it goes
+    first; the engine wants to be asked twice.
+    """
+    label = shlex.quote(f"label=com.docker.compose.project={project_name}")
+    template = shlex.quote(
+        "{{range $id, $one := .Containers}}{{$id}} {{$one.Name}}{{println}}{{end}}"
+    )
+    return (
+        f"for network in $(docker network ls --quiet --filter {label}); do\n"
+        "  for try in 1 2 3; do\n"
+        f"    docker network inspect --format {template} $network | sed -n 's/^ep-[^ ]* //p' |"
+        " while read -r name; do\n"
+        "      state=$(docker container inspect --format '{{.State.Status}}' \"$name\")\n"
+        '      [ "$state" = created ] && docker container rm "$name"\n'
+        '      docker network disconnect --force $network "$name"\n'
+        "    done\n"
+        "  done\n"
+        "done >/dev/null 2>&1\n"
+        "true\n"
+    )
+
+
 def begin(root: str, placement: str) -> str:
     """Shell: note what is being rolled out, so that an interrupted rollout is seen afterwards."""
     return (

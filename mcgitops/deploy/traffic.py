@@ -76,24 +76,28 @@ class Traffic:
             time.sleep(POLL)
         return time.monotonic() - began
 
-    def open_up(self, current: Callable[[], Collection[str]]) -> None:
+    def open_up(self, current: Callable[[], Collection[str]]) -> bool:
         """Let the proxy find containers by name again, once it has forgotten those that are gone.
 
-        current: gives the addresses of the containers that run now.
+        current: gives the addresses of the containers that run now. False where it did not forget
+        in time.
         """
         end = time.monotonic() + FORGOTTEN
+        forgotten = True
         for name in self._proxies:
             while True:
                 servers = self._look(name)
                 known = current()
                 gone = {one.address for one in servers if one.address and one.address not in known}
-                late = time.monotonic() > end
+                late = bool(gone) and time.monotonic() > end
                 if late:  # an engine whose disk was full goes on naming containers that are gone
+                    forgotten = False
                     gone -= {one.address for one in servers if one.is_down}
                 self._say(name, proxy.open_up(servers, gone))
                 if not gone or late:
                     break
                 time.sleep(POLL)
+        return forgotten
 
     def _find(self, name: str, wanted: Collection[str]) -> None:
         end = time.monotonic() + FOUND
