@@ -37,6 +37,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "lock": ("lock", "Freeze an environment: rollouts are refused until it ends."),
     "unlock": ("unlock", "Show the locks of an environment and take them away."),
     "audit": ("audit", "List who deployed what, when, and how it ended."),
+    "diff": ("diff", "Show what a deploy would change on the hosts, before it does."),
     "status": ("status", "Say what runs where."),
     "agent": ("agent", "Deploy on this host what its environment's trigger allows."),
     "completion": ("completion", "Print the completion script for a shell."),

@@ -110,7 +110,7 @@ def texts_of_dotenv(text: str) -> frozenset[str]:
         # whole lines too: they may be the further ones of a quoted value, or a secret's file
         value = _ASSIGNMENT.sub("", line, count=1).strip()
         for shown in (line.strip(), value, value.strip("'\"")):
-            found |= {shown, *_unescaped(shown).splitlines()}
+            found |= {shown, *unescaped(shown).splitlines()}
     return frozenset(text for text in found if len(text) >= SHORTEST_SECRET)
 
 
@@ -229,7 +229,7 @@ def dotenv(variables: dict[str, str]) -> str:
     return "".join(f"{name}={_quoted(value)}\n" for name, value in sorted(variables.items()))
 
 
-def _unescaped(value: str) -> str:
+def unescaped(value: str) -> str:
     """What `_quoted` wrote between double quotes."""
     ends = {"n": "\n", "r": "\r"}
     return re.sub(r"\\(.)", lambda found: ends.get(found[1], found[1]), value)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from mcgitops.deploy.difference import ArtifactChange, Difference, Step
 from mcgitops.deploy.status import HostStatus
 from mcgitops.plan.health import span
 from mcgitops.plan.rollout import Rollout
+from mcgitops.store.records import FileRef
 
 
 def status_text(found: Sequence[HostStatus]) -> str:
@@ -57,6 +59,111 @@ def status_line(one: HostStatus) -> str:
     return (
         f"{one.environment} {one.host.label}: {one.release or 'nothing'} {counts}{locked}: {said}"
     )
+
+
+def difference_text(found: Difference) -> str:
+    """Per group of hosts a line for each service; then what changed between the releases."""
+    if found.is_empty:
+        return f"Nothing would change: {found.environment} runs {found.release}."
+    lines: list[str] = []
+    for group in found.groups:
+        one = group.difference
+        hosts = ", ".join(host.label for host in group.hosts)
+        lines.append(
+            f"{found.environment} on {hosts}: {one.before or 'nothing'} → {found.release}"
+            + (", nothing would change" if one.is_empty else "")
+        )
+        lines += [f"  {note}" for note in one.notes]
+        width = max((len(service.name) for service in one.services), default=0)
+        for service in one.services:
+            lines.append(f"  {service.name:{width}}  {service.action}")
+            indent = " " * (width + 4)
+            lines += [f"{indent}{reason}" for reason in service.reasons]
+            if service.how:
+                lines.append(f"{indent}{service.how}")
+        if one.layers:
+            size = "" if group.bytes is None else f", {_amount(group.bytes)} before compression"
+            count = len(one.layers)
+            lines.append(f"  {count} layer{'s' if count > 1 else ''} to send{size}")
+        lines.append("")
+    for step in found.steps:
+        lines += _step_lines(step, found.release)
+    return "\n".join(lines).rstrip("\n")
+
+
+def _step_lines(step: Step, release: str) -> list[str]:
+    lines = []
+    if step.commits is not None:
+        count = len(step.commits)
+        lines.append(f"{step.before}..{release}: {count} commit{'s' if count != 1 else ''}")
+        lines += [f"  {line}" for line in step.commits[:10]]
+        if count > 10:
+            lines.append(f"  and {count - 10} more")
+    if step.artifacts is None:
+        lines.append(f"The store does not have {step.before}: its artifacts can't be compared.")
+    elif step.artifacts:
+        lines.append("artifacts")
+        lines += [f"  {_artifact(one)}" for one in step.artifacts]
+    return [*lines, ""] if lines else []
+
+
+def _artifact(change: ArtifactChange) -> str:
+    def side(file: FileRef | None) -> str:
+        if file is None:
+            return "none"
+        return f"{_amount(file.size)} {file.digest.removeprefix('sha256:')[:12]}"
+
+    return f"{change.path}  {side(change.before)} → {side(change.after)}"
+
+
+def _amount(size: int) -> str:
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= scale:
+            return f"{size / scale:.1f} {unit}"
+    return f"{size} B"
+
+
+def difference_json(found: Difference) -> dict[str, Any]:
+    """The same for programs."""
+
+    def file(one: FileRef | None) -> dict[str, Any] | None:
+        return {"digest": one.digest, "size": one.size} if one else None
+
+    return {
+        "environment": found.environment,
+        "release": found.release,
+        "commit": found.commit,
+        "changes": not found.is_empty,
+        "groups": [
+            {
+                "hosts": [host.url for host in group.hosts],
+                "before": group.difference.before,
+                "changes": not group.difference.is_empty,
+                "notes": list(group.difference.notes),
+                "services": {
+                    one.name: {
+                        "action": one.action, "reasons": list(one.reasons), "how": one.how,
+                    }
+                    for one in group.difference.services
+                },
+                "layers": list(group.difference.layers),
+                "bytes": group.bytes,
+            }
+            for group in found.groups
+        ],
+        "releases": [
+            {
+                "before": step.before,
+                "commit": step.before_commit,
+                "commits": None if step.commits is None else list(step.commits),
+                "artifacts": None if step.artifacts is None else [
+                    {"path": one.path, "before": file(one.before), "after": file(one.after)}
+                    for one in step.artifacts
+                ],
+            }
+            for step in found.steps
+        ],
+    }  # fmt: skip
 
 
 def rollout_text(rollout: Rollout) -> str:

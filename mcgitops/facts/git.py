@@ -150,6 +150,14 @@ def changed_between(folder: Path, a: str, b: str) -> list[str]:
     return [path for path in shown.split("\0") if path]
 
 
+def commits_between(folder: Path, a: str, b: str) -> tuple[str, ...] | None:
+    """`git log --oneline a..b`; None where this clone doesn't know both."""
+    if not a or not b or not exists(folder, a) or not exists(folder, b):
+        return None
+    said = _git(folder, "log", "--oneline", "--no-decorate", f"{a}..{b}", "--")
+    return None if said is None else tuple(said.splitlines())
+
+
 def tags_at_head(folder: Path) -> list[str]:
     """The tags that point to the checked-out commit."""
     return (_git(folder, "tag", "--points-at", "HEAD") or "").split()
