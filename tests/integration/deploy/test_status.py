@@ -125,8 +125,8 @@ ROUNDS: list[tuple[list[tuple[str, str]], set[str]]] = [
             ("true", r"the release folder: env/0-api\.env is missing"),
             ("docker run -d --name stranger --label com.docker.compose.project=$P"
              " --label com.docker.compose.service=guest --label com.docker.compose.oneoff=False"
-             " --label com.docker.compose.container-number=1 --label com.docker.compose.config-hash=x"
-             " $(image) sleep 900",
+             " --label com.docker.compose.container-number=1"
+             " --label com.docker.compose.config-hash=x $(image) sleep 900",
              "stranger is not part of the release"),
             # api-1's server is one of the first three
             ("for n in 1 2 3; do echo \"set server api/api$n state drain\" |"
@@ -186,3 +186,49 @@ def test_changes_are_told_while_watching(site: Site) -> None:
     finally:
         watching.send_signal(signal.SIGINT)
     assert watching.wait(30) == 1
+
+
+def test_diff_says_what_a_deployment_then_does(site: Site) -> None:
+    site.release("v1")
+    first = json.loads(site("diff", "--release", "v1", "--json").stdout)
+    assert {one["action"] for one in first["groups"][0]["services"].values()} == {"added"}
+    site("deploy", "--release", "v1")
+    assert site("diff", "--release", "v1", "--exit-code").stdout == (
+        "Nothing would change: production runs v1.\n"
+    )
+    site.release("v2", replicas=3)
+    (site.folder / "api.env").write_text("FROM_FILE=canary-in-env-file-2\n")
+    text = site("diff", "--release", "v2").stdout
+    print(text)
+    done = site("diff", "--release", "v2", "--json", "--exit-code", check=False)
+    assert done.code == 1
+    data = json.loads(done.stdout)
+    (group,) = data["groups"]
+    assert group["services"] == {
+        "api": {
+            "action": "replaced",
+            "reasons": [
+                "env_file api.env changed (value hidden)",
+                "environment.VERSION changed (value hidden)",
+                "replicas 2 → 3",
+            ],
+            "how": "start-first behind proxy",
+        },
+        "proxy": {"action": "untouched", "reasons": [], "how": ""},
+        "worker": {"action": "untouched", "reasons": [], "how": ""},
+    }
+    assert group["layers"] == []
+    assert [len(one["commits"]) for one in data["releases"]] == [1]
+    # a value only: the same release, and another word for the worker
+    other = site("diff", "--release", "v1", "--json", TOKEN="canary-in-variable-2")
+    worker = json.loads(other.stdout)["groups"][0]["services"]["worker"]
+    assert worker["action"] == "replaced"
+    assert worker["reasons"] == ["environment.TOKEN changed (value hidden)"]
+    assert worker["how"].startswith("stop-first: ")
+    # it does what was said
+    before = site.made()
+    site("deploy", "--release", "v2")
+    after = site.made()
+    assert {name for name in before if after.get(name) == before[name]} == {"worker-1", "proxy-1"}
+    assert sum(name.startswith("api-") for name in after) == 3
+    assert "Nothing would change" in site("diff", "--release", "v2").stdout
