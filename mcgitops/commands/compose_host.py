@@ -68,16 +68,13 @@ def surge(
     )  # fmt: skip
 
 
-def retire(names: Iterable[str], grace: float) -> tuple[Argv, Argv]:
-    """Stop containers by name, with their time to end, then remove them.
-
-    Anonymous volumes stay, as Compose leaves them: nobody knows what is in them.
-    """
-    chosen = tuple(names)
+def retire(names: Iterable[str], grace: float) -> str:
+    """Shell: stop containers by name, with their time to end, and remove them with their own
+    volumes."""
+    chosen = shlex.join(names)
     return (
-        # -t: newer engines call --time --timeout
-        ("docker", "container", "stop", "-t", f"{max(0, round(grace))}", *chosen),
-        ("docker", "container", "rm", "--force", *chosen),
+        f"docker container stop --time {max(0, round(grace))} {chosen} &&"
+        f" docker container rm --volumes --force {chosen}"
     )
 
 

@@ -177,9 +177,8 @@ class Replacement:
         _, leaving = _leaving(mine, others, new, old)
         if not leaving:
             return
-        for argv in compose_host.retire((one.name for one in leaving), service.grace):
-            command = on_host(self._host.url, argv, self._connections.options)
-            self._connections.execute(self._host, command, timeout=service.grace + START_SECONDS)
+        text = compose_host.retire((one.name for one in leaving), service.grace)
+        self._connections.script(self._host, text, timeout=service.grace + START_SECONDS)
 
     def open_up(self) -> None:
         """Let proxies find containers by name again."""

@@ -63,8 +63,7 @@ class Traffic:
         Gives the seconds that this took. Raises `ProxyError` where the proxy can't do it.
         """
         for name in self._proxies:
-            self._find(name, wanted)
-            self._say(name, proxy.switch(self._look(name), wanted, draining))
+            self._say(name, proxy.switch(self._find(name, wanted), wanted, draining))
         return self.drained(draining, grace)
 
     def drained(self, draining: Collection[str], grace: float) -> float:
@@ -99,7 +98,7 @@ class Traffic:
                 time.sleep(POLL)
         return forgotten
 
-    def _find(self, name: str, wanted: Collection[str]) -> None:
+    def _find(self, name: str, wanted: Collection[str]) -> tuple[Server, ...]:
         end = time.monotonic() + FOUND
         while lacking := proxy.lacking(servers := self._look(name), wanted):
             free = sum(not one.address for one in servers)
@@ -118,6 +117,7 @@ class Traffic:
                     hint,
                 )
             time.sleep(POLL)
+        return servers
 
     def _look(self, name: str) -> tuple[Server, ...]:
         backend = self._service.name
