@@ -173,7 +173,7 @@ def rollout_text(rollout: Rollout) -> str:
     lines: list[str] = []
     for host in rollout.hosts:
         lines.append(f"{rollout.environment} on {host.host.label}: {host.reason}")
-    lines.append("")
+    lines += [*_order(rollout), ""]
     for number, step in enumerate(rollout.steps, 1):
         lines.append(f"{number:3}  {step.command.shell_line()}")
         if step.command.reason:
@@ -188,16 +188,41 @@ def rollout_text(rollout: Rollout) -> str:
     return "\n".join(lines)
 
 
+def _order(rollout: Rollout) -> list[str]:
+    """Which hosts are changed when, and how each service is replaced."""
+    lines = []
+    groups = rollout.groups
+    if len(rollout.acting) > 1:
+        lines.append("")
+        for number, group in enumerate(groups, 1):
+            hosts = " and ".join(one.host.label for one in group)
+            last = group[0].of("monitor")
+            watched = f": {last[-1].command.reason}" if last else ""
+            lines.append(f"group {number} of {len(groups)}: {hosts}{watched}")
+    hosts_by_way: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    for one in rollout.acting:
+        hosts_by_way.setdefault(one.ways, []).append(one.host.label)
+    for ways, labels in hosts_by_way.items():
+        if ways:
+            on = f"on {', '.join(labels)} " if len(hosts_by_way) > 1 else ""
+            width = max(len(name) for name, _ in ways)
+            lines += ["", f"Containers that are replaced {on}".rstrip() + ":"]
+            lines += [f"  {name:{width}}  {way}" for name, way in ways]
+    return lines
+
+
 def rollout_json(rollout: Rollout) -> dict[str, Any]:
     """The same for programs."""
     return {
         "environment": rollout.environment,
         "release": rollout.release,
+        "groups": [[one.host.url for one in group] for group in rollout.groups],
         "hosts": [
             {
                 "host": one.host.url,
                 "before": one.before.release if one.before else "",
                 "reason": one.reason,
+                "ways": dict(one.ways),
                 "steps": [
                     {"phase": step.phase, "name": step.name, **step.command.to_json()}
                     for step in one.steps

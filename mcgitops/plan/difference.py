@@ -13,9 +13,9 @@ from typing import Literal
 from mcgitops.plan.drift import drift
 from mcgitops.plan.health import is_well
 from mcgitops.plan.images import has_image, lacking
-from mcgitops.plan.replace import in_order, split
+from mcgitops.plan.replace import in_order, split, switchable, way
 from mcgitops.plan.steps import Wanted
-from mcgitops.project.hosts import HostFacts, Policy, WantedService
+from mcgitops.project.hosts import HostFacts, WantedService
 
 Action = Literal["added", "removed", "replaced", "scaled", "mended", "untouched"]
 LONGEST = 48
@@ -125,8 +125,8 @@ def _service(
         if not reasons:
             reasons.append("its containers are not those of the release on the host")
         running = any(one.state == "running" for one in others)
-        return ServiceDifference(service.name, "replaced", tuple(reasons),
-                                 _way(service, running=running))  # fmt: skip
+        how = way(switchable(service, facts.current), running=running)
+        return ServiceDifference(service.name, "replaced", tuple(reasons), how)
     if len(mine) != service.replicas:
         if not scaled:
             reasons.append(f"{len(mine)} containers, {service.replicas} wanted")
@@ -138,22 +138,6 @@ def _service(
         why += [f"{name} was not made from the release folder's values" for name in made]
         return ServiceDifference(service.name, "mended", tuple(why))
     return ServiceDifference(service.name, "untouched")
-
-
-def way(policy: Policy, replicas: int, proxy: str = "") -> str:
-    """How containers are replaced, and why so."""
-    if policy.order == "stop-first":
-        return "stop-first" + (f": {policy.why}" if policy.why else "")
-    many = policy.parallelism or replicas
-    each = f", {many} at a time" if many < replicas else ""
-    return f"start-first{f' behind {proxy}' if proxy else ''}{each}"
-
-
-def _way(service: WantedService, *, running: bool) -> str:
-    if not running:
-        return "in place: none of the old ones runs"
-    proxy = service.behind.service if service.behind else ""
-    return way(service.update, service.replicas, proxy)
 
 
 def _short(service: WantedService) -> str:

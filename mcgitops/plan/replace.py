@@ -12,7 +12,7 @@ known when they are reached, so they are our own verbs, and each may be repeated
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mcgitops.commands import compose_host
 from mcgitops.commands.command import Command
@@ -20,7 +20,7 @@ from mcgitops.commands.ours import verb
 from mcgitops.commands.ssh import SshOptions, on_host
 from mcgitops.plan.health import is_of, is_well
 from mcgitops.plan.steps import Phase, Step, Wanted
-from mcgitops.project.hosts import ContainerFact, HostFacts, Policy, WantedService
+from mcgitops.project.hosts import ContainerFact, HostFacts, Placement, Policy, WantedService
 
 START_SECONDS = 60
 """What `docker compose up` may take over the time that health may take."""
@@ -102,6 +102,38 @@ def in_order(services: Sequence[WantedService]) -> tuple[WantedService, ...]:
     for one in services:
         visit(one, frozenset())
     return tuple(ordered.values())
+
+
+def switchable(service: WantedService, other: Placement | None) -> WantedService:
+    """The service, without a proxy to switch where the proxy that runs isn't switched like this."""
+    known = {one.name: one.behind for one in other.services} if other else {}
+    if not service.behind or known.get(service.name) == service.behind:
+        return service
+    policy = replace(service.update, order="stop-first", why="its proxy is not switched so yet")
+    return replace(service, behind=None, update=policy, back=policy)
+
+
+def ways(services: Sequence[WantedService], facts: HostFacts) -> tuple[tuple[str, str], ...]:
+    """For people: the services whose containers are replaced, in order, and how."""
+    found = []
+    for service in in_order(services):
+        _, others = split(service, facts.containers)
+        if others:
+            running = any(one.state == "running" for one in others)
+            found.append((service.name, way(switchable(service, facts.current), running=running)))
+    return tuple(found)
+
+
+def way(service: WantedService, *, running: bool = True) -> str:
+    """For people: how a service's containers are replaced, and why so."""
+    policy = service.update
+    if not running:
+        return "in place: none of the old ones runs"
+    if policy.order == "stop-first":
+        return "stop-first" + (f": {policy.why}" if policy.why else "")
+    many = policy.parallelism or service.replicas
+    each = f", {many} at a time" if many < service.replicas else ""
+    return f"start-first{f' behind {service.behind.service}' if service.behind else ''}{each}"
 
 
 def forward(side: Generation, service: WantedService) -> tuple[Step, ...]:

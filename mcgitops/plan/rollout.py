@@ -23,7 +23,14 @@ from mcgitops.plan.drift import drift
 from mcgitops.plan.history import after_commit, stale
 from mcgitops.plan.hooks import hook_steps
 from mcgitops.plan.images import has_image, lacking
-from mcgitops.plan.replace import Generation, backward, forward, in_order
+from mcgitops.plan.replace import (
+    Generation,
+    backward,
+    forward,
+    in_order,
+    switchable,
+    ways,
+)
 from mcgitops.plan.steps import PHASES, Phase, Step, Wanted
 from mcgitops.project.environment import Phase as When
 from mcgitops.project.hosts import (
@@ -45,6 +52,7 @@ class HostRollout:
     steps: tuple[Step, ...] = ()
     undo: tuple[Step, ...] = ()
     can_return: bool = True  # whether `undo` leads back to what ran before
+    ways: tuple[tuple[str, str], ...] = ()  # service whose containers are replaced → how, and why
 
     @property
     def nothing_to_do(self) -> bool:
@@ -223,7 +231,8 @@ def _host(wanted: Wanted, facts: HostFacts, options: SshOptions) -> HostRollout:
         *_finish(wanted, facts, options),
     )  # fmt: skip
     undo, can_return = _undo(wanted, facts, options, changes)
-    return HostRollout(facts.host, before, reason, steps, undo, can_return)
+    return HostRollout(facts.host, before, reason, steps, undo, can_return,
+                       ways(wanted.services, facts))  # fmt: skip
 
 
 def _reason(wanted: Wanted, facts: HostFacts) -> str:
@@ -267,22 +276,13 @@ def _changes(
     """The services whose containers are not those of the release, with their steps, in order."""
     side = Generation(wanted, facts, options, wanted.placement, wanted.variables,
                       _release(wanted), "activate")  # fmt: skip
-    services = [_switchable(service, facts.current) for service in in_order(wanted.services)]
+    services = [switchable(service, facts.current) for service in in_order(wanted.services)]
     planned = ((service, forward(side, service)) for service in services)
     found = tuple((service, steps) for service, steps in planned if steps)
     # where nothing starts first, a single `up` does the same in one go
     alone = {"surge", "switch", "retire"}
     one_by_one = any(step.name in alone or step.anew for _, steps in found for step in steps)
     return found if one_by_one and facts.containers else ()
-
-
-def _switchable(service: WantedService, other: Placement | None) -> WantedService:
-    """The service, without a proxy to switch where the proxy that runs isn't switched like this."""
-    known = {one.name: one.behind for one in other.services} if other else {}
-    if not service.behind or known.get(service.name) == service.behind:
-        return service
-    policy = replace(service.update, order="stop-first", why="its proxy is not switched so yet")
-    return replace(service, behind=None, update=policy, back=policy)
 
 
 def _activate(
@@ -355,7 +355,7 @@ def _undo(
     after = Placement(wanted.release, wanted.digest, wanted.services)
     for service in in_order(before.services):
         if service.name in touched:
-            former = _switchable(service, after)
+            former = switchable(service, after)
             steps += backward(side, former, touched[service.name].replicas)
     return (
         *steps,
