@@ -100,7 +100,7 @@ def _live() -> Iterator[Show]:
         def show(found: list[HostStatus]) -> None:
             at = datetime.now().astimezone().strftime("%H:%M:%S")
             text = f"{status_text(found)}\n\n{at}, Ctrl-C ends it"
-            live.update(Text(text, no_wrap=True, overflow="ellipsis"), refresh=True)
+            live.update(Text(text, overflow="fold"), refresh=True)
 
         yield show
 
