@@ -344,7 +344,7 @@ def _undo(
         return (
             Step("undo", "down", side.guarded(argv, "nothing ran here before")),
             forget,
-            _reject(wanted, facts, options),
+            *_reject(wanted, facts, options),
         ), True
     if before.key == (wanted.release, wanted.digest):
         return (), False  # it was this very release that was not well
@@ -364,14 +364,17 @@ def _undo(
         *((side.verb("open", "the proxy finds containers by name again"),)
           if any(service.behind for service in before.services) else ()),
         forget,
-        *((_reject(wanted, facts, options),) if before.release != wanted.release else ()),
+        *(_reject(wanted, facts, options) if before.release != wanted.release else ()),
     ), True  # fmt: skip
 
 
-def _reject(wanted: Wanted, facts: HostFacts, options: SshOptions) -> Step:
-    text = compose_host.reject(facts.root, segment(wanted.release))
+def _reject(wanted: Wanted, facts: HostFacts, options: SshOptions) -> tuple[Step, ...]:
+    if wanted.what != "deployed":
+        return ()  # where a host can't go back to it, or be healed with it, it isn't bad
+    note = journal.entry("rejected", wanted.release, wanted.digest)
+    text = compose_host.reject(facts.root, segment(wanted.release), note)
     reason = f"nothing deploys {wanted.release} again by itself"
-    return Step("undo", "reject", script(facts.host.url, text, options, reason=reason))
+    return (Step("undo", "reject", script(facts.host.url, text, options, reason=reason)),)
 
 
 def _ours(name: str, wanted: Wanted, facts: HostFacts, reason: str) -> Command:
