@@ -2,13 +2,15 @@
 
 On the host, below the environment's folder:
 
-    releases/NAME/DIGEST/   compose.yml, .env, env files, release.json; never changed
+    releases/NAME/DIGEST/   compose.yml, .env, env files, release.json; never changed, but for the
+                            time of `committed`: when it became current last
     files/DIGEST            what services mount, by content; shared between releases
     secrets/DIGEST          files of secrets, likewise, 0700: an unchanged one recreates nothing
     rejected/NAME           releases that were rolled back here
     state/PATH              mounted folders without content in the release: the services' own
     current, previous       symlinks to release folders
     attempt                 the release folder of a rollout that isn't committed
+    journal                 who made which release current, or rejected it (commands.journal)
     lock/                   who is rolling out
 """
 
