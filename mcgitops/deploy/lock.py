@@ -25,7 +25,7 @@ from mcgitops.deploy.connection import Connections
 from mcgitops.deploy.visible import visible
 from mcgitops.errors import McgitopsError
 from mcgitops.facts import host as host_facts
-from mcgitops.project.hosts import Host, LockFact
+from mcgitops.project.hosts import Host, HostFacts, LockFact
 
 FREEZE, SCRIPT = "freeze-", "script-"
 """How the tokens of locks begin that have no heartbeat: a person's, an exported script's."""
@@ -106,6 +106,12 @@ def is_dead(lock: LockFact, since: str) -> bool:
     except PermissionError:
         return False
     return False
+
+
+def is_stranded(facts: HostFacts) -> bool:
+    """Whether a lock is left that nobody will give back."""
+    lock = facts.lock
+    return lock is not None and (lock.expires <= facts.now or is_dead(lock, lock.started))
 
 
 def acquire_script(root: str, owner: Owner, lease: int, dead: str = "") -> str:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from mcgitops.commands.ssh import SshOptions
+from mcgitops.deploy import lock
 from mcgitops.deploy.connection import Connections
 from mcgitops.deploy.execution import Choose, Deployment, Say, plan_for, refuse_rejected
 from mcgitops.deploy.outcome import HostReport, Report
@@ -76,8 +77,9 @@ def carry_on(
                                  "nothing to do" if one.nothing_to_do else "untouched")
         for one in first.hosts
     })  # fmt: skip
-    if first.nothing_to_do:
+    if first.nothing_to_do and not any(lock.is_stranded(one) for one in facts):
         return report
-    refuse_rejected(aim, facts, force=force)
+    if not first.nothing_to_do:
+        refuse_rejected(aim, facts, force=force)
     return Deployment(aim, connections, facts, report, say, force=force, wait=wait,
                       choose=choose).run()  # fmt: skip

@@ -17,7 +17,7 @@ from mcgitops.deploy import lock
 from mcgitops.deploy.connection import Connections
 from mcgitops.deploy.lock import HostLock, Locked, Owner
 from mcgitops.facts.host import lock_fact
-from mcgitops.project.hosts import Host
+from mcgitops.project.hosts import Host, HostFacts, LockFact
 
 LOCAL = Host.parse("local://")
 
@@ -136,3 +136,15 @@ def test_a_lock_of_another_machine_is_never_dead() -> None:
     fact = lock_fact(json.dumps({"owner": "x", "token": "t", "machine": "other", "pid": 1}))
     assert fact is not None
     assert not lock.is_dead(fact, "")
+
+
+def test_a_lock_that_nobody_will_give_back_is_told_from_one_that_is_held() -> None:
+    process = subprocess.Popen(["sleep", "60"])
+    mine = owner(pid=process.pid)
+    held = LockFact(mine.name, mine.token, mine.machine, mine.pid, lock.started(mine.pid), 100.0)
+    assert not lock.is_stranded(HostFacts(LOCAL, now=50.0))
+    assert not lock.is_stranded(HostFacts(LOCAL, now=50.0, lock=held))
+    assert lock.is_stranded(HostFacts(LOCAL, now=101.0, lock=held))
+    process.kill()
+    process.wait()
+    assert lock.is_stranded(HostFacts(LOCAL, now=50.0, lock=held))
