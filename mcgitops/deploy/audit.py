@@ -171,15 +171,27 @@ def _of_record(
                  record.id, "; ".join(notes))  # fmt: skip
 
 
+_IN_A_RECORD = {
+    "deployed": ("deploy", "succeeded"),
+    "returned": ("rollback", "succeeded"),
+    "healed": ("heal", "succeeded"),
+    "taken down": ("heal", "succeeded"),
+    "rolled back": ("deploy", "rolled-back"),
+}
+"""How the store would have called it, and how it ended."""
+
+
 def _of_lines(lines: Sequence[Line], store_was_asked: bool) -> Event:
     last = max(lines, key=lambda line: line.when)
+    # a rollback commits one release and rejects another
     main = next((line for line in lines if line.what != "rejected"), last)
+    what, ended = _IN_A_RECORD.get(main.what, (main.what, main.what))
     hosts: dict[str, str] = {}
     for line in lines:
         hosts[line.host] = f"{hosts[line.host]}, {line.what}" if line.host in hosts else line.what
     note = "only the hosts know it" if store_was_asked else ""
-    return Event(datetime.fromtimestamp(min(line.when for line in lines), UTC), main.what,
-                 main.release, main.by, main.what, hosts, note=note)  # fmt: skip
+    return Event(datetime.fromtimestamp(min(line.when for line in lines), UTC), what,
+                 main.release, main.by, ended, hosts, note=note)  # fmt: skip
 
 
 def table(events: Iterable[Event]) -> str:
