@@ -140,6 +140,9 @@ def to_shell(plan: Plan, *, files: tuple[str, ...] = (), folder: str = "") -> st
         f"# {_comment(_headline(plan))}",
         "# Made by mcgitops plan --shell. Does what the verbs would do; run it by hand.",
         "set -euo pipefail",
+        # read as a whole, and nothing to read for the commands: ssh would take the rest of a script
+        # that comes through a pipe for its own input
+        "{",
     ]
     if folder:
         lines.append(f"cd {shlex.quote(folder)}")
@@ -167,8 +170,8 @@ def to_shell(plan: Plan, *, files: tuple[str, ...] = (), folder: str = "") -> st
         else:
             lines += _script(section.commands)
     if plan.nothing_to_do:
-        lines += ["", "# Nothing to do."]
-    return "\n".join(lines) + "\n"
+        lines += ["", "# Nothing to do.", ":"]
+    return "\n".join((*lines, "} </dev/null")) + "\n"
 
 
 def _guarded_script(section: Section) -> list[str]:

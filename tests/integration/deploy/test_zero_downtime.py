@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -53,7 +56,8 @@ configs:
   haproxy: {{file: ./haproxy.cfg}}
 x-mcgitops:
   environments:
-    production: {{hosts: {hosts}, health_timeout: 20s, parallel: {parallel}}}
+    production:
+      {{trigger: {{tag: "v*"}}, hosts: {hosts}, health_timeout: 20s, parallel: {parallel}}}
 """
 SERVE = "exec httpd -f -p 8080 -h /app/www\n"
 HEALTHY = "test $HEALTH = good && wget -q -O - http://127.0.0.1:8080/cgi-bin/answer\n"
@@ -135,7 +139,7 @@ def test_no_request_fails_while_releases_replace_each_other(web: Web, three_host
     for load in loads:
         assert load.failures == [], load
         assert load.answers[0] == "v1"
-        assert load.answers[-1] == "v2"
+        assert load.answers[-1] == "v2", script + done.stdout + done.stderr
 
     # one that never becomes healthy: it gets no request at all
     web.release("v3", health="bad")
@@ -156,3 +160,22 @@ def test_no_request_fails_while_releases_replace_each_other(web: Web, three_host
     assert [(one["release"], one["drift"]) for one in status] == [("v2", [])] * 3
     for host in three_hosts:
         assert len(containers(host, "api")) == 2
+
+
+def test_an_exported_plan_replaces_without_a_lost_request_too(web: Web, three_hosts: Hosts) -> None:
+    web.hosts = web.hosts[:1]
+    host = three_hosts[0]
+    web.release("v1")
+    web("deploy", "--release", "v1")
+    web.release("v2")
+    script = web("plan", "--event", "tag", "--tag", "v2", "--shell").stdout
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    with Load(url(host)) as load:
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-s"], input=script, cwd=web.folder, text=True,
+            capture_output=True, check=False, env={**os.environ, **web.env, "PATH": path},
+        )  # fmt: skip
+    assert done.returncode == 0, script + done.stdout + done.stderr
+    assert load.failures == [], load
+    assert load.answers[-1] == "v2", script + done.stdout + done.stderr
+    assert "Nothing to do" in web("deploy", "--release", "v2").stdout
