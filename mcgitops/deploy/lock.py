@@ -121,18 +121,7 @@ def acquire_script(root: str, owner: Owner, lease: int, dead: str = "") -> str:
     return "\n".join((
         "umask 077",
         f"mkdir -p {shlex.quote(root)} && cd {shlex.quote(root)} || exit 1",
-        "tries=0",
-        "until mkdir lock.guard 2>/dev/null; do",
-        # held for milliseconds: an old one was left by a process that was killed within them
-        '  if [ -n "$(find lock.guard -maxdepth 0 -mmin +1 2>/dev/null)" ]; then',
-        "    rmdir lock.guard 2>/dev/null; continue",
-        "  fi",
-        "  [ -w . ] || exit 1",
-        "  tries=$((tries + 1))",
-        f"  [ $tries -lt 100 ] || exit {_BUSY}",
-        "  sleep 0.1",
-        "done",
-        "trap 'rmdir lock.guard' EXIT",
+        *_guard(f"exit {_BUSY}"),
         "now=$(date +%s); since=$now",
         "if [ -f lock/owner.json ]; then",
         "  expires=$(sed -n 's/.*\"expires\": *\\([0-9][0-9]*\\).*/\\1/p' lock/owner.json)",
@@ -155,9 +144,35 @@ def acquire_script(root: str, owner: Owner, lease: int, dead: str = "") -> str:
 def release_script(root: str, owner: Owner) -> str:
     """Shell: give the lock back, unless somebody else has it by now."""
     mine = shlex.quote(f'"token": "{owner.token}"')
+    return "\n".join(
+        (
+            f"cd {shlex.quote(root)} 2>/dev/null || exit 0",
+            # somebody may be reading it; where a guard can't be had, as on a full disk, it goes anyway
+            *_guard("break"),
+            f"if grep -qsF {mine} lock/owner.json; then rm -rf lock; fi",
+        )
+    )
+
+
+def _guard(otherwise: str) -> tuple[str, ...]:
+    """Shell: be the only one that looks at the lock or changes it, until the script ends.
+
+    otherwise: what to do where that can't be had within 10 s.
+    """
     return (
-        f"cd {shlex.quote(root)} 2>/dev/null || exit 0\n"
-        f"if grep -qsF {mine} lock/owner.json; then rm -rf lock; fi"
+        "tries=0",
+        "until mkdir lock.guard 2>/dev/null; do",
+        # held for milliseconds: an old one was left by a process that was killed within them
+        '  if [ -n "$(find lock.guard -maxdepth 0 -mmin +1 2>/dev/null)" ]; then',
+        "    rmdir lock.guard 2>/dev/null; continue",
+        "  fi",
+        "  [ -w . ] || exit 1",
+        "  tries=$((tries + 1))",
+        f"  [ $tries -lt 100 ] || {otherwise}",
+        "  sleep 0.1",
+        "done",
+        # an interrupted one must not take the guard of somebody else
+        "[ $tries -ge 100 ] || trap 'rmdir lock.guard 2>/dev/null' EXIT",
     )
 
 

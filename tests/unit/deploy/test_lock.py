@@ -55,6 +55,55 @@ def test_an_expired_lock_is_taken_over(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "lock" / "owner.json").read_text())["owner"] == "eve"
 
 
+def test_one_that_looks_while_another_gives_it_back_finds_it_held_or_free(tmp_path: Path) -> None:
+    """Ten deployments that begin at once: none may end because a file has just gone."""
+
+    def turns(number: int) -> set[int]:
+        mine = owner(f"o{number}")
+        codes = set()
+        for _ in range(8):
+            taken = shell(lock.acquire_script(str(tmp_path), mine, 60))
+            codes.add(taken.returncode)
+            assert taken.stderr == ""
+            if taken.returncode == 0:
+                assert shell(lock.release_script(str(tmp_path), mine)).returncode == 0
+        return codes
+
+    with ThreadPoolExecutor(6) as pool:
+        assert set().union(*pool.map(turns, range(6))) <= {0, 75}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_says_since_when_it_is_held(tmp_path: Path) -> None:
+    first = owner("ada")
+    assert shell(lock.acquire_script(str(tmp_path), first, 60)).returncode == 0
+    file = tmp_path / "lock" / "owner.json"
+    since = lock_fact(file.read_text()).since  # type: ignore[union-attr]
+    assert abs(time.time() - since) < 60
+    file.write_text(file.read_text().replace(f"{since:.0f}, ", "1000, "))
+    assert shell(lock.acquire_script(str(tmp_path), first, 60)).returncode == 0
+    renewed = lock_fact(file.read_text())
+    assert renewed is not None
+    assert renewed.since == 1000
+    assert renewed.expires > 1_000_000
+
+
+def test_a_freeze_refuses_at_once_and_so_does_who_will_not_wait(tmp_path: Path) -> None:
+    with Connections(tmp_path, {}) as connections:
+        root = str(tmp_path / "wine" / "production")
+        frozen = Owner("eve\x1b[2J", "stocktaking", token=f"{lock.FREEZE}1", pid=0)
+        HostLock(connections, LOCAL, root, frozen, lease=3600).take()
+        patient = time.monotonic() + 3600
+        with pytest.raises(Locked, match="frozen by eve") as refused:
+            HostLock(connections, LOCAL, root, owner("ada"), until=patient).take()
+        assert "unlock production" in refused.value.hint
+        assert "\x1b" not in refused.value.message
+        shell(lock.release_script(root, frozen))
+        HostLock(connections, LOCAL, root, owner("ada", pid=1)).take()
+        with pytest.raises(Locked, match="locked by ada"):
+            HostLock(connections, LOCAL, root, owner("bob"), until=-1.0).take()
+
+
 def test_of_many_at_once_one_gets_it(tmp_path: Path) -> None:
     scripts = [lock.acquire_script(str(tmp_path), owner(f"o{n}"), 60) for n in range(12)]
     with ThreadPoolExecutor(12) as pool:
