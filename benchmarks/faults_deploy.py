@@ -18,7 +18,6 @@ from pathlib import Path
 from tabulate import tabulate
 
 from benchmarks.support import projects
-from mcgitops.cli.main import VERBS
 from tests.lab import faults, hosts, images
 from tests.lab.faults import Case, Ground, Outcome
 
@@ -36,7 +35,7 @@ def main() -> int:
                         images.mini_image(), images.proxy_image())  # fmt: skip
         print("releases and hosts are made …", file=sys.stderr)
         ground.prepare()
-        every = faults.cases(*ground.plans(), seed, HOSTS, heal="heal" in VERBS)
+        every = faults.cases(*ground.plans(), seed, HOSTS)
         chosen = list(_chosen(every, os.environ.get("CASES", "")))
         random.Random(seed).shuffle(chosen)
         print(f"{len(chosen)} of {len(every)} cases", file=sys.stderr)

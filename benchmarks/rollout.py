@@ -22,7 +22,6 @@ from tabulate import tabulate
 from benchmarks.support import projects
 from benchmarks.support.load import Load, Seen
 from benchmarks.support.measure import clean_environment
-from mcgitops.cli.main import VERBS
 from tests.lab import hosts, images
 from tests.lab.hosts import Host, Hosts
 from tests.lab.program import ROOT
@@ -153,16 +152,13 @@ class Application:
 
     def deploy(self, environment: str, version: str) -> float:
         """A release that must succeed, or the one that must be rolled back."""
-        if version == "bad":
-            self._forget()
-            return self.call("deploy", environment, "--release", version, code=5)
-        return self.call("deploy", environment, "--release", version)
+        self._forget()
+        code = 5 if version == "bad" else 0
+        return self.call("deploy", environment, "--release", version, code=code)
 
     def rollback(self, environment: str, version: str) -> float:
         """Back to a release."""
-        if "rollback" in VERBS:
-            return self.call("rollback", environment, "--to", version)
-        return self.deploy(environment, version)
+        return self.call("rollback", environment, "--to", version)
 
     def keep(self, environment: str) -> None:
         """Copy the release folders: ours are removed when nothing needs them any more."""
@@ -186,6 +182,7 @@ class Application:
         return f"/home/{hosts.USER}/.local/share/mcgitops/{self.name}/{environment}"
 
     def _forget(self) -> None:
+        """What was left by a rollback or failed is rejected; here it is deployed again."""
         script = f"rm -rf /home/{hosts.USER}/.local/share/mcgitops/*/*/rejected"
         for host in self.fleet:
             host.root("sh", "-c", script)
@@ -310,7 +307,7 @@ def beside_up(application: Application) -> list[Times]:
     return [
         Times("docker compose up -d --wait, the slowest of three hosts", tuple(bare)),
         Times("mcgitops deploy", tuple(deploys), most),
-        Times("the way back", tuple(rollbacks), most),
+        Times("mcgitops rollback", tuple(rollbacks), most),
     ]
 
 

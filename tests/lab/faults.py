@@ -149,7 +149,7 @@ HEADS = ("", "step", "host", "what breaks", "when", "hosts at a time", "exit", "
 
 
 def cases(
-    good: Mapping[str, object], bad: Mapping[str, object], seed: int, hosts: int, *, heal: bool
+    good: Mapping[str, object], bad: Mapping[str, object], seed: int, hosts: int
 ) -> list[Case]:
     """One case for each step and each kind of fault, in the order of kinds; the rest by the seed.
 
@@ -165,7 +165,7 @@ def cases(
     for kind in KINDS:
         for release, phase, step, service in steps:
             moment = chance.choice(MOMENTS)
-            verb = chance.choice(("deploy", "heal")) if heal else "deploy"
+            verb = chance.choice(("deploy", "heal"))
             parallel, host = chance.choice(("1", "all")), chance.randrange(hosts)
             if release == "bad" and parallel == "1":
                 host = 0  # no other one is reached

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from mcgitops.cli.main import VERBS
 from tests.lab import faults
 from tests.lab.faults import KINDS, Case, Ground
 from tests.lab.hosts import Hosts
@@ -34,7 +33,7 @@ def test_whatever_breaks_the_next_call_puts_every_host_right(
     ground = Ground(tmp_path / "project", unique_name("faults"), fresh_hosts, mini_image,
                     proxy_image)  # fmt: skip
     ground.prepare()
-    every = faults.cases(*ground.plans(), SEED, len(fresh_hosts), heal="heal" in VERBS)
+    every = faults.cases(*ground.plans(), SEED, len(fresh_hosts))
     assert len(every) >= 60  # what the benchmark executes
 
     cases = chosen(every)
