@@ -36,7 +36,7 @@ services:
       test: ["CMD", "wget", "-q", "-O", "-", "http://127.0.0.1:8080/version"]
       interval: 500ms
       start_interval: 100ms
-      start_period: 20s
+      start_period: 300s
     stop_grace_period: 1s
 x-mcgitops:
   environments:
