@@ -254,7 +254,9 @@ class Deployment:
                 f"mcgitops heal {self.aim.environment} brings the hosts back.", self.report,
             ) from error  # fmt: skip
         back, lost = self._bring_back(touched)
-        is_bad = not isinstance(error, KeyboardInterrupt | HostUnreachable | lock.LockLost)
+        is_bad = not isinstance(
+            error, KeyboardInterrupt | HostUnreachable | NotTried | lock.LockLost
+        )
         if touched and is_bad and self.aim.verb == "deploy":
             self._reject(rollout)
         self._record("needs-attention" if lost else "rolled-back")
@@ -463,7 +465,8 @@ class Deployment:
         except CommandFailed as error:
             said = last_line("\n".join(error.lines)) if error.lines else f"exit {error.code}"
             what = step.command.reason or step.name
-            failure = McgitopsError(f"{one.host.label}: {what}: {said}")
+            kind = NotTried if step.name == "begin" else McgitopsError
+            failure = kind(f"{one.host.label}: {what}: {said}")
             if not only_warns:
                 raise failure from error
             self.say(self._masked(failure.message))
@@ -539,6 +542,11 @@ def purpose(aim: Target) -> str:
 def plan_for(aim: Target, facts: Sequence[HostFacts], options: SshOptions) -> Rollout:
     """The plan for a target."""
     return plan_rollout(aim.wanted, facts, options, aim.own)
+
+
+class NotTried(McgitopsError):
+    """A host can't even note what it is about to do (its disk is full): nothing against the
+    release."""
 
 
 class Paused(McgitopsError):

@@ -12,7 +12,7 @@ from tests.lab import faults
 from tests.lab.faults import KINDS, Case, Ground
 from tests.lab.hosts import Hosts
 
-pytestmark = [pytest.mark.engine, pytest.mark.hosts]
+pytestmark = [pytest.mark.engine, pytest.mark.hosts, pytest.mark.timeout(1200)]
 
 SEED = 20
 
