@@ -72,7 +72,8 @@ class Generation:
             words += ["--service", service, "--new", str(new), "--old", str(old)]
         if seconds:
             words += ["--seconds", f"{seconds:g}"]
-        return Step(self.phase, name, verb("step", name, *words, reason=reason), service, new, old)
+        command = verb("step", name, *words, reason=reason)
+        return Step(self.phase, name, command, service, new, old, seconds)
 
 
 def split(

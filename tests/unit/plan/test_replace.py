@@ -104,6 +104,8 @@ def test_one_at_a_time_where_the_file_says_so() -> None:
         "up", "healthy", "proxies",
     ]  # fmt: skip
     assert next(step for step in steps if step.name == "pause").command.argv == ("sleep", "5")
+    watch = next(step for step in steps if step.name == "watch")
+    assert (watch.seconds, watch.command.argv[-2:]) == (2.0, ("--seconds", "2"))
 
 
 def test_a_gate_is_asked_before_the_switch() -> None:
@@ -195,6 +197,7 @@ def test_hosts_go_in_groups(policy: dict[str, Any], groups: list[int]) -> None:
     assert [len(group) for group in rollout.groups] == groups
     watched = [bool(host.of("monitor")) for host in rollout.hosts]
     assert watched == [number < rollout.canary for number in range(5)]
+    assert {step.seconds for host in rollout.hosts for step in host.of("monitor")} <= {30.0}
     order = [step.phase for step in rollout.steps]
     assert order.index("commit") > max(at for at, p in enumerate(order) if p == "activate")
 
