@@ -19,8 +19,8 @@ from pathlib import Path
 
 from benchmarks.support import projects
 from benchmarks.support.volume import Bound, Row, Trip, middle, verdict
-from mcgitops.deploy import images, ship
-from mcgitops.deploy.layers import Stopped
+from mcgitops.deploy.shipping import images, ship
+from mcgitops.deploy.shipping.layers import Stopped
 from mcgitops.project.hosts import Host, Pin
 from mcgitops.store.store import Store, open_store
 from tests.lab import down, hosts

@@ -18,8 +18,8 @@ from mcgitops.cli.app import App
 from mcgitops.errors import UsageError
 
 if TYPE_CHECKING:
-    from mcgitops.deploy.agent_place import AgentPlace
-    from mcgitops.deploy.wanted import Source
+    from mcgitops.deploy.agents.place import AgentPlace
+    from mcgitops.deploy.agents.wanted import Source
     from mcgitops.store.store import Store
 
 
@@ -61,7 +61,7 @@ def command(
     With --once it exits as deploy does: 5 where the release failed, now or before; 6 where this
     host needs attention.
     """
-    from mcgitops.deploy.agent_place import AgentPlace, root
+    from mcgitops.deploy.agents.place import AgentPlace, root
 
     _check_names(environment, project)
     name = project or app.project.name
@@ -73,7 +73,7 @@ def command(
     store = _store(app, project)
     if show:
         return _show(app, name, environment, store, place, as_json)
-    from mcgitops.deploy.agent_work import Agent, Job
+    from mcgitops.deploy.agents.work import Agent, Job
 
     seconds = _seconds(every)
     with _ended_politely(), place.locked():
@@ -120,13 +120,13 @@ def _source(
     app: App, project: str, environment: str, store: Store, place: AgentPlace, origin: str,
     remote: str,
 ) -> Source:  # fmt: skip
-    from mcgitops.deploy.wanted import FromGit, FromStore
+    from mcgitops.deploy.agents.wanted import FromGit, FromStore
 
     if bool(remote) != (origin == "git"):
         raise UsageError("--from git and --remote URL belong together.")
     if origin == "store":
         return FromStore(store, project, environment, place.memory().number)
-    from mcgitops.deploy.pulled import pulled
+    from mcgitops.deploy.agents.pulled import pulled
 
     return FromGit(
         remote,
@@ -141,10 +141,10 @@ def _source(
 def _show(
     app: App, name: str, environment: str, store: Store, place: AgentPlace, as_json: bool
 ) -> int:
-    from mcgitops.deploy.pulled import bare
+    from mcgitops.deploy.agents.pulled import bare
+    from mcgitops.deploy.agents.wanted import FromStore
     from mcgitops.deploy.status import status
     from mcgitops.deploy.views import status_text
-    from mcgitops.deploy.wanted import FromStore
 
     memory = place.memory()
     wanted = FromStore(store, name, environment, memory.number).newest()

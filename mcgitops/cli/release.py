@@ -19,9 +19,9 @@ def command(app: App, tag: str, as_json: bool) -> None:
     and secrets are not part of a release. Environments with `pull: true` whose trigger it fits are
     told to run it.
     """
-    from mcgitops.deploy.images import megabytes
+    from mcgitops.deploy.agents.wanted import announce
     from mcgitops.deploy.release import make_release
-    from mcgitops.deploy.wanted import announce
+    from mcgitops.deploy.shipping.images import megabytes
 
     made = make_release(
         app.project, app.store, app.local_store, tag, say=lambda line: click.echo(line, err=True)

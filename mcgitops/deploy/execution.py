@@ -17,12 +17,13 @@ from typing import NoReturn
 
 from mcgitops.commands import compose_host, journal
 from mcgitops.commands.ssh import SshOptions, script
-from mcgitops.deploy import images, lock, place, ship, watch
+from mcgitops.deploy import lock, place, watch
 from mcgitops.deploy.connection import Connections, HostUnreachable
 from mcgitops.deploy.outcome import NeedsAttention, Report, RolledBack
 from mcgitops.deploy.place import Prepared
 from mcgitops.deploy.replacement import Replacement, execute_compose, last_line
 from mcgitops.deploy.retention import prune
+from mcgitops.deploy.shipping import images, ship
 from mcgitops.deploy.target import Target, look, side_by_side
 from mcgitops.deploy.values import texts_of_dotenv
 from mcgitops.errors import McgitopsError, UsageError

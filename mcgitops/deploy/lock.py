@@ -147,7 +147,8 @@ def release_script(root: str, owner: Owner) -> str:
     return "\n".join(
         (
             f"cd {shlex.quote(root)} 2>/dev/null || exit 0",
-            # somebody may be reading it; where a guard can't be had, as on a full disk, it goes anyway
+            # somebody may be reading it; where a guard can't be had, as on a full disk, it goes
+            # all the same
             *_guard("break"),
             f"if grep -qsF {mine} lock/owner.json; then rm -rf lock; fi",
         )

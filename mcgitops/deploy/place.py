@@ -35,8 +35,8 @@ from pydantic import TypeAdapter
 from mcgitops.commands import compose_host
 from mcgitops.deploy import composefile, yamlfile
 from mcgitops.deploy.composefile import OUR_KEY, Document, Rendering
-from mcgitops.deploy.images import pins as images_of
 from mcgitops.deploy.names import compose_project, image_reference
+from mcgitops.deploy.shipping.images import pins as images_of
 from mcgitops.deploy.values import Values, dotenv, gather, masked, reason, sensitive
 from mcgitops.errors import UsageError
 from mcgitops.facts.program import output

@@ -17,9 +17,10 @@ from typing import Any
 from mcgitops import __version__
 from mcgitops.commands.build import UnsupportedBuildKey, buildx_build
 from mcgitops.commands.command import Command, Secret
-from mcgitops.deploy import composefile, images, source, yamlfile
+from mcgitops.deploy import composefile, source, yamlfile
 from mcgitops.deploy.composefile import Document
 from mcgitops.deploy.names import build_tag, check_release_name, commit_of_branch_release
+from mcgitops.deploy.shipping import images
 from mcgitops.errors import EngineError, McgitopsError, UsageError
 from mcgitops.facts import git
 from mcgitops.facts.program import output

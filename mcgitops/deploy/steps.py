@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from mcgitops.deploy import ship
 from mcgitops.deploy.connection import Connections
 from mcgitops.deploy.execution import place_on
 from mcgitops.deploy.lock import HostLock, Owner, machine, owner_name, release_script, started
 from mcgitops.deploy.names import compose_project
 from mcgitops.deploy.replacement import Replacement
 from mcgitops.deploy.retention import prune
+from mcgitops.deploy.shipping import ship
 from mcgitops.deploy.target import Target, environment_of, target
 from mcgitops.errors import UsageError
 from mcgitops.plan.history import stale

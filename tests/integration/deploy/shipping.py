@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mcgitops.deploy import images, ship
 from mcgitops.deploy.connection import Connections
-from mcgitops.deploy.images import Sent
+from mcgitops.deploy.shipping import images, ship
+from mcgitops.deploy.shipping.images import Sent
 from mcgitops.project.hosts import Host, HostFacts, Pin
 from mcgitops.store.store import Store, open_store
 from tests.lab.hosts import Host as LabHost

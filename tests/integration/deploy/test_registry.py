@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from mcgitops.deploy import ship
+from mcgitops.deploy.shipping import ship
 from mcgitops.errors import EngineError, UsageError
 from tests.integration.deploy.shipping import Shipping, layer, shipping
 from tests.integration.deploy.test_ways import tunnel

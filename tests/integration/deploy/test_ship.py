@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from mcgitops.deploy import incoming
 from mcgitops.deploy.connection import HostUnreachable
+from mcgitops.deploy.shipping import incoming
 from mcgitops.errors import EngineError
 from tests.integration.deploy.shipping import Shipping, layer, packed_size, sha256, shipping
 from tests.lab.hosts import Hosts
@@ -116,7 +116,7 @@ def test_a_line_that_never_holds_is_given_up(place: Shipping) -> None:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from mcgitops.deploy import ship
+from mcgitops.deploy.shipping import ship
 from mcgitops.project.hosts import Host, Pin
 from mcgitops.store.store import open_store
 from tests.lab.wire import Wire

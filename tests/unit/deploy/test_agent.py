@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcgitops.deploy import yamlfile
-from mcgitops.deploy.agent import (
+from mcgitops.deploy.agents.decide import (
     LONGEST_PAUSE,
     MOST_TRIES,
     Memory,
@@ -21,11 +21,9 @@ from mcgitops.deploy.agent import (
     judge,
     pause,
 )
-from mcgitops.deploy.agent_place import AgentPlace, root
-from mcgitops.deploy.execution import Paused
-from mcgitops.deploy.outcome import HostReport, NeedsAttention, Report, RolledBack
-from mcgitops.deploy.pulled import pulled
-from mcgitops.deploy.wanted import (
+from mcgitops.deploy.agents.place import AgentPlace, root
+from mcgitops.deploy.agents.pulled import pulled
+from mcgitops.deploy.agents.wanted import (
     FromGit,
     FromStore,
     Want,
@@ -35,6 +33,8 @@ from mcgitops.deploy.wanted import (
     shown_url,
     tags_of,
 )
+from mcgitops.deploy.execution import Paused
+from mcgitops.deploy.outcome import HostReport, NeedsAttention, Report, RolledBack
 from mcgitops.errors import HostNeedsAttention, McgitopsError, StoreError, UsageError
 from mcgitops.facts.compose import load_project
 from mcgitops.project.environment import Trigger

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mcgitops.deploy import images
+from mcgitops.deploy.shipping import images
 from mcgitops.errors import EngineError
 from mcgitops.project.hosts import Pin
 from mcgitops.store.store import Store, open_store

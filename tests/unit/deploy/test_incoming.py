@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from mcgitops.deploy import incoming
-from mcgitops.deploy.meter import Amount, Meter, duration, progress
+from mcgitops.deploy.shipping import incoming
+from mcgitops.deploy.shipping.meter import Amount, Meter, duration, progress
 
 A, B = "sha256:" + "a" * 64, "sha256:" + "b" * 64
 SHELLS = [("sh",), ("bash", "--posix")]

@@ -17,8 +17,8 @@ from typing import Any, BinaryIO, cast
 
 import pytest
 
-from mcgitops.deploy import gzipped
-from mcgitops.deploy.layers import Packed, Spool, Stopped
+from mcgitops.deploy.shipping import gzipped
+from mcgitops.deploy.shipping.layers import Packed, Spool, Stopped
 from mcgitops.errors import StoreError
 from mcgitops.store.store import Store, open_store
 

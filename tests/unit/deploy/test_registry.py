@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mcgitops.deploy import registry
+from mcgitops.deploy.shipping import registry
 from mcgitops.errors import UsageError
 
 WHO = {registry.USER: "ada", registry.PASSWORD: "canary"}

@@ -20,7 +20,7 @@ from typing import IO, Any, BinaryIO, cast
 
 from mcgitops.commands import image as image_commands
 from mcgitops.commands.command import Command
-from mcgitops.deploy.meter import megabytes as megabytes
+from mcgitops.deploy.shipping.meter import megabytes as megabytes
 from mcgitops.errors import EngineError
 from mcgitops.facts.program import missing_program, output
 from mcgitops.project.hosts import Pin

@@ -13,11 +13,11 @@ from contextlib import suppress
 from typing import IO
 
 from mcgitops.commands.ssh import script
-from mcgitops.deploy import images, incoming
 from mcgitops.deploy.connection import Connections, HostUnreachable
-from mcgitops.deploy.images import Sent
-from mcgitops.deploy.layers import Packed, Spool, Stopped
-from mcgitops.deploy.meter import Amount, Meter, Say, megabytes
+from mcgitops.deploy.shipping import images, incoming
+from mcgitops.deploy.shipping.images import Sent
+from mcgitops.deploy.shipping.layers import Packed, Spool, Stopped
+from mcgitops.deploy.shipping.meter import Amount, Meter, Say, megabytes
 from mcgitops.errors import EngineError
 from mcgitops.project.hosts import Host, Pin
 from mcgitops.run.process import Completed

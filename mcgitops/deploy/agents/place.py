@@ -20,7 +20,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from mcgitops.deploy.agent import Memory
+from mcgitops.deploy.agents.decide import Memory
 from mcgitops.errors import McgitopsError, UsageError
 
 _MEMORY = TypeAdapter(Memory)

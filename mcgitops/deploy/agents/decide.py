@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import unquote
 
+from mcgitops.deploy.agents.wanted import Want
 from mcgitops.deploy.execution import Paused
 from mcgitops.deploy.outcome import NeedsAttention, RolledBack
-from mcgitops.deploy.wanted import Want
 from mcgitops.errors import McgitopsError, StoreError
 from mcgitops.project.hosts import HostFacts
 

@@ -22,9 +22,9 @@ from pathlib import Path
 from mcgitops.commands import image as image_commands
 from mcgitops.commands.command import Command, Secret
 from mcgitops.commands.ssh import script
-from mcgitops.deploy import images
 from mcgitops.deploy.connection import Connections
-from mcgitops.deploy.meter import Say
+from mcgitops.deploy.shipping import images
+from mcgitops.deploy.shipping.meter import Say
 from mcgitops.errors import EngineError, UsageError
 from mcgitops.facts.program import output
 from mcgitops.project.hosts import Host, Pin

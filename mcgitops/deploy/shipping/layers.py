@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from mcgitops.deploy import gzipped
+from mcgitops.deploy.shipping import gzipped
 from mcgitops.errors import McgitopsError, StoreError
 from mcgitops.store.store import Store
 

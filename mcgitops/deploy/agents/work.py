@@ -12,15 +12,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mcgitops.deploy.agent import MOST_TRIES, Decision, Memory, Seen, decide, judge, pause
-from mcgitops.deploy.agent_place import AgentPlace
+from mcgitops.deploy.agents.decide import MOST_TRIES, Decision, Memory, Seen, decide, judge, pause
+from mcgitops.deploy.agents.place import AgentPlace
+from mcgitops.deploy.agents.pulled import pulled
+from mcgitops.deploy.agents.wanted import Source, Want, allows
 from mcgitops.deploy.connection import Connections
 from mcgitops.deploy.names import compose_project
-from mcgitops.deploy.pulled import pulled
 from mcgitops.deploy.rollout import carry_out, deploy
 from mcgitops.deploy.target import target_of_placement
 from mcgitops.deploy.told import Told
-from mcgitops.deploy.wanted import Source, Want, allows
 from mcgitops.errors import HostNeedsAttention, McgitopsError, StoreError, UsageError
 from mcgitops.project.hosts import LOCAL, Host, HostFacts, Placement
 from mcgitops.project.model import Project

@@ -9,12 +9,12 @@ from typing import IO
 
 from mcgitops.commands import image as image_commands
 from mcgitops.commands.ssh import on_host
-from mcgitops.deploy import images
 from mcgitops.deploy.connection import Connections
-from mcgitops.deploy.images import Sent
-from mcgitops.deploy.meter import Say
-from mcgitops.deploy.registry import through_registry
-from mcgitops.deploy.shipment import LoadFailed, Shipment, load_failed
+from mcgitops.deploy.shipping import images
+from mcgitops.deploy.shipping.images import Sent
+from mcgitops.deploy.shipping.meter import Say
+from mcgitops.deploy.shipping.registry import through_registry
+from mcgitops.deploy.shipping.shipment import LoadFailed, Shipment, load_failed
 from mcgitops.facts import host as host_facts
 from mcgitops.plan.images import has_image, lacking, same_image
 from mcgitops.project.hosts import Host, HostFacts, ImageFact, Pin
