@@ -60,6 +60,11 @@ def prose(text: str, limit: int = 300) -> str:
     return " ".join(_word(word, limit) for word in words)
 
 
+def ours(text: str) -> str:
+    """Numbers and words of our own, as they are; but many digits in a row may name a commit."""
+    return " ".join(code(word) if _REFERENCE.search(word) else word for word in text.split(" "))
+
+
 def code(text: str, limit: int = 80) -> str:
     """A code span that is valid in running text and in a table's cell."""
     text = clean(text, limit)

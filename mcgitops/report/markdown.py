@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from mcgitops.compare import numbers
 from mcgitops.compare.model import Curve, GateResult, MetricChange
 from mcgitops.report import words
-from mcgitops.report.escape import code, mermaid, plain, prose
+from mcgitops.report.escape import code, mermaid, ours, plain, prose
 from mcgitops.report.model import Report
 from mcgitops.report.templates import render as template
 
@@ -156,7 +156,7 @@ def _row(cells: words.Cells) -> tuple[str, ...]:
     name = " ".join(
         part for part in (name, cells.arrow, code(cells.variant) if cells.variant else "") if part
     )
-    show = code if cells.is_text else _own
+    show = code if cells.is_text else ours
     evidence = [prose(cells.evidence)] if cells.evidence else []
     evidence += [_gate_cell(gate) for gate in cells.gates]
     return (
@@ -164,7 +164,7 @@ def _row(cells: words.Cells) -> tuple[str, ...]:
         name,
         show(cells.base) if cells.base != "–" else "–",
         show(cells.head) if cells.head != "–" else "–",
-        _own(cells.change),
+        ours(cells.change),
         " · ".join(evidence),
     )
 
@@ -172,11 +172,6 @@ def _row(cells: words.Cells) -> tuple[str, ...]:
 def _gate_cell(text: str) -> str:
     """A gate that has something to say is bold; one that passed is only named."""
     return f"**{prose(text)}**" if "gate" in text else f"gate: {prose(text)}"
-
-
-def _own(text: str) -> str:
-    """A text of our own making: numbers, units, a few words."""
-    return text
 
 
 def _values_table(changes: Sequence[MetricChange], total: int) -> str:
@@ -242,7 +237,7 @@ def _changes(report: Report) -> list[str]:
 
 def _value(text: str) -> str:
     """A parameter's value: numbers and our own words as they are."""
-    return text if text == words.NOTHING or re.fullmatch(NUMBER, text) else code(text)
+    return ours(text) if text == words.NOTHING or re.fullmatch(NUMBER, text) else code(text)
 
 
 def _changed(parts: Sequence[str], most: int) -> str:
@@ -337,7 +332,8 @@ def _costs(report: Report) -> str:
     for cost in report.costs[:FOLDED_ROWS]:
         cells = words.cost_cells(cost)
         stage = plain(cost.stage) + (f" {code(cost.variant)}" if cost.variant else "")
-        rows.append((stage, plain(cells.label), cells.base or "–", cells.head, cells.change))
+        numbers_ = (ours(text) for text in (cells.base or "–", cells.head, cells.change))
+        rows.append((stage, plain(cells.label), *numbers_))
     table = pipe(
         ("stage", "", "base", "head", "change"), rows, ("left", "left", "right", "right", "right")
     )

@@ -163,3 +163,8 @@ def test_words_of_a_sentence_are_judged_one_by_one():
     assert escape.prose("drop 0.03 > 0.005, gate failed; p < 0.001 (Welch, 3 + 3)") == (
         "drop 0.03 > 0.005, gate failed; p < 0.001 (Welch, 3 + 3)"
     )
+
+
+def test_many_digits_of_a_number_of_ours_name_no_commit() -> None:
+    assert escape.ours("0.0002518 − 12.5 MB") == "`0.0002518` − 12.5 MB"
+    assert escape.ours("1,234,567") == "1,234,567"
