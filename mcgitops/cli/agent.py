@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
 
 from mcgitops.cli.app import App
+from mcgitops.cli.interrupt import ended_politely
 from mcgitops.errors import UsageError
 
 if TYPE_CHECKING:
@@ -76,7 +73,7 @@ def command(
     from mcgitops.deploy.agents.work import Agent, Job
 
     seconds = _seconds(every)
-    with _ended_politely(), place.locked():
+    with ended_politely(), place.locked():
         source = _source(app, name, environment, store, place, origin, remote)
         job = Job(name, environment, app.folder, store, source, app.environ)
         agent = Agent(job, place, _json_line if as_json else _line, seconds)
@@ -194,22 +191,3 @@ def _json_line(event: str, text: str) -> None:
 
 def _now() -> str:
     return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-
-
-@contextmanager
-def _ended_politely() -> Iterator[None]:
-    """A service manager sends SIGTERM: a rollout goes back once, undisturbed."""
-    asked = False
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        if not asked:
-            asked = True
-            raise KeyboardInterrupt
-
-    before = {sent: signal.signal(sent, interrupt) for sent in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for sent, handler in before.items():
-            signal.signal(sent, handler)

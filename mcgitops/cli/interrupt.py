@@ -10,17 +10,26 @@ from types import FrameType
 
 @contextmanager
 def ended_politely() -> Iterator[None]:
-    """A CI that cancels sends SIGTERM: go back as for Ctrl-C."""
+    """The first SIGINT or SIGTERM is a `KeyboardInterrupt`; the way back then goes undisturbed.
+
+    A CI that cancels sends SIGINT and, soon after, SIGTERM: the second must not cut off what the
+    first has begun to tidy up.
+    """
+    asked = False
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+        nonlocal asked
+        if not asked:
+            asked = True
+            raise KeyboardInterrupt
 
     try:
-        before = signal.signal(signal.SIGTERM, interrupt)
-    except ValueError:  # not the main thread
+        before = {sent: signal.signal(sent, interrupt) for sent in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:  # not the main thread: whoever called us decides
         yield
         return
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for sent, handler in before.items():
+            signal.signal(sent, handler)

@@ -7,7 +7,6 @@ Which activities an event has is decided in `mcgitops.forge.event`, and what the
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout
@@ -20,6 +19,7 @@ import click
 from mcgitops.cli import history
 from mcgitops.cli.agenda import Agenda, Options, shown
 from mcgitops.cli.app import HEAD_SHA, App
+from mcgitops.cli.interrupt import ended_politely
 from mcgitops.commands.command import Command
 from mcgitops.errors import (
     GateFailed,
@@ -70,7 +70,7 @@ class Job:
             self.runner.say(self.agenda.heading())
             if isinstance(self.agenda.event, PullRequest):
                 self.app.environ[HEAD_SHA] = self.agenda.event.head_sha
-            with _ended_politely(), _results_aside(self.options.as_json):
+            with ended_politely(), _results_aside(self.options.as_json):
                 if self.agenda.has_no_secrets:
                     self._do_without_store()
                 self.code = self._train_and_report()
@@ -288,26 +288,3 @@ def _results_aside(wanted: bool) -> Iterator[None]:
         return
     with redirect_stdout(sys.stderr):
         yield
-
-
-@contextmanager
-def _ended_politely() -> Iterator[None]:
-    """A runner that cancels sends SIGINT, and SIGTERM soon after: tidy up once, undisturbed."""
-    asked = 0
-
-    def interrupt(number: int, frame: object) -> None:
-        nonlocal asked
-        asked += 1
-        if asked == 1:
-            raise KeyboardInterrupt
-
-    try:
-        before = {sent: signal.signal(sent, interrupt) for sent in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:  # not the main thread: whoever called us decides
-        yield
-        return
-    try:
-        yield
-    finally:
-        for sent, handler in before.items():
-            signal.signal(sent, handler)
