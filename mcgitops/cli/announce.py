@@ -75,5 +75,13 @@ class Announcement:
             self.deployment.begin(commit, self.environment, self.release, url)
 
 
+def webhooks(app: App, environment: str, release: str) -> Told:
+    """Only the webhooks: what needs neither store nor forge."""
+    from mcgitops.deploy.told import Told
+
+    spec = app.project.spec.environments[environment]
+    return Told(app.project.name, environment, spec, release, app.project.folder, app.environ, _say)
+
+
 def _say(line: str) -> None:
     click.echo(line, err=True)

@@ -26,6 +26,7 @@ def command(app: App, environment: str | None, wait: int, dry_run: bool, as_json
     committed; containers that stopped or changed are put right. A host that can't be reached is
     named (exit 6), and the others are healed.
     """
+    from mcgitops.cli.announce import webhooks
     from mcgitops.cli.interrupt import ended_politely
     from mcgitops.deploy.heal import Job, heal, plan_heal
     from mcgitops.deploy.outcome import NeedsAttention, RolledBack
@@ -42,8 +43,8 @@ def command(app: App, environment: str | None, wait: int, dry_run: bool, as_json
         )
         return
     try:
-        with ended_politely():
-            report = heal(job, say=lambda line: click.echo(line, err=True), wait=wait)
+        with ended_politely(), webhooks(app, name, "what it should run") as told:
+            report = told.of(heal(job, say=lambda line: click.echo(line, err=True), wait=wait))
     except (RolledBack, NeedsAttention) as error:
         if as_json:
             click.echo(json.dumps(error.report.to_json(), indent=2))

@@ -34,6 +34,7 @@ def command(
     built, pulled or read from the store. It is a rollout like any other, without downtime where
     deploying has none. The release that is left is marked rejected.
     """
+    from mcgitops.cli.announce import webhooks
     from mcgitops.cli.interrupt import ended_politely
     from mcgitops.deploy.outcome import NeedsAttention, RolledBack
     from mcgitops.deploy.rollback import plan_rollback, rollback
@@ -49,11 +50,11 @@ def command(
         )
         return
     try:
-        with ended_politely():
-            report = rollback(
+        with ended_politely(), webhooks(app, name, to or "the release before") as told:
+            report = told.of(rollback(
                 app.project, app.store, name, app.environ, to=to, force=force, wait=wait,
                 say=lambda line: click.echo(line, err=True),
-            )  # fmt: skip
+            ))  # fmt: skip
     except (RolledBack, NeedsAttention) as error:
         if as_json:
             click.echo(json.dumps(error.report.to_json(), indent=2))
