@@ -23,18 +23,19 @@ while b := s.recv(65536):
     sys.stdout.buffer.flush()
 os._exit(0)
 """
-# whichever side ends first ends the other: nothing is left behind in the container
+# whichever side ends first ends the other: nothing is left behind in the container. Not `wait -n`:
+# it misses a side that has ended before it is reached.
 _BASH = """\
 exec 3<>"/dev/tcp/$0/$1" 4<&0 || exit 1
 cat <&3 & down=$!
 cat <&4 >&3 2>/dev/null & up=$!
-wait -n
+while kill -0 $down 2>/dev/null && kill -0 $up 2>/dev/null; do sleep 0.05; done
 kill $down $up 2>/dev/null
 exit 0
 """
 _RELAY = f"""\
 has() {{ command -v "$1" >/dev/null 2>&1; }}
-if has bash && has cat; then exec bash -c '{_BASH}' "$1" "$2"; fi
+if has bash && has cat && has sleep; then exec bash -c '{_BASH}' "$1" "$2"; fi
 if has python3; then exec python3 -c '{_PYTHON}' "$1" "$2"; fi
 if has socat; then exec socat - "TCP:$1:$2"; fi
 if has nc; then exec nc "$1" "$2"; fi

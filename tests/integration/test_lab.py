@@ -80,7 +80,7 @@ def test_rclone_refuses_a_wrong_key(rclone_s3: S3Server) -> None:
 
 @pytest.mark.hosts
 def test_hosts_have_engines_of_their_own(ssh_hosts: Hosts, mini_image: str) -> None:
-    first, second = ssh_hosts
+    first, second, _ = ssh_hosts
     first.load(mini_image)
     assert mini_image in first.docker("images", "--format", "{{.Repository}}:{{.Tag}}").stdout
     assert mini_image not in second.docker("images", "--format", "{{.Repository}}:{{.Tag}}").stdout

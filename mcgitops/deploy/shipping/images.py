@@ -13,7 +13,7 @@ import io
 import json
 import subprocess
 import tarfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
@@ -214,30 +214,22 @@ def write_archive(store: Store, pins: Iterable[Pin], layers: set[str], target: I
     unpacked = 0
     chosen = tuple(dict.fromkeys(pins))
     with tarfile.open(fileobj=cast(BinaryIO, counted), mode="w|", format=_FORMAT) as archive:
-        _describe(archive, store, chosen, {})
+        _describe(archive, store, chosen)
         for layer in dict.fromkeys(layer for pin in chosen for layer in pin.diff_ids):
             if layer in layers:
                 unpacked += _add_object(archive, store, layer)
     return Sent(counted.count, unpacked)
 
 
-def description(
-    store: Store, pins: Iterable[Pin], packed: Mapping[str, tuple[str, int]]
-) -> tuple[bytes, dict[str, str]]:
-    """An image's archive without its layers, and the name of each packed layer in it.
-
-    packed: diff-id → digest (without the algorithm's name) and size of the layer as gzip.
-    """
+def description(store: Store, pins: Iterable[Pin]) -> bytes:
+    """An image's archive without its layers."""
     target = io.BytesIO()
     with tarfile.open(fileobj=target, mode="w", format=_FORMAT) as archive:
-        _describe(archive, store, tuple(dict.fromkeys(pins)), packed)
-    return target.getvalue(), {layer: digest for layer, (digest, _) in packed.items()}
+        _describe(archive, store, tuple(dict.fromkeys(pins)))
+    return target.getvalue()
 
 
-def _describe(
-    archive: tarfile.TarFile, store: Store, pins: Sequence[Pin],
-    packed: Mapping[str, tuple[str, int]],
-) -> None:  # fmt: skip
+def _describe(archive: tarfile.TarFile, store: Store, pins: Sequence[Pin]) -> None:
     """All of an archive but the layers: an OCI layout with Docker's own manifest beside it.
 
     That is how `docker save` writes it: the containerd store reads the one, older engines the
@@ -247,7 +239,7 @@ def _describe(
     for pin in pins:
         config = store.read_bytes(pin.config_digest, LARGEST_CONFIG)
         _add(archive, _blob(pin.config_digest), config)
-        layers = [_layer(store, layer, packed) for layer in pin.diff_ids]
+        layers = [_layer(store, layer) for layer in pin.diff_ids]
         described = _manifest(pin, config, layers)
         digest = f"sha256:{hashlib.sha256(described).hexdigest()}"
         _add(archive, _blob(digest), described)
@@ -269,11 +261,7 @@ def _describe(
     _add(archive, "manifest.json", json.dumps(manifest).encode())
 
 
-def _layer(store: Store, layer: str, packed: Mapping[str, tuple[str, int]]) -> dict[str, object]:
-    if layer in packed:
-        digest, size = packed[layer]
-        kind = _OCI + "layer.v1.tar+gzip"
-        return {"mediaType": kind, "digest": f"sha256:{digest}", "size": size}
+def _layer(store: Store, layer: str) -> dict[str, object]:
     return {"mediaType": _OCI + "layer.v1.tar", "digest": layer, "size": store.size(layer)}
 
 

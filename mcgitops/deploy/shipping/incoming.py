@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mcgitops.commands import image as image_commands
@@ -72,23 +72,22 @@ def received(text: str) -> str:
     return found[1] if found else ""
 
 
-def load(root: str, blobs: Mapping[str, str]) -> str:
+def load(root: str, layers: Iterable[str]) -> str:
     """Shell: put the image together and load it; standard input is its tar without layers.
 
-    blobs: diff-id → digest of the packed layer, which is its name in the image.
+    The layers go in unpacked: then a layer has the same name in every image, and the containerd
+    store finds those that it has (it leaves out of its lists what lacks one).
     """
-    folder = _folder(root)
+    names = " ".join(_hexadecimal(layer) for layer in layers)
     return "\n".join((
         "umask 077",
-        f"cd {folder} || exit 1",
+        f"cd {_folder(root)} || exit 1",
         "image=image.$$",
         'mkdir "$image" && tar -xf - -C "$image" || exit 1',
-        'link() { ln "parts/$1" "$image/blobs/sha256/$2" 2>/dev/null ||'
-        ' cp "parts/$1" "$image/blobs/sha256/$2"; }',
-        *(
-            f"link {_hexadecimal(layer)} {digest} || exit 1"
-            for layer, digest in sorted(blobs.items())
-        ),
+        f"for layer in {names}; do" if names else "for layer; do",
+        '  gzip -dc <"parts/$layer" >"$image/blobs/sha256/$layer" ||'
+        ' { code=$?; rm -rf "$image"; exit $code; }',
+        "done",
         f'tar -cf - -C "$image" . | {shlex.join(image_commands.load())}',
         "code=$?",
         'rm -rf "$image"',

@@ -70,12 +70,6 @@ class Packed:
             offset += len(piece)
         return seen.hexdigest() == digest
 
-    def whole(self, wanted: Callable[[], bool]) -> tuple[str, int]:
-        """Digest and size, once it is done."""
-        while not self.done:
-            self.read(self.size, 1, wanted)
-        return self.digest, self.size
-
     def add(self, data: bytes, plain: int) -> None:
         """Append; for the one who packs."""
         self._raise()  # closed meanwhile

@@ -193,13 +193,9 @@ class Shipment:
         return incoming.received(done.stdout)
 
     def _load(self, verify: Callable[[], None]) -> None:
-        packed = {
-            layer: self._spool.layer(self._store, layer).whole(self._wanted)
-            for layer in self._layers
-        }
-        archive, blobs = images.description(self._store, self._pins, packed)
+        archive = images.description(self._store, self._pins)
         command = script(
-            self._host.url, incoming.load(self._root, blobs), self._connections.options
+            self._host.url, incoming.load(self._root, self._layers), self._connections.options
         )
         done = self._connections.stream(self._host, command, lambda target: _all(target, archive))
         if done.code < 0:

@@ -115,5 +115,6 @@ def test_an_engine_with_the_containerd_store_gets_only_what_it_lacks(make_app: M
         done = app("deploy", "--release", "v2")
         assert re.search(r"ship \d+ kB of 4.0 MB", done.stderr), done.stderr
         assert get(host.http(18080) + "/cgi-bin/predict?x=3") == "15.00"
-        assert "Nothing to do" in app("deploy", "--release", "v2").stdout
+        again = app("deploy", "--release", "v2")
+        assert "Nothing to do" in again.stdout, again.stderr
         assert app("status").code == 0

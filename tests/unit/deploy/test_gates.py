@@ -128,7 +128,7 @@ def test_whoever_waits_for_an_answer_can_stop_waiting(serve: Serve) -> None:
 @pytest.fixture(params=["bash", "python3"])
 def only(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A PATH with one program that can relay."""
-    for program in {"sh", "cat", str(request.param)}:
+    for program in {"sh", "cat", "sleep", str(request.param)}:
         found = shutil.which(program, path="/usr/bin:/bin:/usr/local/bin")
         assert found, program
         (tmp_path / program).symlink_to(found)
