@@ -15,10 +15,17 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from hypothesis import settings
 
 from tests.lab import down, hosts, images, s3
 from tests.lab import engine as lab_engine
 from tests.lab.program import CACHE, LabError
+
+# No property is a matter of time. In CI hypothesis has a profile of its own: untimed, and the same
+# examples each time.
+settings.register_profile("untimed", deadline=None)
+if not os.environ.get("CI"):
+    settings.load_profile("untimed")
 
 # What of the caller's environment could change a result. DOCKER_* stays: it names the engine.
 FOREIGN = (

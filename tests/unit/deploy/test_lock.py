@@ -171,9 +171,17 @@ def test_a_lock_that_was_taken_away_is_noticed(
     monkeypatch.setattr(lock, "BEAT", 0.1)
     with Connections(tmp_path, {}) as connections:
         with HostLock(connections, LOCAL, str(tmp_path), owner("ada")) as held:
-            (tmp_path / "lock" / "owner.json").unlink()
-            shell(lock.acquire_script(str(tmp_path), owner("eve"), 60))
             end = time.monotonic() + 10
+            guard = tmp_path / "lock.guard"
+            while True:  # as the script itself does: nobody renews meanwhile
+                try:
+                    guard.mkdir()
+                    break
+                except FileExistsError:
+                    assert time.monotonic() < end
+            text = owner("eve").fields() + ', "expires": 9999999999}\n'
+            (tmp_path / "lock" / "owner.json").write_text(text)
+            guard.rmdir()
             while not held.lost and time.monotonic() < end:
                 time.sleep(0.05)
             with pytest.raises(lock.LockLost):
