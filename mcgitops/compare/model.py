@@ -9,15 +9,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from mcgitops.metrics.values import Plot, Scalar
+from mcgitops.metrics.values import Check, ClassTable, Matrix, Plot, Scalar
 
 Direction = Literal["higher", "lower", ""]
 """Which way is better; "" where nobody said so and the name doesn't tell."""
 
-Verdict = Literal["better", "worse", "same", "changed", "new", "missing", "cannot tell"]
-"""`changed` has no direction; `cannot tell` has one, or not, but the evidence doesn't suffice."""
+Verdict = Literal[
+    "better", "worse", "same", "no difference", "changed", "new", "missing", "cannot tell"
+]
+"""`changed` has no direction; `cannot tell` has one, or not, but the evidence doesn't suffice.
 
-GateState = Literal["passed", "failed", "warned", "not judged"]
+`no difference` is a finding, not a lack of one: an equivalence test within a given margin passed,
+or the head lies inside the noise band of the base's branch. `same` is equal values.
+"""
+
+GateState = Literal["passed", "failed", "warned", "waived", "not judged"]
 
 Movement = Literal["better", "worse", ""]
 """Which way the numbers went, whatever the evidence is worth."""
@@ -30,6 +36,32 @@ class Artifact:
     path: str
     digest: str
     size: int
+
+
+@dataclass(frozen=True)
+class Interval:
+    """From `low` to `high`, in the metric's unit, with a confidence of `level`."""
+
+    low: float
+    high: float
+    level: float = 0.95
+
+
+@dataclass(frozen=True)
+class Test:
+    """One piece of evidence about a metric, or a slice of it.
+
+    method: `welch`, `paired t`, `mcnemar`, `bootstrap`, `noise band`, `non-inferiority`, …
+    interval: of the difference head minus base.
+    text: the evidence in words, as the report shows it.
+    """
+
+    method: str
+    text: str
+    p: float | None = None
+    interval: Interval | None = None
+    base_n: int = 0
+    head_n: int = 0
 
 
 @dataclass(frozen=True)
@@ -58,6 +90,9 @@ class RunView:
     image_size: int | None = None
     outputs: tuple[Artifact, ...] = ()
     plots: tuple[Plot, ...] = ()
+    tables: tuple[ClassTable, ...] = ()
+    matrices: tuple[Matrix, ...] = ()
+    checks: tuple[Check, ...] = ()
     warnings: tuple[str, ...] = ()
     log_tail: tuple[str, ...] = ()
 
@@ -138,6 +173,9 @@ class MetricChange:
     percent: float | None = None
     p: float | None = None
     gates: tuple[GateResult, ...] = ()
+    base_interval: Interval | None = None  # of the mean
+    head_interval: Interval | None = None
+    tests: tuple[Test, ...] = ()  # all evidence; `evidence` and `p` are of the deciding one
 
     @property
     def is_changed(self) -> bool:
@@ -148,7 +186,7 @@ class MetricChange:
     def gate_state(self) -> str:
         """The worst state of its gates; "" without any."""
         states = {gate.state for gate in self.gates}
-        ordered = ("failed", "warned", "not judged", "passed")
+        ordered = ("failed", "warned", "waived", "not judged", "passed")
         return next((state for state in ordered if state in states), "")
 
 
@@ -240,6 +278,61 @@ class Curve:
 
 
 @dataclass(frozen=True)
+class ClassChange:
+    """A class of a classification report on both sides: metric → (base, head)."""
+
+    stage: str
+    variant: str
+    source: str
+    name: str
+    values: Mapping[str, tuple[float | None, float | None]]
+    base_support: float | None = None
+    head_support: float | None = None
+
+
+@dataclass(frozen=True)
+class MatrixPair:
+    """A confusion matrix of the head, and the base's where it has one with the same labels."""
+
+    stage: str
+    variant: str
+    head: Matrix
+    base: Matrix | None = None
+
+
+@dataclass(frozen=True)
+class SliceChange:
+    """A metric over the examples of one slice. `p_adjusted`: after Holm, over all slices."""
+
+    stage: str
+    variant: str
+    source: str
+    column: str
+    value: str
+    metric: str
+    n: int
+    base: float | None
+    head: float | None
+    base_interval: Interval | None = None
+    head_interval: Interval | None = None
+    p: float | None = None
+    p_adjusted: float | None = None
+    verdict: Verdict = "cannot tell"
+    evidence: str = ""
+
+
+@dataclass(frozen=True)
+class Waiver:
+    """Somebody's word that a failed gate may pass. `gate` is a metric's name, or `*`."""
+
+    gate: str
+    by: str
+    how: Literal["label", "comment"]
+    reason: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True)
 class Failure:
     """A run that didn't succeed, and the end of its log."""
 
@@ -280,6 +373,9 @@ class Comparison:
     failures: tuple[Failure, ...] = ()
     lineage: tuple[Lineage, ...] = ()
     warnings: tuple[str, ...] = ()
+    classes: tuple[ClassChange, ...] = ()
+    matrices: tuple[MatrixPair, ...] = ()
+    slices: tuple[SliceChange, ...] = ()
 
 
 def assignments(values: Mapping[str, str]) -> str:

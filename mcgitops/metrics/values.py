@@ -11,7 +11,7 @@ import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 Scalar = bool | int | float | str | None
 """A value as the script wrote it. A boolean is not a number."""
@@ -54,6 +54,61 @@ class PlotReading:
     """A plot, or None and the reason."""
 
     plot: Plot | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """One class (or slice, or average) of a classifier's report. `support`: its examples."""
+
+    name: str
+    values: Mapping[str, float]
+    support: float | None = None
+
+
+@dataclass(frozen=True)
+class ClassTable:
+    """Metrics by class, as a classification report has them. `source` is the file."""
+
+    source: str
+    rows: tuple[ClassRow, ...]
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A confusion matrix: `counts[i][j]` examples of class `labels[i]` were taken for `labels[j]`.
+
+    Counts may be shares (a normalised matrix), so they are floats.
+    """
+
+    source: str
+    labels: tuple[str, ...]
+    counts: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class Check:
+    """A test that another tool judged, such as one of Evidently's: it gates like a bound of ours.
+
+    state: "error" is a test that couldn't be judged, which is not a pass.
+    """
+
+    source: str
+    name: str
+    state: Literal["passed", "failed", "warned", "error", "skipped"]
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """All that the readers found in a run's files. Keys of `metrics` and `params`: the source."""
+
+    metrics: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)
+    params: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)
+    plots: tuple[Plot, ...] = ()
+    tables: tuple[ClassTable, ...] = ()
+    matrices: tuple[Matrix, ...] = ()
+    checks: tuple[Check, ...] = ()
     warnings: tuple[str, ...] = ()
 
 

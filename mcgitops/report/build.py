@@ -33,6 +33,9 @@ def build(project: str, comparison: Comparison, *, reproduce: str = "", tool: st
         failures=comparison.failures,
         lineage=comparison.lineage,
         warnings=comparison.warnings,
+        classes=comparison.classes,
+        matrices=comparison.matrices,
+        slices=comparison.slices,
         reproduce=reproduce,
         tool=tool,
     )

@@ -11,14 +11,18 @@ from typing import Literal
 
 from mcgitops.compare.model import (
     ArtifactChange,
+    ClassChange,
     CostChange,
     Curve,
     FactChange,
     Failure,
     GateResult,
     Lineage,
+    MatrixPair,
     MetricChange,
+    SliceChange,
     ValueChange,
+    Waiver,
 )
 
 Status = Literal[
@@ -77,6 +81,11 @@ class Report:
     failures: tuple[Failure, ...] = ()
     lineage: tuple[Lineage, ...] = ()
     warnings: tuple[str, ...] = ()
+    classes: tuple[ClassChange, ...] = ()
+    matrices: tuple[MatrixPair, ...] = ()
+    slices: tuple[SliceChange, ...] = ()
+    waivers: tuple[Waiver, ...] = ()
+    full_report: str = ""  # the HTML report's address, where the readers of the comment reach it
     reproduce: str = ""
     tool: str = ""
     format: Literal[1] = 1

@@ -1,0 +1,153 @@
+"""Finds which reader understands which of a stage's files, and has them read: `find`.
+
+A reader is a module in `mcgitops.metrics.formats`, or what an entry point of the group
+`mcgitops.readers` names, that follows `Reader`. It is imported when a file's name makes it likely.
+What no reader claims goes to the plain formats by its ending (`mcgitops.metrics.readers`).
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import importlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from types import MappingProxyType
+from typing import Protocol, cast
+
+from mcgitops.metrics import readers
+from mcgitops.metrics.files import Files, Part
+from mcgitops.metrics.values import Findings, Plot, Scalar, UnreadableError, Warnings
+
+GROUP = "mcgitops.readers"
+"""The entry points' group of readers that others wrote."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Files that belong together, such as a folder of runs. `source` names them in reports."""
+
+    source: str
+    paths: tuple[str, ...]
+
+
+class Reader(Protocol):
+    """One tool's files. Neither method trusts them.
+
+    `read` raises `UnreadableError` where nothing can be understood; what is wrong with a part of
+    the files becomes a warning.
+    """
+
+    def claims(self, files: Files) -> Iterable[Claim]:
+        """The files that are this reader's, judged by names and first bytes; cheap."""
+        ...
+
+    def read(self, files: Files, claim: Claim, warnings: Warnings) -> Findings:
+        """What is in them. `metrics` and `params` are by `claim.source`."""
+        ...
+
+
+KNOWN: dict[str, tuple[str, ...]] = {
+    # reader, which is the module's name: names of files that make it worth a look, in this order
+}
+
+
+def find(files: Files, declared: Mapping[str, str] = MappingProxyType({})) -> Findings:
+    """All that these files hold; never raises for what is in them.
+
+    declared: path, of a file or of a folder → the reader's name, where it isn't to be detected.
+    """
+    left = dict.fromkeys(files.sizes)
+    found: list[Findings] = []
+    for path, name in declared.items():
+        below = [p for p in left if p == path or p.startswith(f"{path}/")]
+        reader = load(name)
+        if reader is None:
+            found.append(Findings(warnings=(f"{path}: there is no reader {name}.",)))
+            continue
+        claims = list(reader.claims(Part.of(files, below)))
+        if not claims:
+            found.append(Findings(warnings=(f"{path}: has nothing for the reader {name}.",)))
+        found += [_read(reader, files, claim) for claim in claims]
+        for claimed in below:
+            left.pop(claimed, None)
+    for reader in _likely(left):
+        for claim in reader.claims(Part.of(files, left)):
+            found.append(_read(reader, files, claim))
+            for claimed in claim.paths:
+                left.pop(claimed, None)
+    found += [_plain(files, path) for path in left]
+    return merged(found)
+
+
+def load(name: str) -> Reader | None:
+    """The reader of this name: ours, or one of an installed package."""
+    if name in KNOWN:
+        return cast(Reader, importlib.import_module(f"mcgitops.metrics.formats.{name}"))
+    from importlib.metadata import entry_points
+
+    point = next(iter(entry_points(group=GROUP, name=name)), None)
+    return cast(Reader, point.load()) if point else None
+
+
+def merged(findings: Iterable[Findings]) -> Findings:
+    """Several findings as one; of one source's values the later win."""
+    metrics: dict[str, dict[str, Scalar]] = {}
+    params: dict[str, dict[str, Scalar]] = {}
+    all_ = tuple(findings)
+    for one in all_:
+        for source, values in one.metrics.items():
+            metrics.setdefault(source, {}).update(values)
+        for source, values in one.params.items():
+            params.setdefault(source, {}).update(values)
+    return Findings(
+        metrics,
+        params,
+        tuple(plot for one in all_ for plot in one.plots),
+        tuple(table for one in all_ for table in one.tables),
+        tuple(matrix for one in all_ for matrix in one.matrices),
+        tuple(check for one in all_ for check in one.checks),
+        tuple(dict.fromkeys(warning for one in all_ for warning in one.warnings)),
+    )
+
+
+def _likely(paths: Iterable[str]) -> Iterator[Reader]:
+    names = {PurePosixPath(path).name for path in paths}
+    for module, patterns in KNOWN.items():
+        if any(fnmatch.fnmatchcase(name, pattern) for name in names for pattern in patterns):
+            reader = load(module)
+            if reader is not None:
+                yield reader
+    if not names:
+        return
+    from importlib.metadata import entry_points
+
+    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
+        yield cast(Reader, point.load())
+
+
+def _read(reader: Reader, files: Files, claim: Claim) -> Findings:
+    warnings = Warnings()
+    try:
+        found = reader.read(Part.of(files, claim.paths), claim, warnings)
+    except UnreadableError as error:
+        warnings.add(str(error))
+        found = Findings()
+    except OSError as error:
+        warnings.add(f"can't be read: {error.strerror or error}.")
+        found = Findings()
+    said = tuple(f"{claim.source}: {sentence}" for sentence in warnings.all())
+    return merged((found, Findings(warnings=said)))
+
+
+def _plain(files: Files, path: str) -> Findings:
+    if PurePosixPath(path).suffix.lower() not in readers.ENDINGS:
+        return Findings()
+    with files.open(path) as stream:
+        reading = readers.read(path, stream)
+    plots: tuple[Plot, ...] = ()
+    with files.open(path) as stream:
+        plot = readers.read_plot(path, stream).plot
+    if plot is not None:
+        plots = (plot,)
+    return Findings(metrics={path: reading.values}, plots=plots, warnings=reading.warnings)
