@@ -116,12 +116,19 @@ class Connections:
         assert isinstance(found, kind)  # noqa: S101
         return found
 
-    def look(self, host: Host, project: str, environment: str, compose_project: str) -> HostFacts:
-        """The host's facts. Raises `HostUnreachable` where it can't be asked."""
+    def look(
+        self, host: Host, project: str, environment: str, compose_project: str,
+        known: HostFacts | None = None,
+    ) -> HostFacts:  # fmt: skip
+        """The host's facts. Raises `HostUnreachable` where it can't be asked.
+
+        known: what was seen there a moment ago, for a shorter look.
+        """
         self._mark(host)
         facts, answer = host_facts.look(
             host, lambda text: ssh.script(host.url, text, self.options).argv, self.folder,
             project, environment, compose_project, more=haproxy.survey(compose_project),
+            known=known,
         )  # fmt: skip
         if not host.is_local and answer.code == 255:
             raise unreachable(host, answer.stderr)

@@ -21,7 +21,7 @@ from mcgitops.deploy import lock, place, watch
 from mcgitops.deploy.connection import Connections, HostUnreachable
 from mcgitops.deploy.outcome import NeedsAttention, Report, RolledBack
 from mcgitops.deploy.place import Prepared
-from mcgitops.deploy.replacement import Replacement, execute_compose, last_line
+from mcgitops.deploy.replacement import Replacement, Sight, execute_compose, last_line
 from mcgitops.deploy.retention import prune
 from mcgitops.deploy.shipping import images, ship
 from mcgitops.deploy.target import Target, look, side_by_side
@@ -63,6 +63,7 @@ class Deployment:
         self.locks: dict[str, lock.HostLock] = {}
         self.facts = {one.host.url: one for one in facts}
         self.sensitive = frozenset(aim.prepared.sensitive) if aim.prepared else frozenset[str]()
+        self._sights = {one.host.url: Sight() for one in facts}
         self._stop = threading.Event()
         report.by, report.commit = self.owner.name, aim.commit
 
@@ -70,8 +71,10 @@ class Deployment:
         """Lock, look again, execute; record how it ended."""
         with ExitStack() as held:
             self._lock(held)
-            facts = look(self.aim.hosts, self.connections, self.aim.wanted)
+            facts = look(self.aim.hosts, self.connections, self.aim.wanted, self.facts)
             self.facts = {one.host.url: one for one in facts}
+            for fact in facts:
+                self._sights[fact.host.url].note(fact.containers)
             refuse_rejected(self.aim, facts, force=self.force)
             self.aim, rollout = self.choose(facts, self.connections.options)
             self.report.release = self.aim.wanted.release
@@ -296,6 +299,7 @@ class Deployment:
             report = self.report.hosts[one.host.url]
             before = one.before.release if one.before else "nothing"
             began = time.monotonic()
+            self._sights[one.host.url].forget()
             try:
                 self.locks[one.host.url].check()
                 if not one.can_return:
@@ -395,7 +399,7 @@ class Deployment:
         return Replacement(
             self.connections, self.facts[one.host.url], wanted.compose_project, placement,
             variables, services, wanted.health_seconds, self._stop,
-            lenient=step.phase == "undo",
+            lenient=step.phase == "undo", sight=self._sights[one.host.url],
         )  # fmt: skip
 
     def _step(self, one: HostRollout, step: Step) -> None:
@@ -454,6 +458,8 @@ class Deployment:
 
     def _command(self, one: HostRollout, step: Step) -> None:
         """Somebody else's program; a hook that comes too late to refuse only warns."""
+        if step.name == "hook":
+            self._sights[one.host.url].forget()
         only_warns = step.name == "hook" and step.phase in ("finish", "undo")
         limit = step.seconds or 60
         if step.name == "hook":
@@ -479,6 +485,7 @@ class Deployment:
             self.say(f"{one.host.label}   sending layers, {images.megabytes(size)} unpacked")
 
     def _compose(self, one: HostRollout, step: Step) -> None:
+        self._sights[one.host.url].forget()
         limit = self.aim.wanted.health_seconds + START_SECONDS + 15
         project = self.aim.wanted.compose_project
         execute_compose(self.connections, one.host, project, step.command, limit, step.name)

@@ -26,6 +26,30 @@ _LOOSE = "already exists in network"
 
 Containers = tuple[ContainerFact, ...]
 
+FRESH = 2.0
+"""Seconds for which a step takes what the step before it saw, where nothing was done between."""
+
+
+class Sight:
+    """What was last seen of a host's containers, until something is done there."""
+
+    def __init__(self) -> None:
+        self._containers: Containers = ()
+        self._until = 0.0
+
+    def note(self, containers: Containers) -> None:
+        """They have just been seen."""
+        self._containers, self._until = containers, time.monotonic() + FRESH
+
+    def forget(self) -> None:
+        """Something is about to change them, or has."""
+        self._until = 0.0
+
+    @property
+    def fresh(self) -> Containers | None:
+        """What was seen a moment ago."""
+        return self._containers if time.monotonic() < self._until else None
+
 
 class Replacement:
     """The containers of a compose project on one host, and the release that they shall be of."""
@@ -34,9 +58,11 @@ class Replacement:
         self, connections: Connections, facts: HostFacts, compose_project: str, placement: str,
         variables: Sequence[str], services: Sequence[WantedService], health_seconds: float,
         cancel: threading.Event | None = None, *, lenient: bool = False,
+        sight: Sight | None = None,
     ) -> None:  # fmt: skip
         """cancel: set where the work is no longer wanted; whatever waits then raises `Cancelled`.
-        lenient: on the way back, where a proxy that can't be asked doesn't keep us from it."""
+        lenient: on the way back, where a proxy that can't be asked doesn't keep us from it.
+        sight: shared by the steps of one rollout on this host."""
         self._connections = connections
         self._facts = facts
         self._host = facts.host
@@ -48,11 +74,19 @@ class Replacement:
         self._seconds = health_seconds
         self._cancel = cancel
         self._lenient = lenient
+        self._sight = sight or Sight()
 
     def see(self) -> tuple[float, Containers]:
         """The host's clock, and the containers of the project."""
         text = host_facts.containers_script(self._project)
-        return host_facts.parse_containers(self._connections.script(self._host, text).stdout)
+        seen = host_facts.parse_containers(self._connections.script(self._host, text).stdout)
+        self._sight.note(seen[1])
+        return seen
+
+    def _containers(self) -> Containers:
+        """Which containers there are; for how they are, `see` looks each time."""
+        fresh = self._sight.fresh
+        return self.see()[1] if fresh is None else fresh
 
     def healthy(self, name: str, count: int) -> None:
         """Wait for `count` containers of a service; for all services, and nothing else, where the
@@ -129,7 +163,7 @@ class Replacement:
 
     def hold(self, name: str) -> None:
         """No requests to what starts from now on."""
-        _, containers = self.see()
+        containers = self._containers()
         traffic = self._traffic(name, containers)
         try:
             traffic.hold(_addresses(one for one in containers if one.service == name))
@@ -139,7 +173,7 @@ class Replacement:
 
     def proxies(self) -> None:
         """What this release starts must be replaceable by the next one."""
-        _, containers = self.see()
+        containers = self._containers()
         for service in self._services:
             if service.behind:
                 self._traffic(service.name, containers).check()
@@ -150,7 +184,7 @@ class Replacement:
         Gives the seconds that open requests took to end.
         """
         service = self._by_name[name]
-        _, containers = self.see()
+        containers = self._containers()
         mine, others = split(service, containers)
         kept, leaving = _leaving(mine, others, new, old)
         traffic = self._traffic(name, containers)
@@ -173,10 +207,11 @@ class Replacement:
     def retire(self, name: str, new: int, old: int) -> None:
         """Stop and remove what is not to stay."""
         service = self._by_name[name]
-        mine, others = split(service, self.see()[1])
+        mine, others = split(service, self._containers())
         _, leaving = _leaving(mine, others, new, old)
         if not leaving:
             return
+        self._sight.forget()
         text = compose_host.retire((one.name for one in leaving), service.grace)
         self._connections.script(self._host, text, timeout=service.grace + START_SECONDS)
 
@@ -184,10 +219,10 @@ class Replacement:
         """Let proxies find containers by name again."""
         for service in self._services:
             if service.behind:
-                _, containers = self.see()
+                containers = self._containers()
 
                 def current(name: str = service.name) -> set[str]:
-                    return _addresses(one for one in self.see()[1] if one.service == name)
+                    return _addresses(one for one in self._containers() if one.service == name)
 
                 if not self._traffic(service.name, containers).open_up(current):
                     # it may be the engine itself that still names what is gone
@@ -207,6 +242,7 @@ class Replacement:
             self._facts.root, argv, seconds=int(seconds), tools=self._facts.tools
         )
         command = on_host(self._host.url, argv, self._connections.options, tied=True)
+        self._sight.forget()
         execute_compose(self._connections, self._host, self._project, command, seconds + 15)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Literal, TypeVar
 
 from mcgitops.deploy import place
@@ -120,20 +121,26 @@ def wanted_of(
     )
 
 
-def look(hosts: Sequence[Host], connections: Connections, wanted: Wanted) -> list[HostFacts]:
-    """All hosts' facts, asked side by side. An unusable one raises `HostNeedsAttention`."""
+def look(
+    hosts: Sequence[Host], connections: Connections, wanted: Wanted,
+    known: Mapping[str, HostFacts] = MappingProxyType({}),
+) -> list[HostFacts]:  # fmt: skip
+    """All hosts' facts, asked side by side. An unusable one raises `HostNeedsAttention`.
 
-    return look_at(hosts, connections, wanted.project, wanted.environment)
+    known: by URL, what was seen there a moment ago.
+    """
+    return look_at(hosts, connections, wanted.project, wanted.environment, known)
 
 
 def look_at(
-    hosts: Sequence[Host], connections: Connections, project: str, environment: str
-) -> list[HostFacts]:
+    hosts: Sequence[Host], connections: Connections, project: str, environment: str,
+    known: Mapping[str, HostFacts] = MappingProxyType({}),
+) -> list[HostFacts]:  # fmt: skip
     """The same by names."""
 
     def ask(host: Host) -> HostFacts:
         name = compose_project(project, environment)
-        return connections.look(host, project, environment, name)
+        return connections.look(host, project, environment, name, known.get(host.url))
 
     facts = side_by_side(ask, hosts)
     for one in facts:

@@ -70,48 +70,56 @@ def containers_script(compose_project: str) -> str:
     )
 
 
-def host_script(project: str, environment: str, compose_project: str, more: str = "") -> str:
+def host_script(
+    project: str, environment: str, compose_project: str, more: str = "", *, again: bool = False
+) -> str:
     """Everything that a rollout or `status` needs to know, one fact a line.
 
     more: shell that looks at what programs inside containers say, run in the environment's folder
     where there is a current release.
+    again: leave out what only changes with what is looked at all the same, and takes long.
     """
+    slow = "" if again else _FOLDER + _outdated_script(compose_project) + more
     return (
         f"root={root_of(project, environment)}\n"
         "printf '@root %s\\n' \"$root\"\n"
-        "command -v docker >/dev/null || { echo '@problem docker'; exit 0; }\n"
-        # not `docker info`, which starts every plugin to list it
-        "docker version --format '@engine {{.Server.Version}}' 2>&1 ||"
-        " { echo '@problem engine'; exit 0; }\n"
-        "docker compose version --short 2>/dev/null | sed 's/^/@compose /'\n"
-        "for tool in flock timeout; do"
-        ' command -v $tool >/dev/null && echo "@tool $tool"; done\n'
-        'if [ -d "$root" ]; then cd "$root" || exit 0\n'
-        "  for which in current previous; do\n"
-        '    [ -f "$which/release.json" ] &&'
-        ' { printf "@%s " "$which"; cat "$which/release.json"; echo; }\n'
-        "  done\n"
-        '  [ -L current ] && { stat -c "@since %Y" current 2>/dev/null ||'
-        ' stat -f "@since %m" current; }\n'
-        "  [ -f attempt ] && { printf '@attempt '; cat attempt; echo; }\n"
-        "  [ -f lock/owner.json ] && { printf '@lock '; cat lock/owner.json; echo; }\n"
-        "  for manifest in releases/*/*/release.json; do"
-        ' [ -f "$manifest" ] && { printf "@placed "; cat "$manifest"; echo; }; done\n'
-        "  set -- releases/*/*/committed\n"
-        '  [ -e "$1" ] && { stat -c "@committed %Y %n" "$@" 2>/dev/null ||'
-        ' stat -f "@committed %m %N" "$@"; }\n'
-        '  for name in rejected/*; do [ -e "$name" ] && echo "@rejected $name"; done\n'
-        '  for file in files/*; do [ -e "$file" ] && echo "@file $file"; done\n'
-        "  if [ -f current/release.json ]; then\n"
-        + _FOLDER
-        + _outdated_script(compose_project)
-        + more
-        + "  fi\n"
-        "fi\n"
+        + ("" if again else _PROGRAMS)
+        + _RECORDS
+        + (f"  if [ -f current/release.json ]; then\n{slow}  fi\n" if slow else "")
+        + "fi\n"
         "ids=$(docker image ls --all --quiet --no-trunc | sort -u)\n"
         f'[ -z "$ids" ] || docker image inspect --format {shlex.quote("@image " + IMAGE)}'
         " $ids 2>/dev/null\n" + containers_script(compose_project)
     )
+
+
+_PROGRAMS = (
+    "command -v docker >/dev/null || { echo '@problem docker'; exit 0; }\n"
+    # not `docker info`, which starts every plugin to list it
+    "docker version --format '@engine {{.Server.Version}}' 2>&1 ||"
+    " { echo '@problem engine'; exit 0; }\n"
+    "docker compose version --short 2>/dev/null | sed 's/^/@compose /'\n"
+    "for tool in flock timeout; do"
+    ' command -v $tool >/dev/null && echo "@tool $tool"; done\n'
+)
+_RECORDS = (
+    'if [ -d "$root" ]; then cd "$root" || exit 0\n'
+    "  for which in current previous; do\n"
+    '    [ -f "$which/release.json" ] &&'
+    ' { printf "@%s " "$which"; cat "$which/release.json"; echo; }\n'
+    "  done\n"
+    '  [ -L current ] && { stat -c "@since %Y" current 2>/dev/null ||'
+    ' stat -f "@since %m" current; }\n'
+    "  [ -f attempt ] && { printf '@attempt '; cat attempt; echo; }\n"
+    "  [ -f lock/owner.json ] && { printf '@lock '; cat lock/owner.json; echo; }\n"
+    "  for manifest in releases/*/*/release.json; do"
+    ' [ -f "$manifest" ] && { printf "@placed "; cat "$manifest"; echo; }; done\n'
+    "  set -- releases/*/*/committed\n"
+    '  [ -e "$1" ] && { stat -c "@committed %Y %n" "$@" 2>/dev/null ||'
+    ' stat -f "@committed %m %N" "$@"; }\n'
+    '  for name in rejected/*; do [ -e "$name" ] && echo "@rejected $name"; done\n'
+    '  for file in files/*; do [ -e "$file" ] && echo "@file $file"; done\n'
+)
 
 
 _FOLDER = (
@@ -153,12 +161,46 @@ def _outdated_script(compose_project: str) -> str:
 
 def look(
     host: Host, to_argv: ToArgv, cwd: Path, project: str, environment: str, compose_project: str,
-    *, timeout: float = 60, more: str = "",
+    *, timeout: float = 60, more: str = "", known: HostFacts | None = None,
 ) -> tuple[HostFacts, Output]:  # fmt: skip
-    """The host's facts, and the raw answer for whoever must explain a failed connection."""
+    """The host's facts, and the raw answer for whoever must explain a failed connection.
+
+    known: what was seen a moment ago; where releases and containers are still the same, so is what
+    follows from them, and isn't asked for again.
+    """
+    if known is not None and known.engine:
+        script = host_script(project, environment, compose_project, again=True)
+        answer = output(to_argv(script), cwd, check=False, timeout=timeout)
+        if (facts := _still(known, parse(host, answer.stdout))) is not None:
+            return facts, answer
     script = host_script(project, environment, compose_project, more)
     answer = output(to_argv(script), cwd, check=False, timeout=timeout)
     return parse(host, answer.stdout), answer
+
+
+def _still(known: HostFacts, seen: HostFacts) -> HostFacts | None:
+    """The facts of a shorter look, completed by an earlier one; None where it no longer holds."""
+
+    def state(facts: HostFacts) -> tuple[object, ...]:
+        containers = [
+            (one.name, one.image_id, one.configuration, one.state, one.started)
+            for one in facts.containers
+        ]
+        return (facts.root, facts.current, facts.previous, facts.attempt, facts.since, containers)
+
+    if state(known) != state(seen):
+        return None
+    damaged = known.current.folder if known.current and known.edited else ""
+    return replace(
+        seen,
+        engine=known.engine,
+        compose=known.compose,
+        tools=known.tools,
+        placements=tuple(one for one in seen.placements if one.folder != damaged),
+        edited=known.edited,
+        outdated=known.outdated,
+        proxies=known.proxies,
+    )
 
 
 def parse(host: Host, text: str) -> HostFacts:
