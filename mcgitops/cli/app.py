@@ -37,9 +37,20 @@ class App:
 
     @cached_property
     def project(self) -> Project:
-        """The project, loaded through `docker compose config` and validated (`ProjectError`)."""
-        from mcgitops.facts.compose import load_project
+        """The project, loaded through `docker compose config` and validated (`ProjectError`).
 
+        Beside an agent (`MCGITOPS_PROJECT`, and no compose file) it is what was deployed there.
+        """
+        from mcgitops.facts.compose import has_files, load_project
+
+        name = self.environ.get("MCGITOPS_PROJECT", "")
+        if name and not self.files and not has_files(self.folder, self.environ):
+            from mcgitops.deploy.agents.here import here
+            from mcgitops.store.store import open_store
+
+            url = self.environ.get("MCGITOPS_STORE", "") or ".mcgitops/store"
+            store = open_store(url if "://" in url else str((self.folder / url).resolve()))
+            return here(store, name, self.folder, self.environ)
         return load_project(self.folder, self.files)
 
     @cached_property

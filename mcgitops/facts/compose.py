@@ -56,6 +56,14 @@ def find_files(
     )
 
 
+def has_files(folder: Path, environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether there is a compose file to be found."""
+    try:
+        return bool(find_files(folder, (), environ))
+    except UsageError:
+        return False
+
+
 def _dotenv(folder: Path) -> dict[str, str]:
     """What the folder's `.env` says of where the compose files are, as Compose reads it."""
     try:

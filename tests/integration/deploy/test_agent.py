@@ -348,12 +348,15 @@ def test_a_host_deploys_itself_from_the_bucket_alone(
         "PORT": "18080",
     }
 
-    def agent(*options: str) -> subprocess.CompletedProcess[str]:
+    def on_host(*options: str) -> subprocess.CompletedProcess[str]:
         words = ["docker", "exec", "--user", host.user, "--workdir", f"/home/{host.user}/values"]
         for name, value in env.items():
             words += ["--env", f"{name}={value}"]
-        words += [host.name, "python3", "-m", "mcgitops", "agent", "production", *options]
+        words += [host.name, "python3", "-m", "mcgitops", *options]
         return subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+
+    def agent(*options: str) -> subprocess.CompletedProcess[str]:
+        return on_host("agent", "production", *options)
 
     def copy(source: Path, target: str) -> None:
         subprocess.run(["docker", "cp", source, f"{host.name}:{target}"], check=True)
@@ -370,6 +373,21 @@ def test_a_host_deploys_itself_from_the_bucket_alone(
         for _ in range(2):  # it fails once, and is not tried again
             assert agent("--once").returncode == 5
         assert get(f"{host.http(18080)}/cgi-bin/predict?x=3") == "6.00"
+        # whoever is logged in there needs no checkout either
+        release(app, "v3", {"data/points.csv": points(5), "serve/healthy.sh": "exit 0\n"})
+        assert agent("--once").returncode == 0
+        assert get(f"{host.http(18080)}/cgi-bin/predict?x=3") == "15.00"
+        seen = on_host("status")
+        assert (seen.returncode, "v3" in seen.stdout) == (0, True), seen
+        line.cut()  # not even the store
+        back = on_host("rollback")
+        assert (back.returncode, "runs v1 again" in back.stdout) == (0, True), back
+        assert get(f"{host.http(18080)}/cgi-bin/predict?x=3") == "6.00"
+        line.mend()
+        assert agent("--once").returncode == 5  # what is wanted was rolled back: it leaves it so
+        assert get(f"{host.http(18080)}/cgi-bin/predict?x=3") == "6.00"
+        healed = on_host("heal", "production")
+        assert (healed.returncode, "v1" in healed.stdout) == (0, True), healed
     finally:
         line.cut()
         host.root("rm", "-rf", "/opt/mcgitops")
