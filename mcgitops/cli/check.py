@@ -12,6 +12,7 @@ import click
 
 from mcgitops.cli.app import App
 from mcgitops.errors import Problem, ProjectError
+from mcgitops.project import KEY
 
 if TYPE_CHECKING:
     from mcgitops.project.model import Project
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 def _unread_files(project: Project) -> Iterator[str]:
     """Warnings for metric and plot files of a kind that no reader knows."""
+    from mcgitops.metrics import detect
     from mcgitops.metrics.readers import ENDINGS
 
     known = ", ".join(ENDINGS)
@@ -26,8 +28,43 @@ def _unread_files(project: Project) -> Iterator[str]:
         for key in ("metrics", "plots", "params"):
             for path in getattr(stage.spec, key):
                 ending = PurePosixPath(path).suffix.lower()
-                if ending and ending not in ENDINGS:  # without one it may be a folder
+                if not ending:  # it may be a folder
+                    continue
+                if key == "params":
+                    is_known = ending in ENDINGS
+                else:
+                    is_known = (
+                        detect.is_known(path)
+                        or path in stage.spec.readers
+                        or (project.folder / path).is_dir()
+                    )
+                if not is_known:
                     yield f"service {stage.name}: {key}: {path} is of no known kind ({known})."
+
+
+def _unknown_readers(project: Project) -> Iterator[Problem]:
+    """Names under `readers` that are no reader's."""
+    from mcgitops.facts.compose import read_sources
+
+    declaring = [stage for stage in project.stages if stage.spec.readers]
+    if not declaring:
+        return
+    from mcgitops.metrics import detect
+
+    known = detect.known()
+    sources = read_sources(project.folder, project.files)
+    for stage in declaring:
+        for path, name in stage.spec.readers.items():
+            if name not in known:
+                file, line = sources.place("services", stage.name, KEY, "readers", path)
+                yield Problem(
+                    f"{path}: there is no reader {name}.",
+                    f"Known: {', '.join(known)}.",
+                    file,
+                    line,
+                    stage.name,
+                    "readers",
+                )
 
 
 @click.command(name="check")
@@ -46,7 +83,7 @@ def command(app: App, as_json: bool) -> int:
     except ProjectError as error:
         problems = error.problems
     else:
-        problems = build_context_problems(project)
+        problems = (*build_context_problems(project), *_unknown_readers(project))
         warnings = (
             *project.warnings,
             *state_in_context(project),

@@ -19,18 +19,20 @@ from mcgitops.compare.model import Artifact, FactChange, FileChanges
 from mcgitops.errors import StoreError, UsageError
 from mcgitops.facts import base as bases
 from mcgitops.facts import git
-from mcgitops.metrics import Plot, read_plot
+from mcgitops.metrics import detect
+from mcgitops.metrics.values import Check, Findings
 from mcgitops.project.spec import BestBy, MetricSpec
 from mcgitops.project.tree import Tree, difference
 from mcgitops.report.build import build
 from mcgitops.report.model import Report
+from mcgitops.store.files import StoredFiles
 
 if TYPE_CHECKING:
     from mcgitops.run.workspace import Workspace
     from mcgitops.store.records import FileRef, RunRecord
     from mcgitops.store.store import Store
 
-MOST_PLOTS = 8
+MOST_PLOTS = 100
 MOST_FILES = 50
 MANIFEST_LIMIT = 16 << 20
 
@@ -125,7 +127,7 @@ class Evidence:
                 "Run mcgitops train, or name a commit that was trained.",
             )
         head = self.git_head
-        return Side(head.commit, head.branch, "", head.dirty, self._with_plots(views))
+        return Side(head.commit, head.branch, "", head.dirty, self._with_files(views))
 
     def commit(self, revision: str) -> Side:
         """A commit with the runs that it has."""
@@ -137,7 +139,7 @@ class Evidence:
                 "Train it, pull its runs, or name another commit.",
             )
         name = revision if not sha.startswith(revision) else ""
-        return Side(sha, name, "", False, self._with_plots(runs))
+        return Side(sha, name, "", False, self._with_files(runs))
 
     def base(self, head: str = "", given: str | bases.Base = "") -> Side | None:
         """The base of the working tree, or of the commit `head`; None where there is none."""
@@ -156,7 +158,7 @@ class Evidence:
             )
         if chosen is None:
             return None
-        runs = self._with_plots(self._runs_of(chosen.commit))
+        runs = self._with_files(self._runs_of(chosen.commit))
         return Side(chosen.commit, chosen.name, chosen.why, False, runs)
 
     def with_files(self, fact: FactChange) -> FactChange:
@@ -165,13 +167,17 @@ class Evidence:
         if before is None or after is None:
             return fact
         found = difference(before, after)
+        groups = (found.added, found.removed, found.changed)
+        added, removed, changed = (paths[:MOST_FILES] for paths in groups)
+        old, new = ({e.path: e.size for e in tree.entries} for tree in (before, after))
         files = FileChanges(
-            added=found.added[:MOST_FILES],
-            removed=found.removed[:MOST_FILES],
-            changed=found.changed[:MOST_FILES],
+            added,
+            removed,
+            changed,
             count=len(found.paths),
             base_size=before.size,
             head_size=after.size,
+            sizes={p: (old.get(p), new.get(p)) for p in (*added, *removed, *changed)},
         )
         return replace(fact, files=files)
 
@@ -245,6 +251,7 @@ class Evidence:
             exit_code=record.exit_code,
             metrics=record.metrics,
             params=record.params,
+            checks=tuple(Check(c.source, c.name, c.state, c.text) for c in record.checks),
             facts=record.facts,
             upstream=record.upstream,
             wall_seconds=record.resources.wall_seconds,
@@ -265,38 +272,48 @@ class Evidence:
         select = service.stage.select if service and service.stage else None
         return f"the best by {select.best}: optimistic" if isinstance(select, BestBy) else ""
 
-    def _with_plots(self, views: Iterable[RunView]) -> tuple[RunView, ...]:
-        """The same runs; those whose curves may be drawn have them."""
+    def _with_files(self, views: Iterable[RunView]) -> tuple[RunView, ...]:
+        """The same runs; of those that are shown, what is in the files that the store kept.
+
+        Of each variant one run has tables and matrices; of each stage one has its curves drawn.
+        """
         views = list(views)
-        first = {view.stage: view for view in reversed(views) if view.state == "succeeded"}
-        first |= {view.stage: view for view in views if view.selected and view.state == "succeeded"}
-        found = []
-        for view in views:
-            if view is first.get(view.stage):
-                plots, warnings = self._plots(view)
-                view = replace(view, plots=plots, warnings=(*view.warnings, *warnings))
-            found.append(view)
-        return tuple(found)
+        made = [view for view in views if view.state == "succeeded"]
+        shown = {(view.stage, view.variant): view for view in reversed(made)}
+        shown |= {(view.stage, view.variant): view for view in made if view.selected}
+        drawn = {view.stage: view for view in reversed(made)}
+        drawn |= {view.stage: view for view in made if view.selected}
+        return tuple(
+            self._filled(view, curves=view is drawn[view.stage])
+            if view is shown.get((view.stage, view.variant)) or view is drawn.get(view.stage)
+            else view
+            for view in views
+        )
 
-    def _plots(self, view: RunView) -> tuple[tuple[Plot, ...], tuple[str, ...]]:
-        plots: list[Plot] = []
-        warnings: list[str] = []
-        for file in self._run(view.stage, view.fingerprint).plots[:MOST_PLOTS]:
-            try:
-                plot, said = self._plot(file)
-            except StoreError as error:  # a chart less, not a report less
-                warnings.append(f"{file.path}: {error.message}")
-                continue
-            warnings += said
-            if plot is not None:
-                plots.append(plot)
-        return tuple(plots), tuple(warnings)
+    def _filled(self, view: RunView, *, curves: bool) -> RunView:
+        """The run with what its stored files hold beside metrics, which its record has."""
+        record = self._run(view.stage, view.fingerprint)
+        service = self.app.project.services.get(view.stage)
+        spec = service.stage if service else None
 
-    def _plot(self, file: FileRef) -> tuple[Plot | None, tuple[str, ...]]:
-        store = next((s for s in self.stores[:-1] if not s.missing([file.digest])), self.stores[-1])
-        with store.open_object(file.digest) as stream:
-            reading = read_plot(file.path, stream)
-        return reading.plot, reading.warnings
+        def read(references: tuple[FileRef, ...], plain: detect.Plain) -> Findings:
+            files = StoredFiles.of(self.stores, references)
+            declared = spec.readers_of(files.sizes) if spec else {}
+            asked = (path for path in (spec.plots if spec else ()) if plain is detect.series)
+            return detect.find(files, declared, asked, plain)
+
+        plots = read(record.plots, detect.series)
+        metrics = read(record.metric_files, detect.series_if_any)
+        found = detect.merged((plots, metrics))
+        said = tuple(text for text in found.warnings if text not in view.warnings)
+        return replace(
+            view,
+            plots=found.plots[:MOST_PLOTS] if curves else (),
+            tables=found.tables,
+            matrices=found.matrices,
+            checks=(*view.checks, *plots.checks),
+            warnings=(*view.warnings, *said),
+        )
 
 
 def _rule(key: str, spec: MetricSpec) -> MetricRule:

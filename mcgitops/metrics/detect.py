@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import fnmatch
 import importlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from types import MappingProxyType
@@ -17,7 +17,7 @@ from typing import Protocol, cast
 
 from mcgitops.metrics import readers
 from mcgitops.metrics.files import Files, Part
-from mcgitops.metrics.values import Findings, Plot, Scalar, UnreadableError, Warnings
+from mcgitops.metrics.values import Findings, Scalar, UnreadableError, Warnings
 
 GROUP = "mcgitops.readers"
 """The entry points' group of readers that others wrote."""
@@ -47,16 +47,28 @@ class Reader(Protocol):
         ...
 
 
+Plain = Callable[[Files, str], Findings]
+"""Reads a file that no reader claims."""
+
 KNOWN: dict[str, tuple[str, ...]] = {
     # reader, which is the module's name: names of files that make it worth a look, in this order
 }
 
 
-def find(files: Files, declared: Mapping[str, str] = MappingProxyType({})) -> Findings:
+def find(
+    files: Files,
+    declared: Mapping[str, str] = MappingProxyType({}),
+    asked: Iterable[str] = (),
+    plain: Plain | None = None,
+) -> Findings:
     """All that these files hold; never raises for what is in them.
 
     declared: path, of a file or of a folder → the reader's name, where it isn't to be detected.
+    asked:    files and folders that somebody named: a warning says which of them gave nothing,
+              while a file in a folder may well be of a kind that no reader knows.
+    plain:    reads a file that no reader claims: `everything` (the default), `values`, `series`.
     """
+    plain = plain or everything
     left = dict.fromkeys(files.sizes)
     found: list[Findings] = []
     for path, name in declared.items():
@@ -64,6 +76,8 @@ def find(files: Files, declared: Mapping[str, str] = MappingProxyType({})) -> Fi
         reader = load(name)
         if reader is None:
             found.append(Findings(warnings=(f"{path}: there is no reader {name}.",)))
+            for claimed in below:
+                left.pop(claimed, None)
             continue
         claims = list(reader.claims(Part.of(files, below)))
         if not claims:
@@ -76,8 +90,58 @@ def find(files: Files, declared: Mapping[str, str] = MappingProxyType({})) -> Fi
             found.append(_read(reader, files, claim))
             for claimed in claim.paths:
                 left.pop(claimed, None)
-    found += [_plain(files, path) for path in left]
+    found += [plain(files, path) for path in left if _is_plain(path)]
+    unread = [path for path in left if not _is_plain(path)]
+    found += [
+        Findings(warnings=(said,)) for path in asked if (said := _silent(path, files, unread))
+    ]
     return merged(found)
+
+
+def everything(files: Files, path: str) -> Findings:
+    """A plain file's values with their warnings, and its series if it has any."""
+    return merged((values(files, path), series_if_any(files, path)))
+
+
+def values(files: Files, path: str) -> Findings:
+    """A plain file's values with their warnings."""
+    try:
+        with files.open(path) as stream:
+            reading = readers.read(path, stream)
+    except OSError as error:
+        return _closed(path, error)
+    return Findings(metrics={path: reading.values}, warnings=reading.warnings)
+
+
+def series(files: Files, path: str) -> Findings:
+    """A plain file's series, with the warnings that there are of it as a plot."""
+    try:
+        with files.open(path) as stream:
+            reading = readers.read_plot(path, stream)
+    except OSError as error:
+        return _closed(path, error)
+    return Findings(plots=(reading.plot,) if reading.plot else (), warnings=reading.warnings)
+
+
+def series_if_any(files: Files, path: str) -> Findings:
+    """A plain file's series; it isn't a fault to have none."""
+    return Findings(plots=series(files, path).plots)
+
+
+def known() -> tuple[str, ...]:
+    """The names of all readers: ours, then those of installed packages."""
+    from importlib.metadata import entry_points
+
+    others = sorted(point.name for point in entry_points(group=GROUP))
+    return (*KNOWN, *(name for name in others if name not in KNOWN))
+
+
+def is_known(path: str) -> bool:
+    """Whether a file of this name is worth a look for one of our readers, or a plain format's."""
+    name = PurePosixPath(path).name
+    return _is_plain(path) or any(
+        fnmatch.fnmatchcase(name, pattern) for patterns in KNOWN.values() for pattern in patterns
+    )
 
 
 def load(name: str) -> Reader | None:
@@ -140,14 +204,24 @@ def _read(reader: Reader, files: Files, claim: Claim) -> Findings:
     return merged((found, Findings(warnings=said)))
 
 
-def _plain(files: Files, path: str) -> Findings:
-    if PurePosixPath(path).suffix.lower() not in readers.ENDINGS:
-        return Findings()
-    with files.open(path) as stream:
-        reading = readers.read(path, stream)
-    plots: tuple[Plot, ...] = ()
-    with files.open(path) as stream:
-        plot = readers.read_plot(path, stream).plot
-    if plot is not None:
-        plots = (plot,)
-    return Findings(metrics={path: reading.values}, plots=plots, warnings=reading.warnings)
+def _is_plain(path: str) -> bool:
+    return PurePosixPath(path).suffix.lower() in readers.ENDINGS
+
+
+def _silent(path: str, files: Files, unread: list[str]) -> str:
+    """What to say of a path that somebody named and that gave nothing; "" where it gave something.
+
+    What isn't among the files at all is not ours to miss.
+    """
+    if path in unread:
+        ending = PurePosixPath(path).suffix
+        kind = f"no reader knows the ending {ending}" if ending else "no reader knows this file"
+        return f"{path}: {kind}, and none knows its content."
+    below = [p for p in files.sizes if path == "." or p.startswith(f"{path}/")]
+    if below and set(below) <= set(unread):
+        return f"{path}: holds no file that a reader knows."
+    return ""
+
+
+def _closed(path: str, error: OSError) -> Findings:
+    return Findings(warnings=(f"{path}: can't be read: {error.strerror or error}.",))

@@ -136,16 +136,17 @@ def _ordered(definition: dict[str, Any]) -> dict[str, Any]:
 
 def _rebased(stage: StageSpec, service: str, sources: Sources, folder: Path) -> StageSpec:
     """Paths relative to the project folder, whichever file declared them."""
-    update: dict[str, tuple[str, ...]] = {}
+
+    def based(key: str, path: str) -> str:
+        home = sources.folder_of(service, key, path, folder)
+        return normalised(os.path.relpath(home / path, folder))
+
+    update: dict[str, Any] = {}
     for key in _PATH_KEYS:
         paths: tuple[str, ...] | None = getattr(stage, key)
-        if paths is None:
-            continue
-        based = []
-        for path in paths:
-            home = sources.folder_of(service, key, path, folder)
-            based.append(normalised(os.path.relpath(home / path, folder)))
-        update[key] = tuple(dict.fromkeys(based))  # merged files repeat list items
+        if paths is not None:  # merged files repeat list items
+            update[key] = tuple(dict.fromkeys(based(key, path) for path in paths))
+    update["readers"] = {based("readers", path): name for path, name in stage.readers.items()}
     return stage.model_copy(update=update)
 
 

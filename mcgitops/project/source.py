@@ -145,7 +145,7 @@ class Sources:
         for name in self._ancestry(service):
             for source in self.files:
                 written = source.data("services", name, KEY, key)
-                listed = isinstance(written, Sequence) and not isinstance(written, str)
+                listed = isinstance(written, Sequence | Mapping) and not isinstance(written, str)
                 if listed and item in written:
                     return source.folder
                 if declares is None and source.has("services", name, KEY):

@@ -7,7 +7,8 @@ errors; the hint with the nearest name is made in `mcgitops.project.load`.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import PurePosixPath
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -74,10 +75,19 @@ class StageSpec(Spec):
         (), description="Parameter files (JSON, YAML, TOML): shown, compared, in the fingerprint."
     )
     metrics: tuple[str, ...] = Field(
-        (), description="Metric files that the stage writes (JSON, YAML, TOML, CSV, TSV)."
+        (),
+        description="Files and folders with metrics that the stage writes: JSON, YAML, TOML, CSV, "
+        "TSV, or what a tracking tool leaves, such as `mlruns`.",
     )
     plots: tuple[str, ...] = Field(
-        (), description="Files with series that the stage writes (CSV, TSV, JSON)."
+        (),
+        description="Files and folders with series that the stage writes: CSV, TSV, JSON, or what "
+        "a tracking tool leaves.",
+    )
+    readers: dict[str, str] = Field(
+        default_factory=dict,
+        description="A path of `metrics` or `plots`, or one in such a folder, and the name of what "
+        "reads it, where that isn't to be detected.",
     )
     outputs: tuple[str, ...] = Field((), description="Artifacts that the stage writes.")
     inputs: tuple[str, ...] | None = Field(
@@ -160,6 +170,25 @@ class StageSpec(Spec):
         if both := sorted(self.matrix.keys() & self.replicates.keys()):
             raise ValueError(f"{both[0]} is in matrix and in replicates. Keep it in one of them.")
         return self
+
+    @model_validator(mode="after")
+    def _readers_have_files(self) -> StageSpec:
+        declared = [PurePosixPath(path) for path in (*self.metrics, *self.plots)]
+        for path in self.readers:
+            if not any(PurePosixPath(path).is_relative_to(above) for above in declared):
+                raise ValueError(
+                    f"readers: {path} is in neither metrics nor plots. Name one of their paths."
+                )
+        return self
+
+    def readers_of(self, files: Iterable[str]) -> dict[str, str]:
+        """The declared readers of these files, and of folders that hold some of them."""
+        paths = [PurePosixPath(path) for path in files]
+        return {
+            above: reader
+            for above, reader in self.readers.items()
+            if any(path.is_relative_to(above) for path in paths)
+        }
 
     @property
     def produced(self) -> tuple[str, ...]:

@@ -12,8 +12,8 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -30,10 +30,13 @@ from mcgitops.run.engine import SAMPLE_SECONDS, Ended, Usage
 from mcgitops.run.gather import look_at
 from mcgitops.run.progress import TAIL, Reporter
 from mcgitops.run.workspace import Workspace
+from mcgitops.store.files import StoredFiles
 from mcgitops.store.records import FileRef, ImageRef, Resources, RunRecord, Scalar
 
 if TYPE_CHECKING:
     from docker.models.containers import Container
+
+    from mcgitops.metrics.values import Findings
 
 _LARGEST_LOG = 64 * 1024 * 1024
 _CUT = b"mcgitops: the log is longer than 64 MiB; the rest was not kept.\n"
@@ -335,7 +338,7 @@ def _record(
     tail: deque[str],
 ) -> RunRecord:
     digest, size = workspace.engine.image(run.image)
-    metrics, metric_warnings = _metrics(workspace, stage, made)
+    found = _found(workspace, stage, made)
     params, param_warnings = _params(workspace, stage)
     of = _by_kind(stage, made)
     return RunRecord.model_validate(
@@ -358,14 +361,15 @@ def _record(
                 peak_memory_sampled=usage.sampled and usage.peak_memory_bytes is not None,
             ),
             "facts": dict(run.facts),
-            "metrics": metrics,
-            "params": params,
+            "metrics": found.metrics,
+            "params": {**found.params, **params},
+            "checks": [asdict(check) for check in found.checks],
             "plots": of["plots"],
             "outputs": of["outputs"],
             "metric_files": of["metrics"],
             "manifests": _manifests(workspace, stage, run) if state == "succeeded" else (),
             "upstream": dict(run.upstream),
-            "warnings": (*made.warnings, *metric_warnings, *param_warnings),
+            "warnings": (*made.warnings, *found.warnings, *param_warnings),
             "log": log,
             "log_tail": tuple(tail),
             "tool": f"mcgitops {__version__}",
@@ -393,25 +397,15 @@ def _by_kind(stage: Service, made: Made) -> dict[str, tuple[FileRef, ...]]:
     return result
 
 
-def _metrics(
-    workspace: Workspace, stage: Service, made: Made
-) -> tuple[dict[str, dict[str, Scalar]], list[str]]:
-    from mcgitops.metrics.readers import read
+def _found(workspace: Workspace, stage: Service, made: Made) -> Findings:
+    """What the readers find in what the stage declared as metrics."""
+    from mcgitops.metrics import detect
 
-    values: dict[str, dict[str, Scalar]] = {}
-    warnings: list[str] = []
-    for path, file in _below(stage.spec.metrics, made):
-        with workspace.local.open_object(file.digest) as stream:
-            reading = read(path, stream)
-        values[path] = dict(reading.values)
-        warnings += reading.warnings
-    return values, warnings
-
-
-def _below(declared: tuple[str, ...], made: Made) -> Iterator[tuple[str, FileRef]]:
-    for path, file in sorted(made.files.items()):
-        if any(is_within(path, normalised(d)) for d in declared):
-            yield path, file
+    declared = tuple(dict.fromkeys(normalised(path) for path in stage.spec.metrics))
+    files = [f for p, f in made.files.items() if any(is_within(p, d) for d in declared)]
+    stored = StoredFiles.of((workspace.local,), files)
+    readers = stage.spec.readers_of(stored.sizes)
+    return detect.find(stored, readers, declared, plain=detect.values)
 
 
 def _params(workspace: Workspace, stage: Service) -> tuple[dict[str, dict[str, Scalar]], list[str]]:

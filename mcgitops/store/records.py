@@ -77,6 +77,15 @@ class Resources(Record):
     peak_memory_sampled: bool = False  # sampled, rather than the kernel's high-water mark
 
 
+class CheckResult(Record):
+    """A test that another tool judged. `source` is the file that says so."""
+
+    source: str
+    name: str
+    state: Literal["passed", "failed", "warned", "error", "skipped"]
+    text: str = ""
+
+
 def is_inside(path: str) -> bool:
     """Whether a relative path stays below the folder that it is joined to."""
     return "\0" not in path and all(part not in ("", ".", "..") for part in path.split("/"))
@@ -101,6 +110,7 @@ class RunRecord(Record):
     facts: dict[str, str] = {}  # fact's name → digest or short text: all that made the fingerprint
     metrics: dict[str, dict[str, Value]] = {}  # file → flattened name → value
     params: dict[str, dict[str, Value]] = {}
+    checks: tuple[CheckResult, ...] = ()
     plots: tuple[FileRef, ...] = ()
     outputs: tuple[FileRef, ...] = ()
     metric_files: tuple[FileRef, ...] = ()
