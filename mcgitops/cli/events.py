@@ -42,12 +42,19 @@ def _deployment(
     if pending:
         return (Section(name, f"decides when {release} is released", (command,)),)
     from mcgitops.deploy.rollout import plan_rollouts
+    from mcgitops.deploy.views import order
 
     rollout = plan_rollouts(app.project, app.store, environment, release, app.environ)
     if rollout.nothing_to_do:
         return (Section(name, f"release {release}"),)
     return (
-        Section(name, f"release {release}", rollout.revocable, rollout.undo),
+        Section(
+            name,
+            f"release {release}",
+            rollout.revocable,
+            rollout.undo,
+            notes=tuple(line for line in order(rollout) if line),
+        ),
         Section(f"commit {environment}", "on all hosts", rollout.of("commit")),
         Section(f"tidy up {environment}", "", rollout.of("finish"), only_warns=True),
     )

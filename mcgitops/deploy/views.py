@@ -173,7 +173,7 @@ def rollout_text(rollout: Rollout) -> str:
     lines: list[str] = []
     for host in rollout.hosts:
         lines.append(f"{rollout.environment} on {host.host.label}: {host.reason}")
-    lines += [*_order(rollout), ""]
+    lines += [*order(rollout), ""]
     for number, step in enumerate(rollout.steps, 1):
         lines.append(f"{number:3}  {step.command.shell_line()}")
         if step.command.reason:
@@ -188,7 +188,7 @@ def rollout_text(rollout: Rollout) -> str:
     return "\n".join(lines)
 
 
-def _order(rollout: Rollout) -> list[str]:
+def order(rollout: Rollout) -> list[str]:
     """Which hosts are changed when, and how each service is replaced."""
     lines = []
     groups = rollout.groups

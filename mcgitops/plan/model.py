@@ -145,6 +145,7 @@ class Section:
     commands: tuple[Command, ...] = ()
     undo: tuple[Command, ...] = ()
     only_warns: bool = False  # a command that fails doesn't keep the others from being executed
+    notes: tuple[str, ...] = ()  # for people: what the commands together come to
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ def to_json(plan: Plan) -> dict[str, Any]:
             {
                 "name": section.name,
                 "reason": section.reason,
+                "notes": list(section.notes),
                 "commands": [command.to_json() for command in section.commands],
                 "undo": [command.to_json() for command in section.undo],
             }
@@ -84,6 +85,7 @@ def to_text(plan: Plan, *, verbose: bool = True) -> str:
             lines.append(f"     {hint}")
     for section in plan.sections:
         lines.append(f"{section.name:<{width}}{section.reason}".rstrip())
+        lines += [f"     {note}" for note in section.notes]
         numbered(section.commands, section.reason)
         if section.undo:
             lines.append("     should one of these fail:")

@@ -173,7 +173,9 @@ def test_an_exported_plan_replaces_without_a_lost_request_too(web: Web, three_ho
     web.release("v1")
     web("deploy", "--release", "v1")
     web.release("v2")
-    script = web("plan", "--event", "tag", "--tag", "v2", "--shell").stdout
+    event = ("plan", "--event", "tag", "--tag", "v2")
+    assert " api  start-first behind proxy" in web(*event).stdout
+    script = web(*event, "--shell").stdout
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     with Load(url(host)) as load:
         done = subprocess.run(
