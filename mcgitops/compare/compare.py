@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from mcgitops.compare import gates
-from mcgitops.compare.curves import curves
+from mcgitops.compare.classes import classes, matrices
+from mcgitops.compare.curves import curves, pairs
 from mcgitops.compare.metrics import compare_metric
 from mcgitops.compare.model import (
     Artifact,
@@ -32,6 +33,19 @@ Key = tuple[str, str, str, str]
 NOT_FACTS = ("variable ", "upstream ")
 """Facts that are shown elsewhere: as variants and replicates, or with the stage before."""
 
+NOT_INPUTS = (*NOT_FACTS, "build context", "config ", "extra context ", "service ")
+_KEYS = """
+build declared environment inputs secrets volumes image platform command entrypoint user tmpfs
+working_dir tty stdin_open init privileged read_only runtime gpus devices device_cgroup_rules
+cap_add cap_drop cgroup cgroup_parent credential_spec dns dns_opt dns_search domainname links
+env_file external_links extra_hosts group_add ipc isolation mac_address models pid provider
+security_opt storage_opt sysctls ulimits use_api_socket userns_mode uts volumes_from cpu_count
+cpu_percent cpu_period cpu_quota cpu_rt_period cpu_rt_runtime blkio_config oom_score
+"""
+KEYS = frozenset((*_KEYS.split(), "build secrets", "unread volumes"))
+"""Facts that aren't paths: a service's own keys, and what planning adds. What else a run's facts
+name is a path that it read (one that had such a name has `./` before it)."""
+
 MOST_SIZES = 20
 
 
@@ -49,6 +63,7 @@ def compare(base: Side | None, head: Side, rules: Sequence[MetricRule] = ()) -> 
         costs=_costs(before, head.runs),
         artifacts=_artifacts(before, head.runs),
         curves=curves(_chosen(before), _chosen(head.runs), changes),
+        plots=pairs(_chosen(before), _chosen(head.runs), changes),
         failures=tuple(
             Failure(run.label, run.state, run.exit_code, run.log_tail)
             for run in head.runs
@@ -58,6 +73,8 @@ def compare(base: Side | None, head: Side, rules: Sequence[MetricRule] = ()) -> 
         warnings=tuple(
             dict.fromkeys(f"{run.label}: {text}" for run in head.runs for text in run.warnings)
         ),
+        classes=classes(before, head.runs),
+        matrices=matrices(before, head.runs),
     )
 
 
@@ -309,6 +326,18 @@ def _artifact(stage: str, path: str, old: Artifact | None, new: Artifact | None)
     )
 
 
+def _inputs(run: RunView) -> dict[str, str]:
+    """What the run read of the disk beside its build context and parameters: name → digest."""
+    return {
+        name: digest
+        for name, digest in run.facts.items()
+        if name not in KEYS
+        and name not in run.params
+        and not name.startswith(NOT_INPUTS)
+        and digest.startswith("sha256:")
+    }
+
+
 def _lineage(run: RunView, commit: str) -> Lineage:
     return Lineage(
         stage=run.stage,
@@ -318,6 +347,7 @@ def _lineage(run: RunView, commit: str) -> Lineage:
         image=run.image,
         image_digest=run.image_digest,
         upstream=dict(run.upstream),
+        inputs=_inputs(run),
         from_store=bool(commit) and run.commit != commit,
         selection=run.selection,
     )

@@ -3,36 +3,68 @@
 from __future__ import annotations
 
 import bisect
+import itertools
 import math
 import re
 from collections.abc import Mapping, Sequence
 
-from mcgitops.compare.model import Curve, MetricChange, RunView
+from mcgitops.compare.model import Curve, MetricChange, PlotPair, RunView
 from mcgitops.metrics.values import Plot
 
 POINTS = 40
 MOST_CURVES = 12
+MOST_PAIRS = 200
 
 
 def curves(
     base: Mapping[str, RunView], head: Mapping[str, RunView], changes: Sequence[MetricChange]
 ) -> tuple[Curve, ...]:
     """The head's series beside the base's: those of validation first, then the worst metrics'."""
+    found = (_curve(*candidate) for candidate in _candidates(base, head, changes))
+    return tuple(itertools.islice((curve for curve in found if curve), MOST_CURVES))
+
+
+def pairs(
+    base: Mapping[str, RunView], head: Mapping[str, RunView], changes: Sequence[MetricChange]
+) -> tuple[PlotPair, ...]:
+    """The same series in the same order with all their points, at most `MOST_PAIRS`."""
+    found = []
+    for stage, series, plot, other in _candidates(base, head, changes)[:MOST_PAIRS]:
+        has_base = other is not None and other.x == plot.x and series in other.series
+        found.append(
+            PlotPair(
+                stage,
+                plot.name,
+                series,
+                plot.x,
+                plot.xs,
+                plot.series[series],
+                other.xs if other and has_base else (),
+                other.series[series] if other and has_base else (),
+            )
+        )
+    return tuple(found)
+
+
+Candidate = tuple[str, str, Plot, Plot | None]
+"""Stage, series, the head's plot and the base's of the same name."""
+
+
+def _candidates(
+    base: Mapping[str, RunView], head: Mapping[str, RunView], changes: Sequence[MetricChange]
+) -> list[Candidate]:
     rank = {name: index for index, name in reversed([(i, c.name) for i, c in enumerate(changes)])}
-    found: list[Curve] = []
+    found: list[Candidate] = []
     for stage, run in head.items():
         others = {plot.name: plot for plot in base[stage].plots} if stage in base else {}
-        for plot in run.plots:
-            for series in plot.series:
-                if curve := _curve(stage, series, plot, others.get(plot.name)):
-                    found.append(curve)
-    found.sort(key=lambda curve: (not _is_validation(curve), rank.get(curve.series, len(rank))))
-    return tuple(found[:MOST_CURVES])
+        found += [(stage, s, plot, others.get(plot.name)) for plot in run.plots for s in plot.series]
+    found.sort(key=lambda item: (not _is_validation(item[1]), rank.get(item[1], len(rank))))
+    return found
 
 
-def _is_validation(curve: Curve) -> bool:
+def _is_validation(series: str) -> bool:
     """Whether it says how well the model does on data that it wasn't trained on."""
-    return re.match(r"(val|valid|validation|eval|test|dev)[^a-z]", curve.series.lower()) is not None
+    return re.match(r"(val|valid|validation|eval|test|dev)[^a-z]", series.lower()) is not None
 
 
 def _curve(stage: str, series: str, plot: Plot, other: Plot | None) -> Curve | None:

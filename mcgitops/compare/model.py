@@ -204,7 +204,11 @@ class ValueChange:
 
 @dataclass(frozen=True)
 class FileChanges:
-    """How a folder became another one; of many paths the first. Sizes are of all its files."""
+    """How a folder became another one; of many paths the first.
+
+    base_size, head_size: bytes of all its files, changed or not.
+    sizes: of each path that is named, its bytes on both sides; None where it isn't.
+    """
 
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
@@ -212,6 +216,7 @@ class FileChanges:
     count: int = 0
     base_size: int = 0
     head_size: int = 0
+    sizes: Mapping[str, tuple[int | None, int | None]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -275,6 +280,23 @@ class Curve:
     xs: tuple[float, ...]
     base: tuple[float, ...]  # () without a base
     head: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class PlotPair:
+    """One series on both sides, each over its own x and with every point that was read.
+
+    The tuples are those of the plots: nothing is copied. A value is None where there is none.
+    """
+
+    stage: str
+    plot: str
+    series: str
+    x: str
+    head_xs: tuple[float, ...]
+    head: tuple[float | None, ...]
+    base_xs: tuple[float, ...] = ()  # () without a base
+    base: tuple[float | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -355,6 +377,7 @@ class Lineage:
     upstream: Mapping[str, str]
     from_store: bool
     selection: str = ""
+    inputs: Mapping[str, str] = field(default_factory=dict)  # the data that it read: name → digest
 
 
 @dataclass(frozen=True)
@@ -370,6 +393,7 @@ class Comparison:
     costs: tuple[CostChange, ...] = ()
     artifacts: tuple[ArtifactChange, ...] = ()
     curves: tuple[Curve, ...] = ()
+    plots: tuple[PlotPair, ...] = ()
     failures: tuple[Failure, ...] = ()
     lineage: tuple[Lineage, ...] = ()
     warnings: tuple[str, ...] = ()
