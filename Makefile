@@ -39,6 +39,7 @@ engine: python
 .PHONY: test
 test: venv engine lint  ## Set everything up and run all tests
 	@for image in base mini proxy host; do $(LAB) $$image-image || exit; done
+	@$(LAB) writers
 	$(BIN)/pytest --cov --cov-report=term --numprocesses $(JOBS) --dist worksteal $(ARGS)
 
 # Most tests wait for containers.
@@ -69,6 +70,7 @@ docs: venv  ## Write the generated pages of docs/ anew
 lock: venv  ## Resolve the dependencies anew into requirements/*.lock
 	$(BIN)/uv pip compile pyproject.toml --upgrade $(LOCK_OPTIONS) --output-file requirements/main.lock
 	$(BIN)/uv pip compile pyproject.toml --upgrade $(LOCK_OPTIONS) --group dev --output-file requirements/dev.lock
+	$(BIN)/uv pip compile tests/writers/requirements.in --upgrade $(LOCK_OPTIONS) --output-file requirements/writers.lock
 
 LOCK_OPTIONS := --quiet --universal --python-version 3.11 --generate-hashes --no-header \
   --no-emit-index-url --no-emit-find-links

@@ -5,6 +5,7 @@ base-image   the base image; prints its tag
 mini-image   an image of 2 MB that holds busybox; prints its tag
 proxy-image  the same with HAProxy; prints its tag
 host-image   the image of the SSH hosts; prints its tag
+writers      an environment with the packages whose files are read in tests
 down         remove what the lab made: containers, networks, volumes, images
 """  # the text is also the command's help
 
@@ -13,7 +14,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from tests.lab import down, engine, images, tools
+from tests.lab import down, engine, images, tools, writers
 from tests.lab.program import LabError, say
 
 
@@ -33,6 +34,7 @@ def main(argv: list[str] | None = None) -> int:
         "mini-image",
         "proxy-image",
         "host-image",
+        "writers",
     ):
         verbs.add_parser(verb)
     removal = verbs.add_parser("down")
@@ -56,6 +58,8 @@ def main(argv: list[str] | None = None) -> int:
             print(images.proxy_image())
         elif options.verb == "host-image":
             print(images.host_image())
+        elif options.verb == "writers":
+            writers.python()
         else:
             down.remove(with_images=options.images or options.engine)
             if options.engine:

@@ -1,0 +1,93 @@
+"""The real packages whose files the readers' tests read, and files that they wrote.
+
+They are heavy and none of them is ours to depend on, so they have an environment of their own,
+`.cache/writers`, from `requirements/writers.lock`. Each script in `tests/writers/` writes files of
+one package into the folder that is its argument; what it wrote is kept until the script, or the
+lock, changes. Nothing is fetched when a script runs.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.lab.program import ROOT, run, say
+
+LOCK = ROOT / "requirements" / "writers.lock"
+SCRIPTS = ROOT / "tests" / "writers"
+ENVIRONMENT = ROOT / ".cache" / "writers"
+
+
+def python() -> Path:
+    """The Python that has the packages; a second call does nothing."""
+    with _alone():
+        return _made()
+
+
+def written(script: str) -> Path:
+    """What `tests/writers/SCRIPT.py` wrote. Don't change it: copy it first."""
+    source = SCRIPTS / f"{script}.py"
+    with _alone():
+        interpreter = _made()
+        digest = hashlib.sha256(source.read_bytes() + LOCK.read_bytes()).hexdigest()[:12]
+        folder = ENVIRONMENT / "files" / f"{script}-{digest}"
+        if folder.is_dir():
+            return folder
+        folder.parent.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as name:
+            made = Path(name) / "made"
+            made.mkdir()
+            run(interpreter, source, made, cwd=made, env=environment(name), timeout=240)
+            made.rename(folder)
+        return folder
+
+
+def environment(home: str | Path) -> dict[str, str]:
+    """Variables for a writer: nothing is sent, and notes of its own go below `home`."""
+    return {
+        "HOME": str(home),
+        "TMPDIR": str(home),
+        "XDG_CACHE_HOME": str(home),
+        "XDG_CONFIG_HOME": str(home),
+        "DO_NOT_TRACK": "true",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "WANDB_MODE": "offline",
+        "WANDB_ERROR_REPORTING": "false",
+        "WANDB_SILENT": "true",
+    }
+
+
+def _made() -> Path:
+    interpreter = ENVIRONMENT / "bin" / "python"
+    stamp = ENVIRONMENT / ".lock"
+    digest = hashlib.sha256(LOCK.read_bytes() + sys.version.encode()).hexdigest()
+    if stamp.is_file() and stamp.read_text() == digest:
+        return interpreter
+    where = ENVIRONMENT.relative_to(ROOT)
+    say(f"Making {where}/ from {LOCK.relative_to(ROOT)}: packages whose files are read in tests …")
+    uv = shutil.which("uv") or str(ROOT / ".venv" / "bin" / "uv")
+    stamp.unlink(missing_ok=True)
+    run(uv, "venv", "--quiet", "--clear", "--python", _base(), ENVIRONMENT)
+    run(uv, "pip", "sync", "--quiet", "--require-hashes", "--python", interpreter, LOCK)
+    stamp.write_text(digest)
+    return interpreter
+
+
+def _base() -> str:
+    """The interpreter that the running one's environment was made from."""
+    return str(getattr(sys, "_base_executable", "") or sys.executable)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """One at a time: tests run side by side."""
+    ENVIRONMENT.parent.mkdir(exist_ok=True)
+    with (ENVIRONMENT.parent / "writers.guard").open("w") as guard:
+        fcntl.flock(guard, fcntl.LOCK_EX)
+        yield
