@@ -16,6 +16,7 @@ from pydantic import Field, field_validator, model_validator
 
 from mcgitops.project.base import Duration, Spec
 from mcgitops.project.environment import Environment
+from mcgitops.project.report import ReportSpec
 
 Scalar = bool | int | float | str
 """What a matrix value may be; it reaches the container as text, as Compose would write it."""
@@ -213,6 +214,9 @@ class ProjectSpec(Spec):
     )
     environments: dict[str, Environment] = Field(
         default_factory=dict, description="By name: where releases go."
+    )
+    report: ReportSpec = Field(
+        default_factory=ReportSpec, description="Where the HTML report is linked to."
     )
 
     @field_validator("store")

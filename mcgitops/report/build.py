@@ -30,6 +30,7 @@ def build(project: str, comparison: Comparison, *, reproduce: str = "", tool: st
         costs=comparison.costs,
         artifacts=comparison.artifacts,
         curves=comparison.curves,
+        plots=comparison.plots,
         failures=comparison.failures,
         lineage=comparison.lineage,
         warnings=comparison.warnings,

@@ -61,7 +61,8 @@ def _decoded(value: Any) -> Any:
 
 def _fields(kind: Any) -> tuple[str, ...]:
     if kind not in _FIELDS:
-        _FIELDS[kind] = tuple(field.name for field in dataclasses.fields(kind))
+        fields = dataclasses.fields(kind)
+        _FIELDS[kind] = tuple(field.name for field in fields if field.metadata.get("json", True))
     return _FIELDS[kind]
 
 

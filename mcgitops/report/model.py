@@ -1,12 +1,13 @@
 """The one report object. Every view (Markdown, terminal, JSON) shows this and nothing else.
 
 `--format json` is this object: its keys are a public interface, numbered by `format`. Within a
-number keys are only added.
+number keys are only added. Left out there are `plots`, the whole series: thousands of points that
+only the HTML report draws.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from mcgitops.compare.model import (
@@ -20,6 +21,7 @@ from mcgitops.compare.model import (
     Lineage,
     MatrixPair,
     MetricChange,
+    PlotPair,
     SliceChange,
     ValueChange,
     Waiver,
@@ -85,6 +87,7 @@ class Report:
     matrices: tuple[MatrixPair, ...] = ()
     slices: tuple[SliceChange, ...] = ()
     waivers: tuple[Waiver, ...] = ()
+    plots: tuple[PlotPair, ...] = field(default=(), repr=False, metadata={"json": False})
     full_report: str = ""  # the HTML report's address, where the readers of the comment reach it
     reproduce: str = ""
     tool: str = ""

@@ -53,8 +53,12 @@ class Backend(Protocol):
         """How many bytes the value has, or None where there is none."""
         ...
 
-    def put(self, key: str, value: bytes) -> None:
-        """Write or replace a small value, atomically."""
+    def put(self, key: str, value: bytes, kind: str = "") -> None:
+        """Write or replace a small value, atomically. `kind`: its content type, for browsers."""
+        ...
+
+    def signed_link(self, key: str, seconds: int) -> str:
+        """An address at which everybody can read the value for so long; "" where there is none."""
         ...
 
     def create(self, key: str, value: bytes) -> bool:

@@ -78,8 +78,12 @@ class FolderBackend:
             except (FileNotFoundError, NotADirectoryError):
                 return None
 
-    def put(self, key: str, value: bytes) -> None:
-        """Write or replace a value."""
+    def signed_link(self, key: str, seconds: int) -> str:
+        """A folder has no addresses."""
+        return ""
+
+    def put(self, key: str, value: bytes, kind: str = "") -> None:
+        """Write or replace a value; a folder keeps no content types."""
         with self._explained("write to"), self._temporary(0o666) as (temporary, stream):
             stream.write(value)
             _durable(stream)

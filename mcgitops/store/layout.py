@@ -7,6 +7,7 @@
     releases/<project>/<name>.json
     deployments/<project>/<environment>/<id>.json
     wanted/<project>/<environment>/<number>.json        what its agent is to deploy, counted from 1
+    reports/<project>/<sha>/<key>.html                  the HTML report of a commit, for browsers
 
 A name (of a project, a stage, a tag) may hold any character. As a segment of a key everything but
 `A-Z a-z 0-9 . _ -` is percent-encoded, `.` and `..` too, and a name whose encoding is longer than
@@ -109,6 +110,11 @@ def deployments_prefix(project: str, environment: str = "") -> str:
 def wanted_key(project: str, environment: str, number: int) -> str:
     """What an environment was told to run, the `number`th time."""
     return f"wanted/{segment(project)}/{segment(environment)}/{number:08}.json"
+
+
+def report_key(project: str, sha: str, key: str) -> str:
+    """A commit's HTML report; `key` tells apart jobs that report side by side."""
+    return f"reports/{segment(project)}/{segment(sha)}/{segment(key)}.html"
 
 
 def check_key(key: str) -> str:

@@ -102,10 +102,22 @@ class S3Backend:
         with self.explained("look into"):
             return self._head(key)
 
-    def put(self, key: str, value: bytes) -> None:
+    def put(self, key: str, value: bytes, kind: str = "") -> None:
         """Write or replace a value."""
+        arguments: dict[str, Any] = {"ContentType": kind} if kind else {}
         with self.explained("write to"):
-            self._client.put_object(Bucket=self._place.bucket, Key=self._key(key), Body=value)
+            self._client.put_object(
+                Bucket=self._place.bucket, Key=self._key(key), Body=value, **arguments
+            )
+
+    def signed_link(self, key: str, seconds: int) -> str:
+        """An address signed with our credentials; it ends with them where they are temporary."""
+        with self.explained("sign an address of"):
+            return _connect(self._place, signature="s3v4").generate_presigned_url(
+                "get_object",
+                Params={"Bucket": self._place.bucket, "Key": self._key(key)},
+                ExpiresIn=seconds,
+            )
 
     def create(self, key: str, value: bytes) -> bool:
         """Write a value unless the key exists.
@@ -253,8 +265,11 @@ class S3Backend:
             return self._opened
 
 
-def _connect(place: BucketUrl) -> S3Client:
-    """A client with our settings; the credentials are asked for at its first request."""
+def _connect(place: BucketUrl, signature: str | None = None) -> S3Client:
+    """A client with our settings; the credentials are asked for at its first request.
+
+    signature: `s3v4` for signed addresses, which boto3 else signs in the old way in some regions.
+    """
     import boto3
     from botocore.config import Config
 
@@ -273,6 +288,7 @@ def _connect(place: BucketUrl) -> S3Client:
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
         s3={"addressing_style": "path"} if place.endpoint_url else None,
+        signature_version=signature,
     )
     try:
         client: S3Client = session.client(

@@ -239,6 +239,14 @@ class Store:
         """Those that the store lacks."""
         return self.objects.missing(digests)
 
+    def put_page(self, key: str, page: bytes) -> None:
+        """Write or replace a page for browsers, such as a report: no object and no record."""
+        self.backend.put(key, page, "text/html; charset=utf-8")
+
+    def signed_link(self, key: str, seconds: int) -> str:
+        """An address at which everybody can read a key for so long; "" for a folder."""
+        return self.backend.signed_link(key, seconds)
+
     def add(self, record: Record) -> bool:
         """Write a record of any kind unless there is one; False where there was."""
         return self.backend.create(key_of(record), _encoded(record))

@@ -8,8 +8,11 @@ from typing import Any
 
 from mcgitops.metrics.values import X_NAMES, Plot, UnreadableError, Warnings
 
-MAX_POINTS = 1000
-"""Points that are kept of one series: more than any chart of ours draws."""
+MAX_POINTS = 5_000
+"""Points that are kept of one series, at least, where it has them; never more than twice as many."""
+MAX_CELLS = 200_000
+"""Values that are kept of one file, about: one with many columns keeps fewer points."""
+LEAST_POINTS = 500
 MAX_SERIES = 50
 
 Row = Mapping[str, float | None]
@@ -17,18 +20,20 @@ Row = Mapping[str, float | None]
 
 def from_rows(name: str, columns: Iterable[str], rows: Iterable[Row], warnings: Warnings) -> Plot:
     """A plot of `rows`. Every k-th row is kept, k doubling as they grow, and always the last."""
+    columns = tuple(columns)
+    most = max(LEAST_POINTS, min(MAX_POINTS, MAX_CELLS // max(1, len(columns))))
     kept: list[tuple[int, Row]] = []
     stride, last = 1, None
     for index, row in enumerate(rows):
         last = (index, row)
         if index % stride == 0:
             kept.append(last)
-            if len(kept) > 2 * MAX_POINTS:
+            if len(kept) > 2 * most:
                 stride *= 2
                 kept = kept[::2]
     if last is not None and kept[-1][0] != last[0]:
         kept.append(last)
-    return _plot(name, tuple(columns), kept, warnings)
+    return _plot(name, columns, kept, warnings)
 
 
 def plot_of(path: str, data: Any, warnings: Warnings) -> Plot:
