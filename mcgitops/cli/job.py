@@ -37,7 +37,8 @@ from mcgitops.forge.runner import Runner
 from mcgitops.forge.settings import cleaned, comment_key, key_from, read_settings
 
 if TYPE_CHECKING:
-    from mcgitops.forge.github import GitHub, Outcome
+    from mcgitops.forge.github import GitHub
+    from mcgitops.forge.sticky import Outcome
     from mcgitops.report.model import Report
 
 SSH_KEY = "MCGITOPS_SSH_KEY"

@@ -2,7 +2,7 @@
 
 The first line of the comment is a hidden marker with a key and the run that wrote it. Given the
 comments that are there, `decide` says whether to create, edit or leave alone, and
-`mcgitops.forge.github` does it.
+`mcgitops.forge.sticky` does it.
 """
 
 from __future__ import annotations
@@ -15,18 +15,32 @@ from typing import Literal
 LIMIT = 65_536
 """GitHub's limit for a comment, in characters. It refuses longer ones with a 422."""
 
+QUIET = "nothing changed in the model, and comments are wanted only for changes"
+"""Why there is no comment."""
+
 KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """What a key may be: it stands inside an HTML comment, so neither `>` nor blanks."""
 
 
+Way = Literal["edit", "hide", "recreate"]
+"""What becomes of an earlier comment: edited in place, minimised as outdated, or deleted; after
+the last two a new one is made at the end of the conversation."""
+
+
 @dataclass(frozen=True)
 class Marker:
-    """The hidden first line: `<!-- mcgitops:report:KEY run=… attempt=… sha=… -->`."""
+    """The hidden first line: `<!-- mcgitops:report:KEY run=… attempt=… sha=… -->`.
+
+    since: when the first report on this `sha` was posted, by the server's clock, in seconds since
+           the epoch; 0 where that is when the comment was made. What people say after it, they say
+           of this head.
+    """
 
     key: str
     run: int = 0
     attempt: int = 0
     sha: str = ""
+    since: int = 0
 
     @property
     def prefix(self) -> str:
@@ -34,7 +48,8 @@ class Marker:
         return f"<!-- mcgitops:report:{self.key} "
 
     def __str__(self) -> str:
-        return f"{self.prefix}run={self.run} attempt={self.attempt} sha={self.sha} -->"
+        since = f" since={self.since}" if self.since else ""
+        return f"{self.prefix}run={self.run} attempt={self.attempt} sha={self.sha}{since} -->"
 
     @property
     def age(self) -> tuple[int, int]:
@@ -51,6 +66,8 @@ class Comment:
     body: str
     url: str = ""
     updated: float = 0.0  # seconds since the epoch
+    created: int = 0
+    node: str = ""  # its id in the GraphQL API
 
     @property
     def age(self) -> tuple[int, int]:
@@ -58,15 +75,21 @@ class Comment:
         found = read_marker(self.body)
         return found.age if found else (0, 0)
 
+    def since(self, sha: str) -> int:
+        """When the first report on this head was posted here; 0 where it is on another head."""
+        found = read_marker(self.body)
+        return (found.since or self.created) if found and found.sha == sha else 0
+
 
 @dataclass(frozen=True)
 class Decision:
-    """What to do, with which comment, and which others to delete."""
+    """What to do, with which comment, and which others are to go."""
 
     action: Literal["create", "edit", "keep"]
     comment: Comment | None = None
     reason: str = ""
     extras: tuple[int, ...] = ()
+    since: int = 0  # of a comment that is made anew for a head that was reported on already
 
 
 def read_marker(body: str) -> Marker | None:
@@ -77,7 +100,11 @@ def read_marker(body: str) -> Marker | None:
         return None
     fields = dict(word.partition("=")[::2] for word in match[2].split())
     return Marker(
-        match[1], _number(fields.get("run")), _number(fields.get("attempt")), fields.get("sha", "")
+        match[1],
+        _number(fields.get("run")),
+        _number(fields.get("attempt")),
+        fields.get("sha", ""),
+        _number(fields.get("since")),
     )
 
 
@@ -88,31 +115,48 @@ def compose(marker: Marker, report: str, limit: int = LIMIT) -> str:
 
 
 def decide(
-    comments: Iterable[Comment], author: str, marker: Marker, body: str, made: int = 0
+    comments: Iterable[Comment],
+    author: str,
+    marker: Marker,
+    body: str,
+    made: int = 0,
+    *,
+    way: Way = "edit",
+    quiet: bool = False,
 ) -> Decision:
     """What becomes of `body`, given all comments of the pull request.
 
-    The oldest comment of ours stays and is edited; others of ours are what runs that started at
-    once left behind. `made` is the comment that this run has created itself.
+    Edited in place, the oldest comment of ours stays; otherwise the newest run's. Others of ours
+    are what runs that started at once left behind. `made` is the comment that this run has created
+    itself. `quiet`: there is nothing worth a new comment, only one that is there must not be stale.
     """
-    ours = sorted(
-        (c for c in comments if c.author == author and c.body.startswith(marker.prefix)),
-        key=lambda comment: comment.id,
-    )
+    ours = our_comments(comments, author, marker)
     if not ours:
-        return Decision("create", reason="there is none yet")
-    oldest = ours[0]
-    newest = max(ours, key=lambda comment: comment.age)
+        return Decision(
+            "keep" if quiet else "create", reason=QUIET if quiet else "there is none yet"
+        )
+    newest = max(ours, key=lambda comment: (comment.age, comment.id))
+    stays = ours[0] if way == "edit" else newest
     if newest.age > marker.age:
         # That run tidies up what was there when it looked. Only what this one made since is not
         # known to it; all else would race with it.
-        late = (made,) if made in {comment.id for comment in ours[1:]} else ()
+        late = (made,) if made in {comment.id for comment in ours if comment is not stays} else ()
         reason = f"run {newest.age[0]} is newer and has reported already"
         return Decision("keep", newest, reason, late)
-    extras = tuple(comment.id for comment in ours[1:])
-    if same(oldest.body, body):
-        return Decision("keep", oldest, "nothing changed", extras)
-    return Decision("edit", oldest, "the report changed", extras)
+    extras = tuple(comment.id for comment in ours if comment is not stays)
+    if same(stays.body, body):
+        return Decision("keep", stays, "nothing changed", extras)
+    if way == "edit":
+        return Decision("edit", stays, "the report changed", extras)
+    if quiet:
+        return Decision("keep", None, QUIET, (*extras, stays.id))
+    return Decision("create", None, "the report changed", since=newest.since(marker.sha))
+
+
+def our_comments(comments: Iterable[Comment], author: str, marker: Marker) -> list[Comment]:
+    """Those of our author that begin with the key's marker, oldest first."""
+    ours = (c for c in comments if c.author == author and c.body.startswith(marker.prefix))
+    return sorted(ours, key=lambda comment: comment.id)
 
 
 def same(one: str, other: str) -> bool:
@@ -172,7 +216,7 @@ def _closing(lines: Sequence[str]) -> list[str]:
 def _without_run(body: str) -> str:
     text = body.replace("\r\n", "\n").rstrip()
     first, newline, rest = text.partition("\n")
-    return re.sub(r" (run|attempt)=\d*", "", first) + newline + rest
+    return re.sub(r" (run|attempt|since)=\d*", "", first) + newline + rest
 
 
 def _number(text: str | None) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from time import sleep, time
+from time import time
 from typing import TYPE_CHECKING, Any, Literal
 
 import github
@@ -21,11 +21,12 @@ from github.GithubRetry import GithubRetry
 from requests.exceptions import RequestException, RetryError
 
 from mcgitops.errors import McgitopsError
-from mcgitops.forge.comment import Comment, Decision, Marker, compose, decide, read_marker, same
+from mcgitops.forge.comment import Marker, Way
+from mcgitops.forge.sticky import Outcome, Sticky, is_refusal, message_of
 
 if TYPE_CHECKING:
     from github.Deployment import Deployment
-    from github.Issue import Issue
+    from github.PullRequest import PullRequest
     from github.Repository import Repository
     from urllib3 import BaseHTTPResponse, Retry
 
@@ -36,14 +37,21 @@ TRIES = 3
 PATIENCE = 60.0
 """The longest wait that a server may ask for, in seconds. Beyond it we give up and say so."""
 
-ROUNDS = 8
-"""How often the comment is looked at again after writing, where several runs report at once."""
 SETTLE = 1.0
 RECENT_DEPLOYMENTS = 5
 """How many deployments of a commit are asked whether they are this run's."""
-RECENT = 120.0
-"""Seconds. A comment that another run wrote so recently may be about to be written once more: it is
-looked at again after a moment."""
+
+
+@dataclass(frozen=True)
+class Pull:
+    """An open pull request, as the server knows it."""
+
+    number: int
+    head_sha: str
+    head_ref: str
+    head_repository: str  # "" where the fork has been deleted
+    base_ref: str
+    base_repository: str
 
 
 class ForgeError(McgitopsError):
@@ -52,20 +60,6 @@ class ForgeError(McgitopsError):
     def __init__(self, message: str, hint: str = "", status: int = 0) -> None:
         super().__init__(message, hint)
         self.status = status
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a comment or a status, and why."""
-
-    action: Literal["created", "edited", "kept", "refused"]
-    url: str = ""
-    reason: str = ""
-
-    @property
-    def posted(self) -> bool:
-        """Whether it stands there now."""
-        return self.action != "refused"
 
 
 # PyGithub warns of each refusal; what matters of it is in the sentences that we make of it.
@@ -102,13 +96,25 @@ class GitHub:
         self._settle = settle
         self._has_token = bool(token)
 
-    def report_comment(self, number: int, marker: Marker, report: str) -> Outcome:
-        """Make the pull request's one comment of this key say `report`."""
+    @property
+    def repository(self) -> Repository:
+        """PyGithub's own object, for what else asks this server."""
+        return self._repository
+
+    def report_comment(
+        self, number: int, marker: Marker, report: str, *, way: Way = "edit", quiet: bool = False
+    ) -> Outcome:
+        """Make the pull request's one comment of this key say `report`.
+
+        quiet: nothing in it is worth a new comment; one that is there is brought up to date.
+        """
         if not self._has_token:
             return Outcome("refused", reason="there is no token (GITHUB_TOKEN)")
         try:
-            with _answers(f"the comment on pull request {number}"):
-                return self._sticky(self._repository.get_issue(number), marker, report)
+            with answers(f"the comment on pull request {number}"):
+                issue = self._repository.get_issue(number)
+                author = self.login()
+                return Sticky(issue, marker, report, author, self._settle, way, quiet).post()
         except ForgeError as error:
             return Outcome("refused", reason=str(error))
 
@@ -125,7 +131,7 @@ class GitHub:
             return Outcome("refused", reason="there is no token (GITHUB_TOKEN)")
         more = {"target_url": url} if url else {}
         try:
-            with _answers(f"the status of {sha[:7]}", "statuses"):
+            with answers(f"the status of {sha[:7]}", "statuses"):
                 commit = self._repository.get_commit(sha)
                 made = commit.create_status(
                     state, description=_shortened(description, 140), context=context, **more
@@ -142,7 +148,7 @@ class GitHub:
         GitHub makes one by itself for a job that names an environment; a second one for the same
         would show everything twice.
         """
-        with _answers(f"the deployment to {environment}", "deployments"):
+        with answers(f"the deployment to {environment}", "deployments"):
             if run_url:
                 made = self._repository.get_deployments(sha=sha, environment=environment)
                 for deployment in islice(made, RECENT_DEPLOYMENTS):
@@ -170,7 +176,7 @@ class GitHub:
         told = {"state": state, "description": _shortened(description, 140)}
         told |= {"log_url": log_url} if log_url else {}
         told |= {"environment_url": environment_url} if environment_url else {}
-        with _answers(f"the state of the deployment {deployment.id}", "deployments"):
+        with answers(f"the state of the deployment {deployment.id}", "deployments"):
             # PyGithub's create_status knows only the old name of log_url
             deployment.requester.requestJsonAndCheck(
                 "POST", f"{deployment.url}/statuses", input=told
@@ -178,61 +184,41 @@ class GitHub:
 
     def default_branch(self) -> str:
         """The repository's default branch."""
-        with _answers("the repository"):
+        with answers("the repository"):
             return self._repository.default_branch
 
     def is_on_branch(self, sha: str, branch: str) -> bool:
         """Whether a commit is in a branch's history."""
-        with _answers(f"comparing {sha[:7]} with {branch}"):
+        with answers(f"comparing {sha[:7]} with {branch}"):
             return self._repository.compare(branch, sha).status in ("behind", "identical")
 
     def merge_base(self, base: str, head: str) -> str:
         """The commit at which two revisions parted."""
-        with _answers(f"comparing {head[:7]} with {base}"):
+        with answers(f"comparing {head[:7]} with {base}"):
             return self._repository.compare(base, head).merge_base_commit.sha
 
     def pulls_of(self, sha: str) -> tuple[int, ...]:
         """The open pull requests that a commit is the head of, oldest first."""
-        with _answers(f"the pull requests of {sha[:7]}"):
+        return tuple(pull.number for pull in self.open_pulls(sha))
+
+    def open_pulls(self, sha: str) -> tuple[Pull, ...]:
+        """The same, with where they lead."""
+        with answers(f"the pull requests of {sha[:7]}"):
             found = self._repository.get_commit(sha).get_pulls()
-            numbers = [p.number for p in found if p.state == "open" and p.head.sha == sha]
-            return tuple(sorted(numbers))
+            pulls = [_pull(p) for p in found if p.state == "open" and p.head.sha == sha]
+            return tuple(sorted(pulls, key=lambda pull: pull.number))
 
-    def _sticky(self, issue: Issue, marker: Marker, report: str) -> Outcome:
-        """Write, and look again until the comment is what it should be.
+    def pulls_from(self, repository: str, branch: str) -> tuple[Pull, ...]:
+        """The open pull requests from a branch, of a fork or of this repository, oldest first."""
+        owner = repository.partition("/")[0]
+        with answers(f"the pull requests from {owner}:{branch}"):
+            found = self._repository.get_pulls(state="open", head=f"{owner}:{branch}")
+            pulls = [_pull(p) for p in found if p.state == "open"]
+            ours = [p for p in pulls if (p.head_repository, p.head_ref) == (repository, branch)]
+            return tuple(sorted(ours, key=lambda pull: pull.number))
 
-        GitHub knows no conditional writes. Between looking and writing another run may write: what
-        is twice there is deleted afterwards, and the newest run has the last word, as it looks
-        again after the moment that a slower one needs.
-        """
-        body = compose(marker, report)
-        author = self._login()
-        outcome: Outcome | None = None
-        made = 0
-        crowded = settled = False
-        for _ in range(ROUNDS):
-            decision = decide(_comments(issue), author, marker, body, made)
-            crowded = crowded or _is_crowded(decision, marker)
-            if decision.action == "create":
-                created = issue.create_comment(body)
-                # Tokens of other Apps may not ask who they are either: the answer tells.
-                made, author = created.id, created.user.login
-                outcome = Outcome("created", created.html_url, decision.reason)
-                continue
-            assert decision.comment is not None  # noqa: S101 - decide() gives one
-            if decision.action == "edit" and (url := self._edit(issue, decision, marker, body)):
-                outcome = outcome or Outcome("edited", url, decision.reason)
-                settled = False
-            self._delete(issue, decision.extras)
-            if decision.action == "edit":
-                continue
-            if outcome is None or settled or not crowded:
-                return outcome or Outcome("kept", decision.comment.url, decision.reason)
-            settled = True
-            sleep(self._settle)
-        return outcome or Outcome("refused", reason="other runs kept on changing the comment.")
-
-    def _login(self) -> str:
+    def login(self) -> str:
+        """Who this token writes as. Raises PyGithub's errors."""
         if self._author:
             return self._author
         try:
@@ -241,47 +227,6 @@ class GitHub:
             if error.status in (403, 404):
                 return ACTIONS_BOT
             raise
-
-    def _edit(self, issue: Issue, decision: Decision, marker: Marker, body: str) -> str:
-        """Edit the comment unless a newer run has since; its address, `""` if it is gone."""
-        assert decision.comment is not None  # noqa: S101 - decide() gives one
-        try:
-            comment = issue.get_comment(decision.comment.id)
-            found = read_marker(comment.body)
-            if found and found.age > marker.age:
-                return ""
-            if not same(comment.body, body):
-                comment.edit(body)
-            return comment.html_url
-        except GithubException as error:
-            if error.status == 404 and not _is_refusal(error):
-                return ""
-            raise
-
-    def _delete(self, issue: Issue, extras: tuple[int, ...]) -> None:
-        for identifier in extras:
-            try:
-                issue.get_comment(identifier).delete()
-            except GithubException as error:
-                if error.status != 404 or _is_refusal(error):
-                    raise
-
-
-def _comments(issue: Issue) -> Iterator[Comment]:
-    for comment in issue.get_comments():
-        author = getattr(comment.user, "login", "")  # none once an account is gone
-        updated = comment.updated_at.timestamp()
-        yield Comment(comment.id, author, comment.body or "", comment.html_url, updated)
-
-
-def _is_crowded(decision: Decision, marker: Marker) -> bool:
-    """Whether other runs report on the same pull request at this moment."""
-    if decision.extras:
-        return True
-    comment = decision.comment
-    if comment is None or comment.age == marker.age:
-        return False
-    return time() - comment.updated < RECENT
 
 
 class _BoundedRetry(GithubRetry):
@@ -332,7 +277,7 @@ def _asked_to_wait(response: BaseHTTPResponse) -> float:
 
 
 @contextmanager
-def _answers(what: str, right: str = "pull-requests") -> Iterator[None]:
+def answers(what: str, right: str = "pull-requests") -> Iterator[None]:
     """Turn what PyGithub and the network raise into a sentence; `right` is what it takes."""
     try:
         yield
@@ -346,8 +291,8 @@ def _answers(what: str, right: str = "pull-requests") -> Iterator[None]:
 
 
 def _explained(what: str, error: GithubException, right: str) -> ForgeError:
-    message = _message(error)
-    if _is_refusal(error):
+    message = message_of(error)
+    if is_refusal(error):
         return ForgeError(
             f"the token may not write {what}: it is read-only, as in a fork's pull request.",
             f"Elsewhere give the job `permissions: {right}: write`.",
@@ -360,18 +305,16 @@ def _explained(what: str, error: GithubException, right: str) -> ForgeError:
     return ForgeError(f"GitHub refused {what}: {error.status} {message}.", status=error.status)
 
 
-def _is_refusal(error: GithubException) -> bool:
-    """Whether the token lacks the right, as GitHub words it (403, or 404 where it hides things)."""
-    text = _message(error).lower()
-    return error.status in (403, 404) and (
-        "resource not accessible" in text or "must have" in text or "permission" in text
+def _pull(pull: PullRequest) -> Pull:
+    head, base = pull.head, pull.base
+    return Pull(
+        number=pull.number,
+        head_sha=head.sha,
+        head_ref=head.ref,
+        head_repository=getattr(head.repo, "full_name", ""),
+        base_ref=base.ref,
+        base_repository=base.repo.full_name,
     )
-
-
-def _message(error: GithubException) -> str:
-    data = error.data
-    message = data.get("message", "") if isinstance(data, dict) else data
-    return " ".join(str(message or "no message").split())[:200].rstrip(".")
 
 
 def _shortened(text: str, limit: int) -> str:

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from mcgitops.forge.comment import LIMIT, Marker
-from mcgitops.forge.github import ForgeError, GitHub, Outcome
+from mcgitops.forge.github import ForgeError, GitHub
+from mcgitops.forge.sticky import Outcome
 from tests.lab.github import FakeGitHub, Fault
 
 SHA = "a" * 40
