@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import hashlib
 import os
 import stat as stat_
@@ -19,6 +20,10 @@ Skip = Callable[[str, bool], bool]
 """Given a path below the root and whether it is a folder: leave it out (with all below it)?"""
 
 _BATCH = 64
+_LARGE = 200
+"""Files from which on it is worth to keep what a folder came to."""
+_WRAP = 2**64
+"""Times before 1970 are negative."""
 
 
 class Found(NamedTuple):
@@ -84,10 +89,43 @@ def tree(root: Path, index: Index, skip: Skip = keep_all) -> Tree:
         return Tree.of(_hashed(parent, [Found(name, stat)], index, partial=True))
     if not stat_.S_ISDIR(stat.st_mode):
         return Tree()  # a socket or a device has no content to speak of
-    return Tree.of(_hashed(root, list(walk(root, skip)), index, partial=False))
+    found = list(walk(root, skip))
+    if len(found) < _LARGE:
+        return Tree.of(_hashed(root, found, index, partial=False))
+    signature = _signature(found)
+    if digest := index.summary(os.fspath(root), signature):
+        return Tree.known(digest, lambda: _entries_of(root, found, index, digest))
+    return Tree.of(_hashed(root, found, index, partial=False, signature=signature))
 
 
-def _hashed(root: Path, found: list[Found], index: Index, *, partial: bool) -> list[Entry]:
+def _signature(found: list[Found]) -> bytes:
+    """A digest of all that decides whether a row of the index still fits, of all files at once."""
+    numbers = array.array("Q")
+    for item in found:
+        stat = item.stat
+        numbers.extend((
+            stat.st_ino, stat.st_size, stat.st_mtime_ns % _WRAP, stat.st_ctime_ns % _WRAP,
+            stat.st_mode,
+        ))  # fmt: skip
+    names = "\0".join([item.path if item.link is None else f"{item.path}\0\0{item.link}"
+                       for item in found])  # fmt: skip
+    digest = hashlib.blake2b(names.encode("utf-8", "surrogateescape"), digest_size=32)
+    digest.update(numbers.tobytes())
+    return digest.digest()
+
+
+def _entries_of(root: Path, found: list[Found], index: Index, digest: str) -> tuple[Entry, ...]:
+    """The entries of a tree whose digest is known."""
+    later = Tree.of(_hashed(root, found, index, partial=False))
+    if later.digest != digest:
+        raise McgitopsError(f"{root} changed while it was looked at.", "Try again.")
+    return later.entries
+
+
+def _hashed(
+    root: Path, found: list[Found], index: Index, *, partial: bool, signature: bytes = b""
+) -> list[Entry]:
+    """The entries, unsorted. signature: noted with what it came to, where every row fits."""
     known = index.load(os.fspath(root))
     entries: list[Entry] = []
     unread: list[Found] = []
@@ -105,6 +143,8 @@ def _hashed(root: Path, found: list[Found], index: Index, *, partial: bool) -> l
         entries.extend(_entry(item, row_.digest) for item, row_ in fresh)
         gone: set[str] = set() if partial else known.keys() - {item.path for item in found}
         index.save(os.fspath(root), ((item.path, row_) for item, row_ in fresh), gone)
+    elif signature:
+        index.summarise(os.fspath(root), signature, Tree.of(entries).digest)
     return entries
 
 

@@ -4,6 +4,9 @@ A row holds (path, inode, size, mtime_ns, ctime_ns) → digest, and when the dig
 is trusted only if the file was last changed clearly before that moment: a file that changed within
 the clock's granularity of being hashed is read again ("racy clean", as in git's index). The ctime
 catches a content change whose mtime was set back. The index is a cache: losing it costs time only.
+
+Of a large folder all of whose rows could be trusted, the index also holds what they came to: a
+signature of all paths and stats → the tree's digest. The next look needs no row.
 """
 
 from __future__ import annotations
@@ -26,6 +29,13 @@ CREATE TABLE IF NOT EXISTS file (
   mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL, seen_ns INTEGER NOT NULL,
   digest TEXT NOT NULL, PRIMARY KEY (root, path)) WITHOUT ROWID
 """
+_SUMMARIES = """
+CREATE TABLE IF NOT EXISTS summary (
+  root TEXT NOT NULL, signature BLOB NOT NULL, digest TEXT NOT NULL, taken_ns INTEGER NOT NULL,
+  PRIMARY KEY (root, signature)) WITHOUT ROWID
+"""
+MOST_SUMMARIES = 8
+"""A root's: several stages may leave out different files of it."""
 
 
 class Row(NamedTuple):
@@ -70,6 +80,7 @@ class Index:
         # a lost row costs one hash, so nothing waits for the disk
         connection.execute("PRAGMA synchronous=OFF")
         connection.execute(_SCHEMA)
+        connection.execute(_SUMMARIES)
         return connection
 
     def load(self, root: str) -> dict[str, Known]:
@@ -94,6 +105,49 @@ class Index:
         except sqlite3.DatabaseError:
             self._file.unlink(missing_ok=True)
             return {}
+
+    def summary(self, root: str, signature: bytes) -> str:
+        """The digest of the tree of this signature; "" where it isn't known."""
+        if not self._file.exists() or not _is_text(root):
+            return ""
+        import sqlite3
+
+        try:
+            connection = self._connect()
+            try:
+                row = connection.execute(
+                    "SELECT digest FROM summary WHERE root = ? AND signature = ?",
+                    (root, signature),
+                ).fetchone()
+                return str(row[0]) if row else ""
+            finally:
+                connection.close()
+        except (sqlite3.DatabaseError, OSError):
+            return ""  # whoever needs the rows finds out what is wrong with it
+
+    def summarise(self, root: str, signature: bytes, digest: str) -> None:
+        """Note what the rows of a root came to. A busy index is left as it is."""
+        if not _is_text(root):
+            return
+        import sqlite3
+
+        try:
+            connection = self._connect()
+            try:
+                with connection:
+                    connection.execute(
+                        "INSERT OR REPLACE INTO summary VALUES (?, ?, ?, ?)",
+                        (root, signature, digest, time.time_ns()),
+                    )
+                    connection.execute(
+                        "DELETE FROM summary WHERE root = ?1 AND signature NOT IN (SELECT signature"
+                        " FROM summary WHERE root = ?1 ORDER BY taken_ns DESC LIMIT ?2)",
+                        (root, MOST_SUMMARIES),
+                    )
+            finally:
+                connection.close()
+        except (sqlite3.DatabaseError, OSError):
+            return
 
     def save(self, root: str, rows: Iterable[tuple[str, Row]], gone: Iterable[str] = ()) -> None:
         """Add or replace rows, and forget paths that are gone. A busy index is left as it is."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -18,11 +18,33 @@ class Entry(NamedTuple):
     executable: bool
 
 
-@dataclass(frozen=True)
 class Tree:
-    """Entries sorted by path. Two trees are equal in content when their digests are."""
+    """Entries sorted by path. Two trees are equal when their digests, and so their content, are."""
 
-    entries: tuple[Entry, ...] = ()
+    def __init__(self, entries: tuple[Entry, ...] = ()) -> None:
+        self._load: Callable[[], tuple[Entry, ...]] = lambda: entries
+        self._digest = ""
+
+    @staticmethod
+    def known(digest: str, load: Callable[[], tuple[Entry, ...]]) -> Tree:
+        """One whose digest is known already; its entries are looked at when somebody asks."""
+        tree = Tree()
+        tree._digest, tree._load = digest, load
+        return tree
+
+    @cached_property
+    def entries(self) -> tuple[Entry, ...]:
+        """The files and links, sorted by path."""
+        return self._load()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Tree) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __repr__(self) -> str:
+        return f"Tree({self.entries!r})"
 
     @cached_property
     def manifest(self) -> str:
@@ -38,6 +60,8 @@ class Tree:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the manifest, as `sha256:<64 hex>`."""
+        if self._digest:
+            return self._digest
         data = self.manifest.encode("utf-8", "surrogateescape")
         return "sha256:" + hashlib.sha256(data).hexdigest()
 

@@ -22,6 +22,13 @@ from mcgitops.facts.index import GRANULARITY_NS, Index
 from mcgitops.project.tree import Entry, Tree, difference, link_digest
 
 
+@pytest.fixture(autouse=True, params=["small", "large"])
+def size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Small folders are known by their rows, large ones also as a whole: here each is both."""
+    monkeypatch.setattr(files, "_LARGE", 1 if request.param == "large" else 10**9)
+    return str(request.param)
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A folder to look at."""
@@ -105,6 +112,42 @@ def test_the_second_look_reads_nothing(root: Path, index: Index, reads: list[str
     assert len(reads) == 200
     assert tree(root, index) == first
     assert len(reads) == 200
+
+
+def test_a_large_folder_that_did_not_change_is_known_as_a_whole(
+    root: Path, index: Index, size: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(20):
+        (root / f"f{number}").write_text(str(number))
+    (root / "link").symlink_to("f1")
+    settle()
+    tree(root, index)
+    first = tree(root, index)  # from the rows, all of which fit
+    loads: list[str] = []
+    real = Index.load
+    monkeypatch.setattr(Index, "load", lambda self, at: loads.append(at) or real(self, at))
+    third = tree(root, index)
+    assert third.digest == first.digest
+    assert len(loads) == (0 if size == "large" else 1)
+    assert third.entries == first.entries
+    # whatever changes then is seen
+    (root / "link").unlink()
+    (root / "link").symlink_to("f2")
+    second = tree(root, index)
+    assert difference(first, second).changed == ("link",)
+    before = (root / "f3").stat()
+    (root / "f3").write_text("!")
+    os.utime(root / "f3", ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert difference(second, tree(root, index)).changed == ("f3",)
+    # and what changes after it was asked for is not passed off as what it was
+    settle()
+    tree(root, index)
+    tree(root, index)
+    late = tree(root, index)
+    (root / "f4").write_text("!")
+    if size == "large":
+        assert Entry("f4", sha("4"), 1, False) in late.entries
+    assert late.digest != tree(root, index).digest
 
 
 def test_only_what_changed_is_read_and_what_is_gone_is_forgotten(
