@@ -12,7 +12,6 @@ import shutil
 import subprocess
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -21,13 +20,12 @@ from typing import IO, Protocol, Self, TypeVar
 from mcgitops.commands import haproxy, ssh
 from mcgitops.commands.command import Command, Secret
 from mcgitops.commands.ssh import SshOptions
+from mcgitops.deploy import private
 from mcgitops.errors import HostNeedsAttention, UsageError
 from mcgitops.facts import host as host_facts
 from mcgitops.facts.program import missing_program
 from mcgitops.project.hosts import Host, HostFacts
 from mcgitops.run.process import CommandFailed, Completed, execute
-
-STALE = 3600
 
 
 class Closing(Protocol):
@@ -57,9 +55,7 @@ class Connections:
         self.folder = folder
         self.environ = environ
         # sockets have short paths only (104 bytes): the system's own temporary folder, not ours
-        place = _short_temporary_folder()
-        _sweep(Path(place))
-        self._private = Path(tempfile.mkdtemp(prefix=f"mcg-{os.getpid()}-", dir=place))
+        self._private = private.make(_short_temporary_folder())
         try:
             self.options = SshOptions(
                 known_hosts=self._known_hosts(environ, known_hosts),
@@ -278,23 +274,6 @@ def unreachable(host: Host, said: str) -> HostUnreachable:
 def _short_temporary_folder() -> str:
     own = tempfile.gettempdir()
     return "/tmp" if len(own) > 40 and os.access("/tmp", os.W_OK) else own  # noqa: S108
-
-
-def _sweep(place: Path) -> None:
-    """Remove what killed runs of ours left: it may hold a key. Old ones only, since a process
-    number says nothing about another container that shares the folder.
-    """
-    for path in place.glob("mcg-*-*"):
-        number = path.name.split("-")[1]
-        try:
-            state = path.lstat()
-            old = time.time() - state.st_mtime > STALE
-            if number.isdigit() and old and state.st_uid == os.getuid():
-                os.kill(int(number), 0)
-        except ProcessLookupError:
-            shutil.rmtree(path, ignore_errors=True)
-        except OSError:
-            continue  # somebody else's, or gone by now
 
 
 def _all(stream: IO[bytes]) -> bytes:

@@ -23,7 +23,6 @@ import os
 import posixpath
 import shlex
 import tarfile
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -33,7 +32,7 @@ from typing import IO
 from pydantic import TypeAdapter
 
 from mcgitops.commands import compose_host
-from mcgitops.deploy import composefile, yamlfile
+from mcgitops.deploy import composefile, private, yamlfile
 from mcgitops.deploy.composefile import OUR_KEY, Document, Rendering
 from mcgitops.deploy.names import compose_project, image_reference
 from mcgitops.deploy.shipping.images import pins as images_of
@@ -170,7 +169,7 @@ def write_archive(
     """The folder and the files that the host lacks, as a tar stream, gzipped."""
     absent = set(absent_files)
     with (
-        tempfile.TemporaryDirectory(prefix="mcgitops-files-") as folder,
+        private.folder() as folder,
         tarfile.open(fileobj=target, mode="w|gz", format=tarfile.PAX_FORMAT) as archive,
     ):
         for one in prepared.mounted:
@@ -184,7 +183,7 @@ def write_archive(
                     if parent not in folders:
                         folders.add(parent)
                         _add_folder(archive, f"files/{one.name}/{parent}")
-                _add_object(archive, store, file, f"files/{one.name}/{below}", Path(folder))
+                _add_object(archive, store, file, f"files/{one.name}/{below}", folder)
         base = f"releases/{prepared.folder}"
         placed = {
             **{f"{base}/{path}": entry for path, entry in prepared.entries.items()},
@@ -335,11 +334,11 @@ def _resolved(
 
     Gives the file with all values in it, so it is for this process only.
     """
-    with tempfile.TemporaryDirectory(prefix="mcgitops-") as name:
-        folder = Path(name) / "releases" / "x" / "y"
+    with private.folder() as place:
+        folder = place / "releases" / "x" / "y"
         placed = {
             **{folder / path: content for path, (content, _) in entries.items()},
-            **{Path(name) / "secrets" / path: content for path, (content, _) in secrets.items()},
+            **{place / "secrets" / path: content for path, (content, _) in secrets.items()},
         }
         for target, content in placed.items():
             target.parent.mkdir(parents=True, exist_ok=True)

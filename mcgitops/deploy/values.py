@@ -9,12 +9,11 @@ from __future__ import annotations
 import json
 import os
 import re
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mcgitops.deploy import composefile, sealed
+from mcgitops.deploy import composefile, private, sealed
 from mcgitops.deploy.composefile import Needs
 from mcgitops.errors import EngineError, UsageError
 from mcgitops.facts.program import Output, output
@@ -156,8 +155,7 @@ def _resolve(
         "x-set": {name: f"${{{name}+1}}" for name in names},
     }
     none = {"none": {"image": "none"}}
-    with tempfile.TemporaryDirectory(prefix="mcgitops-") as name:
-        place = Path(name)
+    with private.folder() as place:
         sources = {str(place / f"values-{n}"): path for n, path in enumerate(given)}
         for target, path in sources.items():
             _write(Path(target), given[path].encode())

@@ -12,8 +12,6 @@ import json
 import os
 import re
 import shlex
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +20,7 @@ from pathlib import Path
 from mcgitops.commands import image as image_commands
 from mcgitops.commands.command import Command, Secret
 from mcgitops.commands.ssh import script
+from mcgitops.deploy import private
 from mcgitops.deploy.connection import Connections
 from mcgitops.deploy.shipping import images
 from mcgitops.deploy.shipping.meter import Say
@@ -141,16 +140,13 @@ def _private(who: Login | None, server: str, folder: Path) -> Iterator[dict[str,
         return
     own = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
     kept = output(("docker", "context", "show"), folder, check=False).stdout.strip()
-    place = Path(tempfile.mkdtemp(prefix="mcgitops-docker-"))  # mode 0700
-    try:
+    with private.folder() as place:
         (place / "config.json").touch(mode=0o600)
         (place / "config.json").write_bytes(who.config(server))
         if (own / "contexts").is_dir():
             (place / "contexts").symlink_to(own / "contexts")
         context = {"DOCKER_CONTEXT": kept} if kept not in ("", "default") else {}
         yield {"DOCKER_CONFIG": str(place), **context}
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
 
 
 def _refused(error: CommandFailed, where: str, registry: str) -> EngineError:

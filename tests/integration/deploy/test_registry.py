@@ -135,7 +135,7 @@ def test_a_login_reaches_the_registry_and_nothing_else(
     left = host.root("sh", "-c", f"grep -rl -e {PASSWORD} -e auths /home/deploy /tmp || true")
     assert left.stdout == ""
     assert [path.name for path in (tmp_path / "docker").iterdir()] == []
-    assert list((tmp_path / "tmp").glob("mcgitops-docker-*")) == []
+    assert list((tmp_path / "tmp").glob("mcg*")) == []
     assert PASSWORD not in "\n".join(place.said)
 
 
