@@ -200,8 +200,10 @@ class Deployment:
             return
         report = self.report.hosts[one.host.url]
         report.problem = report.problem or self._masked(error.message)
+        known = error.services if isinstance(error, watch.Unhealthy) else ()
+        ill = known or (step.service,)
         for service in self.aim.wanted_on(one.host).services:
-            if service.name == step.service and service.update.failure_action == "pause":
+            if service.name in ill and service.update.failure_action == "pause":
                 raise Paused(error.message, error.hint) from error
 
     def _commit(self, acting: Sequence[HostRollout]) -> None:

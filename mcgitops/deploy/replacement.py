@@ -98,8 +98,10 @@ class Replacement:
             if name:
                 found = ready(self._by_name[name], containers, now, count)
                 state, problems = found.state, found.problems or (f"{name} is not up yet",)
+                ill: tuple[str, ...] = (name,)
             else:
                 health = judge(self._services, containers, now)
+                ill = tuple(one.name for one in health.services if one.state != "healthy")
                 state, problems = (
                     health.state,
                     tuple(
@@ -114,7 +116,7 @@ class Replacement:
             late = time.monotonic() > end
             if state == "failed" or late:
                 suffix = f" after {self._seconds:g} s" if late and state != "failed" else ""
-                raise Unhealthy(f"{'; '.join(problems)}{suffix}")
+                raise Unhealthy(f"{'; '.join(problems)}{suffix}", services=ill)
             time.sleep(POLL)
 
     def watch(self, name: str, seconds: float) -> None:

@@ -18,7 +18,11 @@ LOG_LINES = 12
 
 
 class Unhealthy(McgitopsError):
-    """A release did not become healthy on a host."""
+    """A release did not become healthy on a host; `services` did not, where it is known."""
+
+    def __init__(self, message: str, hint: str = "", services: tuple[str, ...] = ()) -> None:
+        super().__init__(message, hint)
+        self.services = services
 
 
 def await_health(

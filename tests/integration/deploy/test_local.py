@@ -127,6 +127,29 @@ def test_a_first_deployment_that_fails_leaves_nothing_running(local_app: App) ->
     assert (shown["release"], shown["drift"]) == ("", [])
 
 
+def test_a_failure_that_is_to_pause_leaves_all_as_it_is_until_it_is_healed(local_app: App) -> None:
+    app = local_app
+    compose = (app.folder / "compose.yml").read_text()
+    grace = "    stop_grace_period: 1s\n"
+    paused = f"{grace}    deploy: {{update_config: {{failure_action: pause}}}}\n"
+    app.release("v1", {"compose.yml": compose.replace(grace, paused, 1)})
+    app("deploy", "--release", "v1")
+    before = containers(app)["api"]
+    app.release("v2", {"serve/healthy.sh": "exit 1\n"})
+    failed = app("deploy", "--release", "v2", check=False)
+    assert failed.code == 6
+    assert "failure_action is pause" in failed.stderr
+    assert "mcgitops heal production" in failed.stderr
+    left = containers(app)["api"]
+    assert left != before
+    assert answer(app) == "6.00"  # it answers, and whoever looks can ask it why it is not well
+    assert app("status", check=False).code == 1
+    assert containers(app)["api"] == left
+    app("heal", "production")
+    assert json.loads(app("status", "--json").stdout)[0]["release"] == "v1"
+    assert containers(app)["api"] != left
+
+
 def test_a_missing_value_is_found_before_a_host_is_touched(local_app: App) -> None:
     app = local_app
     app.release("v1")
