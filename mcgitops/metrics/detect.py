@@ -52,6 +52,10 @@ Plain = Callable[[Files, str], Findings]
 
 KNOWN: dict[str, tuple[str, ...]] = {
     # reader, which is the module's name: names of files that make it worth a look, in this order
+    "mlflow_db": ("*.db", "*.sqlite", "*.sqlite3"),
+    "mlflow_files": ("meta.yaml",),
+    "tensorboard": ("*tfevents*",),
+    "wandb": ("*.wandb",),
 }
 
 
