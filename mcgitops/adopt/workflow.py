@@ -86,3 +86,24 @@ def render(reference: str, directory: str = "") -> str:
         name=json.dumps(name) if directory else name,
         version=__version__,
     )
+
+
+def render_forks(reference: str) -> str:
+    """The workflow that comments with what the runs of forks hand over."""
+    return _render("github-forks.yml.j2", reference, "hand-over")
+
+
+def render_waivers(reference: str) -> str:
+    """The workflow that has a pull request judged again when a gate is waived."""
+    return _render("github-waivers.yml.j2", reference, "rerun")
+
+
+def _render(template: str, reference: str, verb: str) -> str:
+    from mcgitops import __version__
+    from mcgitops.adopt.templates import environment
+
+    repository, _, commit = reference.partition("@")
+    action = f"{repository}/actions/{verb}@{commit}"
+    return (
+        environment("workflows").get_template(template).render(action=action, version=__version__)
+    )

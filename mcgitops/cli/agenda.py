@@ -12,6 +12,7 @@ from mcgitops.commands.command import Command
 from mcgitops.commands.ours import verb
 from mcgitops.errors import UsageError
 from mcgitops.facts import git
+from mcgitops.forge.comment import Way
 from mcgitops.forge.event import (
     Activity,
     Event,
@@ -45,13 +46,41 @@ class Options:
     stages: tuple[str, ...] = ()
     base: str = ""
     key: str = ""
-    comment: bool = True
+    comment: tuple[str, ...] = ()  # the words of --comment
+    waivers: bool = True
     comment_author: str = ""
     status: bool = False
     environments: tuple[str, ...] = ()
     release: str = ""
     any_branch: bool = False
     as_json: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise `UsageError` where the words contradict each other."""
+        words = {"edit" if word == "true" else word for word in self.comment}
+        ways = words - {"changes"}
+        if len(ways) > 1 or ("false" in ways and len(words) > 1):
+            raise UsageError(
+                f"--comment {' '.join(self.comment)}: these words contradict each other.",
+                "Name one of true, edit, hide, recreate and false; changes may go with the first "
+                "four.",
+            )
+
+    @property
+    def comments(self) -> bool:
+        """Whether a comment is wanted at all."""
+        return "false" not in self.comment
+
+    @property
+    def quiet(self) -> bool:
+        """Whether it is wanted only where something changed."""
+        return "changes" in self.comment
+
+    @property
+    def way(self) -> Way:
+        """What becomes of the earlier comment."""
+        ways: tuple[Way, ...] = ("hide", "recreate")
+        return next((way for way in ways if way in self.comment), "edit")
 
 
 @dataclass(frozen=True)
@@ -215,7 +244,7 @@ def _wanted(
     if options.only:
         kinds = {kind for part in options.only for kind in PARTS[part]}
         chosen = [a for a in chosen if a.kind in kinds]
-    if not options.comment:
+    if not options.comments:
         chosen = [a for a in chosen if a.kind != "comment"]
     if isinstance(event, PullRequest) and event.has_no_secrets:
         chosen = [a for a in chosen if a.kind != "push"]

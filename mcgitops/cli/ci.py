@@ -8,6 +8,8 @@ import click
 
 from mcgitops.cli.app import App
 
+COMMENT = ("true", "edit", "hide", "recreate", "changes", "false")
+
 
 def _variable(option: str) -> str:
     """The variable through which an action passes an option."""
@@ -36,11 +38,19 @@ def _variable(option: str) -> str:
 @click.option(
     "--key", default="", metavar="KEY", envvar=_variable("key"),
     help="One comment for each key: for jobs that report on one project side by side. "
-    "Default: the project's name.",
+    "Default: the project's name, with its folder and the leg of the workflow's matrix.",
 )  # fmt: skip
 @click.option(
-    "--comment/--no-comment", default=True, show_default=True, envvar=_variable("comment"),
-    help="Report in a comment of the pull request.",
+    "--comment", "comment", multiple=True, type=click.Choice(COMMENT, case_sensitive=False),
+    envvar=_variable("comment"),
+    help="true: report in a comment of the pull request, edited in place (edit); hide: minimise "
+    "the earlier comment and write a new one; recreate: delete it and write a new one; changes: "
+    "make no comment while nothing changed; false: none. May be repeated. Default: true.",
+)  # fmt: skip
+@click.option("--no-comment", is_flag=True, help="The same as --comment false.")
+@click.option(
+    "--waivers/--no-waivers", default=True, show_default=True, envvar=_variable("waivers"),
+    help="Let labels and comments of people who may write waive gates that failed.",
 )  # fmt: skip
 @click.option(
     "--comment-author", default="", metavar="LOGIN", envvar=_variable("comment-author"),
@@ -75,7 +85,9 @@ def command(
     stages: tuple[str, ...],
     base: str,
     key: str,
-    comment: bool,
+    comment: tuple[str, ...],
+    no_comment: bool,
+    waivers: bool,
     comment_author: str,
     status: bool,
     environments: tuple[str, ...],
@@ -99,7 +111,8 @@ def command(
         stages=stages,
         base=base,
         key=key,
-        comment=comment,
+        comment=("false",) if no_comment else comment,
+        waivers=waivers,
         comment_author=comment_author,
         status=status,
         environments=environments,

@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 MOST_PLOTS = 100
 MOST_FILES = 50
 MANIFEST_LIMIT = 16 << 20
+SHALLOW = (
+    "this clone is shallow and holds no base: fetch its history (git fetch --unshallow; in a "
+    "workflow, actions/checkout with fetch-depth: 0)"
+)
 
 
 def make_report(
@@ -58,6 +62,8 @@ def make_report(
     comparison = compare(before, after, evidence.rules())
     facts = tuple(evidence.with_files(fact) for fact in comparison.facts)
     commit = "" if after.dirty else after.commit
+    if before is None and git.is_shallow(app.project.folder):
+        comparison = replace(comparison, warnings=(*comparison.warnings, SHALLOW))
     return build(
         app.project.name,
         replace(comparison, facts=facts),

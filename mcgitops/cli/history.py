@@ -8,7 +8,6 @@ only few jobs need the client, and loading it takes longer than all the rest.
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mcgitops.cli.app import App
@@ -30,7 +29,7 @@ def base_for(app: App, github: Callable[[], GitHub], event: Event) -> bases.Base
         what = f"{event.base_ref}, which the queue merges into"
         return bases.Base(event.base_sha, event.base_ref, what) if event.base_sha else None
     folder = app.project.folder
-    if not is_shallow(folder):
+    if not git.is_shallow(folder):
         return None
     head = git.head(folder)
     target = _target(event)
@@ -67,12 +66,6 @@ def require_branch(app: App, github: Callable[[], GitHub], tag: Tag) -> None:
         raise UsageError(
             f"{tag.name} is not deployed: its commit {tag.sha[:12]} is not on {branch}.", hint
         )
-
-
-def is_shallow(folder: Path) -> bool:
-    """Whether commits are missing from this clone."""
-    done = output(("git", "rev-parse", "--is-shallow-repository"), folder, check=False)
-    return done.stdout.strip() == "true"
 
 
 def _target(event: Event) -> str:

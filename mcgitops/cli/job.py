@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from mcgitops.cli import history
 from mcgitops.cli.agenda import Agenda, Options, shown
 from mcgitops.cli.app import HEAD_SHA, App
 from mcgitops.cli.interrupt import ended_politely
+from mcgitops.cli.place import LEG, Place
 from mcgitops.commands.command import Command
 from mcgitops.errors import (
     GateFailed,
@@ -32,12 +33,12 @@ from mcgitops.errors import (
 from mcgitops.facts.base import Base
 from mcgitops.forge import workflow
 from mcgitops.forge.comment import Marker
-from mcgitops.forge.event import PullRequest, Tag
+from mcgitops.forge.event import PullRequest, Push, Tag
 from mcgitops.forge.runner import Runner
-from mcgitops.forge.settings import cleaned, comment_key, key_from, read_settings
+from mcgitops.forge.settings import cleaned, comment_key, leg_of, read_settings
 
 if TYPE_CHECKING:
-    from mcgitops.forge.github import GitHub
+    from mcgitops.forge.github import GitHub, Pull
     from mcgitops.forge.sticky import Outcome
     from mcgitops.report.model import Report
 
@@ -61,6 +62,7 @@ class Job:
         """What there is to do. Reads the event and the project's file, and does nothing."""
         if self.options.key:
             cleaned("--key", self.options.key, comment_key)
+        cleaned(LEG, self.app.environ.get(LEG, ""), leg_of)
         return Agenda.of(self.app, self.settings, self.options)
 
     def run(self) -> int:
@@ -159,6 +161,10 @@ class Job:
         head, name = "", ""
         if isinstance(event, PullRequest):
             head, name = event.head_sha, event.head_ref
+        elif isinstance(event, Push) and self._pulls:
+            # It leads where the pull request says, which needn't be the default branch.
+            event = replace(event, default_branch=self._pulls[0].base_ref)
+            self.app.environ["GITHUB_BASE_REF"] = event.default_branch
         base = self.options.base or history.base_for(self.app, lambda: self._github, event) or ""
         given = base.commit if isinstance(base, Base) else base
         self.runner.say("$ mcgitops report" + (f" --base {shown(given)}" if given else ""))
@@ -168,14 +174,16 @@ class Job:
             if failed:
                 return None
             raise
+        report = self._with_waivers(report)
         self.runner.say(f"{report.project}: {report.headline}")
-        text = markdown.render(report)
+        text = markdown.render(replace(report, project=self._place.shown))
         self._keep("report", f"report-{self._key}.md", text)
         self._keep("report-json", f"report-{self._key}.json", json_view.render(report) + "\n")
+        if self.agenda.has_no_secrets:
+            self._hand_over(json_view.render(report))
         self.runner.output("gate", "failed" if report.failed_gates else "passed")
         self.runner.summary(markdown.render(report, workflow.SUMMARY_BYTES // 4))
-        if self.agenda.select("comment"):
-            self._comment(text)
+        self._comment(text, quiet=self.options.quiet and not report.matters)
         return report
 
     def _keep(self, output: str, name: str, text: str) -> None:
@@ -184,17 +192,84 @@ class Job:
         path.write_text(text, encoding="utf-8")
         self.runner.output(output, str(path))
 
-    def _comment(self, text: str) -> None:
-        event = self.agenda.event
-        assert isinstance(event, PullRequest)  # noqa: S101 - only they have the activity
-        marker = Marker(self._key, self.settings.run_id, self.settings.run_attempt, event.head_sha)
-        self.outcome = outcome = self._github.report_comment(event.number, marker, text)
-        if outcome.posted:
-            self.runner.output("comment-url", outcome.url)
-            self.runner.say(f"comment {outcome.action}: {outcome.url} ({outcome.reason})")
+    def _hand_over(self, text: str) -> None:
+        """Leave the report as data for a workflow that may comment, in a folder of its own."""
+        from mcgitops.forge.handover import MEMBER
+
+        folder = (self.settings.temp or self.app.workspace.state) / f"mcgitops-{self._key}"
+        folder.mkdir(exist_ok=True)
+        path = folder / MEMBER
+        path.write_text(text + "\n", encoding="utf-8")
+        self.runner.output("hand-over", str(path))
+
+    def _with_waivers(self, report: Report) -> Report:
+        """The report, with those gates waived that somebody waived in the pull request."""
+        numbers = self._numbers
+        if not (report.failed_gates and numbers and self.options.waivers and self.settings.token):
+            return report
+        from mcgitops.forge.github import ForgeError
+        from mcgitops.forge.waivers import waived
+        from mcgitops.report.waived import with_waivers
+
+        for number in numbers:
+            try:
+                found = waived(self._github, number, Marker(self._key, sha=self.agenda.head))
+            except ForgeError as error:
+                self.runner.notice(f"Waivers could not be read: {error}")
+                continue
+            for note in found.notes:
+                self.runner.say(shown(note))
+            report = with_waivers(report, found.waivers)
+        for waiver in report.waivers:
+            self.runner.say(f"{shown(waiver.gate)} is waived by {waiver.by} ({waiver.how})")
+        return report
+
+    def _comment(self, text: str, *, quiet: bool = False) -> None:
+        """Post to the pull requests that this is about, where a comment is wanted."""
+        if not self.agenda.select("comment"):
             return
-        summary = "in the job's summary" if self.settings.summary else "above"
-        self.runner.notice(f"No comment: {outcome.reason} The report is {summary}.")
+        sha = self.agenda.head
+        marker = Marker(self._key, self.settings.run_id, self.settings.run_attempt, sha)
+        for number in self._numbers:
+            self.outcome = outcome = self._github.report_comment(
+                number, marker, text, way=self.options.way, quiet=quiet
+            )
+            if outcome.posted:
+                self.runner.output("comment-url", outcome.url)
+                self.runner.say(f"comment {outcome.action}: {outcome.url} ({outcome.reason})")
+            elif outcome.action == "refused":
+                summary = "in the job's summary" if self.settings.summary else "above"
+                self.runner.notice(f"No comment: {outcome.reason} The report is {summary}.")
+            else:
+                earlier = "; the earlier one is gone" if outcome.action == "removed" else ""
+                self.runner.say(f"no comment: {outcome.reason}{earlier}")
+
+    @property
+    def _numbers(self) -> tuple[int, ...]:
+        """The pull requests that this job is about."""
+        event = self.agenda.event
+        if isinstance(event, PullRequest):
+            return (event.number,)
+        return tuple(pull.number for pull in self._pulls)
+
+    @cached_property
+    def _pulls(self) -> tuple[Pull, ...]:
+        """The open pull requests that the pushed commit is the head of."""
+        if not (isinstance(self.agenda.event, Push) and self.agenda.select("comment")):
+            return ()
+        if not (self.settings.token and self.settings.repository):
+            return ()
+        from mcgitops.forge.github import ForgeError
+
+        try:
+            found = self._github.open_pulls(self.agenda.head)
+        except ForgeError as error:
+            self.runner.say(f"No comment: {error}")
+            return ()
+        ours = tuple(p for p in found if p.base_repository == self.settings.repository)
+        numbers = ", ".join(str(pull.number) for pull in ours)
+        self.runner.say(f"pull request {numbers}" if ours else "no open pull request has this head")
+        return ours
 
     def _with_status(self, report: Report | None, code: int) -> int:
         """Set the commit's status where it is wanted; returns `code`."""
@@ -219,7 +294,7 @@ class Job:
         text = self._failure(error)
         self.runner.summary(text)
         # A report of an earlier commit would otherwise stand there as if it were this one's.
-        if self._decided and self.agenda.select("comment") and self.outcome is None:
+        if self._decided and self.outcome is None:
             self._comment(text)
 
     def _failure(self, error: McgitopsError) -> str:
@@ -227,7 +302,7 @@ class Job:
         from mcgitops.report.escape import fence, plain
 
         decided = self._decided
-        name = plain(self.app.project.name) if decided else "mcgitops"
+        name = plain(self._place.shown) if decided else "mcgitops"
         head = f" of `{self.agenda.head[:12]}`" if decided and self.agenda.head else ""
         words = fence(str(error).splitlines()[-MOST_LINES:])
         return f"### 🔴 {name}: failed\nThere is no report{head}:\n\n{words}\n"
@@ -258,7 +333,11 @@ class Job:
 
     @property
     def _key(self) -> str:
-        return self.options.key or key_from(self.app.project.name)
+        return self._place.key
+
+    @cached_property
+    def _place(self) -> Place:
+        return Place.of(self.app, self.options.key)
 
     @cached_property
     def _github(self) -> GitHub:

@@ -30,6 +30,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "metrics": ("metrics", "Show metrics, or compare two revisions."),
     "report": ("report", "Compare the model with the base's and judge the gates."),
     "ci": ("ci", "Do what the CI event asks for: train, report, release, deploy."),
+    "hand-over": ("hand_over", "Comment with the report that a fork's own run handed over."),
+    "rerun": ("rerun", "Run a pull request's workflow again, as somebody waived a gate of it."),
     "release": ("release", "Pin images, artifacts and configuration under a tag, immutably."),
     "deploy": ("deploy", "Take a release to the hosts of an environment."),
     "rollback": ("rollback", "Return an environment to an earlier release."),

@@ -34,7 +34,7 @@ def wanted(
         return Base(git.resolve(folder, given), given, "as asked for")
     if not head.commit:
         return None
-    if environ.get("GITHUB_EVENT_NAME") == "pull_request" and len(head.parents) > 1:
+    if _is_pull_merge(head, environ):
         # What is checked out is the merge with the base, whose tip is the first parent. It need
         # not be here (a shallow clone) to be looked up in the store.
         name = environ.get("GITHUB_BASE_REF") or "the base"
@@ -52,6 +52,16 @@ def wanted(
     if head.parents:
         return Base(head.parents[0], "", "the commit before")
     return None
+
+
+def _is_pull_merge(head: git.Head, environ: Mapping[str, str]) -> bool:
+    """Whether GitHub's own merge of a pull request is checked out.
+
+    A workflow may have checked out the branch instead, whose last commit may be a merge, too.
+    """
+    merged = environ.get("GITHUB_SHA") or head.commit
+    is_pull = environ.get("GITHUB_EVENT_NAME") == "pull_request"
+    return is_pull and len(head.parents) > 1 and merged == head.commit
 
 
 def with_runs(folder: Path, base: Base, has_runs: Callable[[str], bool]) -> Base | None:

@@ -93,10 +93,34 @@ def merge_base(folder: Path, a: str, b: str) -> str | None:
     return _git(folder, "merge-base", a, b) or None
 
 
+def is_shallow(folder: Path) -> bool:
+    """Whether commits are missing from this clone."""
+    return _git(folder, "rev-parse", "--is-shallow-repository") == "true"
+
+
 def first_parents(folder: Path, revision: str, limit: int = 100) -> list[str]:
     """`revision` and its first-parent ancestors, newest first."""
     shown = _git(folder, "rev-list", "--first-parent", f"--max-count={limit}", revision, "--")
     return shown.split() if shown else []
+
+
+def reachable(folder: Path, revisions: str) -> frozenset[str]:
+    """The commits of a branch, or of a range such as `main..feature`. `UsageError` for others."""
+    shown = None
+    if not revisions.startswith("-") and not re.search(r"\s", revisions):
+        shown = _git(folder, "rev-list", revisions, "--")
+    if shown is None:
+        raise UsageError(
+            f"git knows no branch or range {revisions!r} here.",
+            "Name a branch, or a range such as main..feature.",
+        )
+    return frozenset(shown.split())
+
+
+def names(folder: Path) -> list[str]:
+    """Branches and tags, as people write them."""
+    shown = _git(folder, "for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/tags")
+    return (shown or "").split()
 
 
 def default_branch(folder: Path) -> str | None:

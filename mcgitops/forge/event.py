@@ -140,6 +140,88 @@ def read_event(environ: Mapping[str, str], payload: Any) -> Event:
     return Other(name, "mcgitops does nothing on this event")
 
 
+@dataclass(frozen=True)
+class FinishedRun:
+    """Another workflow's run that ended, as GitHub itself describes it (`workflow_run`).
+
+    The run may have been a stranger's; these fields aren't, as GitHub filled them in.
+    """
+
+    id: int
+    attempt: int
+    event: str
+    head_sha: str
+    head_branch: str
+    head_repository: str  # "" where the fork has been deleted
+    repository: str
+    actor: str = ""
+
+    @property
+    def has_no_secrets(self) -> bool:
+        """Whether it had a read-only token, so that it couldn't comment itself."""
+        return self.head_repository != self.repository or self.actor == DEPENDABOT
+
+
+def read_finished_run(environ: Mapping[str, str], payload: Any) -> FinishedRun:
+    """The run that a `workflow_run` event is about. Raises `UsageError` under any other event."""
+    name = environ.get("GITHUB_EVENT_NAME", "")
+    if name != "workflow_run":
+        raise UsageError(
+            f"This job was started by {name or 'nobody'}, and only workflow_run hands a report "
+            "over.",
+            "Start the workflow with `on: workflow_run: {workflows: [NAME], types: [completed]}`.",
+        )
+    run = _at(payload, "workflow_run")
+    found = FinishedRun(
+        id=_positive(run, "id"),
+        attempt=_positive(run, "run_attempt") or 1,
+        event=_text(run, "event"),
+        head_sha=_sha(run, "head_sha"),
+        head_branch=_text(run, "head_branch"),
+        head_repository=_text(run, "head_repository", "full_name"),
+        repository=_text(run, "repository", "full_name"),
+        actor=_text(run, "actor", "login"),
+    )
+    if not found.id or not found.head_sha:
+        raise UsageError(
+            "The event names no run: workflow_run.id or head_sha is missing.",
+            "GITHUB_EVENT_PATH must be the file that the runner wrote.",
+        )
+    if found.repository != environ.get("GITHUB_REPOSITORY", ""):
+        raise UsageError(
+            f"The event is about a run of {found.repository or 'no repository'}, and this job is "
+            f"of {environ.get('GITHUB_REPOSITORY') or 'none'}."
+        )
+    return found
+
+
+@dataclass(frozen=True)
+class Word:
+    """What somebody said in a pull request that may waive a gate: a comment, or a label."""
+
+    number: int
+    by: str
+    comment: str = ""
+    label: str = ""
+    taken_back: bool = False  # the label was removed
+
+
+def read_word(environ: Mapping[str, str], payload: Any) -> Word | Other:
+    """What was said, from `issue_comment` or from a label of `pull_request`."""
+    name, action = environ.get("GITHUB_EVENT_NAME", ""), _text(payload, "action")
+    by = _text(payload, "sender", "login")
+    if name == "issue_comment" and action == "created":
+        if not _at(payload, "issue", "pull_request"):
+            return Other(name, "the comment is on an issue, not on a pull request")
+        number = _positive(payload, "issue", "number")
+        return Word(number, by, comment=_text(payload, "comment", "body"))
+    if name == "pull_request" and action in ("labeled", "unlabeled"):
+        number = _positive(payload, "pull_request", "number")
+        label = _text(payload, "label", "name")
+        return Word(number, by, label=label, taken_back=action == "unlabeled")
+    return Other(name, "neither a new comment nor a label of a pull request")
+
+
 def refuse_privileged(environ: Mapping[str, str]) -> None:
     """Raise where the event is one under which nothing may be trained or deployed."""
     name = environ.get("GITHUB_EVENT_NAME", "")
@@ -167,6 +249,7 @@ def activities(event: Event, targets: tuple[Target, ...]) -> tuple[Activity, ...
         case Push():
             return (
                 *_trained(f"{event.cause} on {event.branch}"),
+                *_found_comment(event),
                 *_branch_deployments(event, targets),
             )
         case Tag():
@@ -184,6 +267,17 @@ def _trained(reason: str) -> Iterator[Activity]:
     yield Activity("train", reason)
     yield Activity("push", reason)
     yield Activity("report", reason)
+
+
+def _found_comment(event: Push) -> Iterator[Activity]:
+    """A workflow that starts with pushes only reports to the pull requests that they belong to.
+
+    Not on the default branch, of which there hardly is one, and not for who merely looks.
+    """
+    if event.cause not in ("push", "workflow_dispatch") or event.branch.startswith(QUEUE):
+        return
+    if event.branch and event.default_branch not in ("", event.branch):
+        yield Activity("comment", f"the open pull requests of {event.branch}, if there are any")
 
 
 def _branch_deployments(event: Push, targets: tuple[Target, ...]) -> Iterator[Activity]:
@@ -243,8 +337,8 @@ def _pull_request(environ: Mapping[str, str], payload: Any) -> Event:
     action = _text(payload, "action")
     if action == "closed":
         return Other("pull_request", "the pull request is closed")
-    number = _at(payload, "pull_request", "number")
-    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+    number = _positive(payload, "pull_request", "number")
+    if not number:
         raise UsageError(
             "The event names no pull request: pull_request.number is missing.",
             "GITHUB_EVENT_PATH must be the file that the runner wrote.",
@@ -306,6 +400,13 @@ def _at(value: Any, *path: str) -> Any:
 def _text(payload: Any, *path: str) -> str:
     value = _at(payload, *path)
     return value if isinstance(value, str) else ""
+
+
+def _positive(payload: Any, *path: str) -> int:
+    """A number of GitHub's; 0 for anything else."""
+    value = _at(payload, *path)
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return value if is_number and 0 < value < 10**18 else 0
 
 
 def _sha(payload: Any, *path: str) -> str:

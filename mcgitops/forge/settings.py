@@ -6,6 +6,7 @@ error that names the variable.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -104,9 +105,35 @@ def comment_key(text: str) -> str:
     return text
 
 
-def key_from(name: str) -> str:
-    """The key that a project's name gives: what isn't allowed becomes `-`."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._")[:64] or "project"
+def key_from(name: str, *apart: str) -> str:
+    """The key that a project's name gives: what isn't allowed becomes `-`.
+
+    apart: what tells this comment from others of the same name, such as the project's folder or the
+           workflow's leg, where there is any. A digest of it keeps keys apart that look alike.
+    """
+    key = _slug(name) or "project"
+    told = [text for text in apart if text]
+    if not told:
+        return key[:64]
+    digest = hashlib.sha256(json.dumps([name, *apart]).encode()).hexdigest()[:8]
+    return f"{key}.{_slug('.'.join(told))}"[: 64 - 9].rstrip("-._") + f".{digest}"
+
+
+def leg_of(text: str) -> str:
+    """The workflow's leg in words, from its matrix as JSON: `cpu, 3.11`; "" without a matrix.
+
+    Raises `ValueError` where it is no JSON object.
+    """
+    matrix = json.loads(text) if text.strip() else None
+    if matrix is None:
+        return ""
+    if not isinstance(matrix, dict):
+        raise ValueError("is no matrix. Leave it to the action: ${{ toJSON(matrix) }}.")
+    return ", ".join(v if isinstance(v, str) else json.dumps(v) for v in matrix.values())[:200]
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")
 
 
 def _url(text: str) -> str:

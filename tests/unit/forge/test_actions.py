@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import click
 import pytest
 import yaml
 
+from mcgitops.adopt import workflow
+from mcgitops.cli import hand_over, rerun
 from mcgitops.cli.ci import command
 
 ROOT = Path(__file__).parents[3]
@@ -21,17 +24,24 @@ ACTIONS = {
     "report": ROOT / "actions/report/action.yml",
     "deploy": ROOT / "actions/deploy/action.yml",
 }
+# Verbs of their own, for workflows on the default branch: they need no project.
+ALONE = {
+    "hand-over": (ROOT / "actions/hand-over/action.yml", hand_over.command),
+    "rerun": (ROOT / "actions/rerun/action.yml", rerun.command),
+}
 # Inputs that are no options of `mcgitops ci`: what takes them instead.
 ELSEWHERE = {
     "working-directory": None,  # the step's own key
     "files": "MCGITOPS_INPUT_FILES",
     "store": "MCGITOPS_INPUT_STORE",
+    "leg": "MCGITOPS_INPUT_LEG",
     "known-hosts": "MCGITOPS_INPUT_KNOWN_HOSTS",
     "ssh-key": "MCGITOPS_INPUT_SSH_KEY",
     "github-token": "GITHUB_TOKEN",
 }
-# Options that no action offers: event is the workflow's own, --json is for programs.
-NOT_OFFERED = {"event", "json"}
+# Options that no action offers: event is the workflow's own, --json is for programs, and
+# --no-comment is short for --comment false.
+NOT_OFFERED = {"event", "json", "no-comment"}
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -140,6 +150,51 @@ def test_everything_is_described(action: dict[str, Any]) -> None:
         assert len(entry["description"].split()) > 3
 
 
+@pytest.mark.parametrize("verb", ALONE)
+def test_an_action_without_a_project_is_held_against_its_verb(verb: str) -> None:
+    path, verbs_command = ALONE[verb]
+    action = {"outputs": {}} | load(path) | {"verb": verb}
+    offered = {
+        parameter.opts[0].removeprefix("--"): parameter.envvar
+        for parameter in verbs_command.params
+        if isinstance(parameter, click.Option) and parameter.envvar
+    }
+    env = dict(step(action)["env"])
+    assert env.pop("GITHUB_TOKEN") == "${{ inputs.github-token }}"
+    assert env == {variable: f"${{{{ inputs.{name} }}}}" for name, variable in offered.items()}
+    assert set(action["inputs"]) == {*offered, "github-token"}
+    assert all(action["inputs"][name]["default"] == "" for name in offered)
+    assert step(action)["run"].strip() == f'exec "$GITHUB_ACTION_PATH/../launcher" {verb}'
+    source = (ROOT / f"mcgitops/cli/{verb.replace('-', '_')}.py").read_text()
+    for name, described in action["outputs"].items():
+        assert described["value"] == f"${{{{ steps.{step(action)['id']}.outputs.{name} }}}}"
+        assert f'output("{name}"' in source
+    test_nothing_is_interpolated_and_nothing_else_is_used(action)
+    test_everything_is_described(action)
+
+
+PINNED = "acme/mcgitops@" + "a" * 40
+
+
+@pytest.mark.parametrize("render", [workflow.render_forks, workflow.render_waivers])
+def test_the_workflows_of_the_default_branch_check_nothing_out(
+    tmp_path: Path, render: Callable[[str], str]
+) -> None:
+    file = tmp_path / ".github/workflows/mcgitops-more.yml"
+    file.parent.mkdir(parents=True)
+    file.write_text(render(PINNED))
+    loaded = load(file)
+    assert loaded["permissions"] == {}
+    (job,) = loaded["jobs"].values()
+    (only,) = job["steps"]
+    assert re.fullmatch(r"acme/mcgitops/actions/(hand-over|rerun)@a{40}", only["uses"])
+    assert "contents" not in job["permissions"]
+    path, _ = ALONE[only["uses"].split("/")[3].split("@")[0]]
+    assert set(only.get("with", {})) <= set(load(path)["inputs"])
+    done = zizmor(file)
+    assert done.returncode == 0, done.stdout
+
+
 def zizmor(*paths: Path) -> subprocess.CompletedProcess[str]:
     program = Path(sys.executable).with_name("zizmor")
     return subprocess.run(
@@ -163,7 +218,7 @@ def test_zizmors_strictest_persona_finds_nothing() -> None:
     done = zizmor(ROOT / "action.yml", ROOT / "actions")
     assert done.returncode == 0, done.stdout
     assert "No findings" in done.stdout
-    assert done.stderr.count("completed") == len(ACTIONS), done.stderr
+    assert done.stderr.count("completed") == len(ACTIONS) + len(ALONE), done.stderr
 
 
 def test_nor_in_the_workflow_that_the_documentation_shows(tmp_path: Path) -> None:

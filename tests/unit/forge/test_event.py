@@ -58,12 +58,17 @@ def kinds(event: Event, targets: tuple[Target, ...] = TARGETS) -> list[str]:
 
 
 TRAINED = ["train", "push", "report"]
+# A push to another branch than the default one may belong to a pull request.
+SHOWN = [*TRAINED, "comment"]
 
 
 def test_a_branch_push_trains_and_reports() -> None:
     event = pushed("refs/heads/feature/lr")
     assert event == Push("feature/lr", A, B, False, "main")
-    assert kinds(event) == TRAINED
+    assert kinds(event) == SHOWN
+    assert activities(event, ())[-1].reason == (
+        "the open pull requests of feature/lr, if there are any"
+    )
 
 
 def test_a_push_deploys_the_environments_of_its_branch() -> None:
@@ -94,10 +99,15 @@ def test_a_pattern_matches_branches() -> None:
     assert kinds(pushed("refs/heads/main"), targets) == TRAINED
 
 
+def test_nobody_is_told_of_what_no_push_began() -> None:
+    assert kinds(pushed("refs/heads/feature/x", "schedule")) == TRAINED
+    assert kinds(Push("feature/x", A)) == TRAINED  # on a machine of one's own
+
+
 def test_a_new_branch_has_no_before() -> None:
     event = pushed("refs/heads/new", before=ZERO, created=True)
     assert event == Push("new", A, "", False, "main")
-    assert kinds(event) == TRAINED
+    assert kinds(event) == SHOWN
 
 
 def test_a_forced_push_is_known_as_one() -> None:
@@ -125,7 +135,7 @@ def test_a_tag_may_have_a_slash() -> None:
 
 def test_a_branch_named_like_a_tag_is_a_branch() -> None:
     assert isinstance(pushed("refs/heads/v1.0"), Push)
-    assert kinds(pushed("refs/heads/v1.0")) == TRAINED
+    assert kinds(pushed("refs/heads/v1.0")) == SHOWN
 
 
 def test_by_hand_does_what_a_push_would_have_done() -> None:
