@@ -24,11 +24,15 @@ from mcgitops.errors import UsageError
     help="How long to wait for a rollout that is at work; 0s refuses at once.",
 )  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Look at the hosts and print the commands only.")
+@click.option(
+    "--shell", "as_shell", is_flag=True,
+    help="Only look, and print a bash script that does the same.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the result, or the plan, as JSON.")
 @click.pass_obj
 def command(
     app: App, environment: str | None, release: str | None, force: bool, wait: int,
-    dry_run: bool, as_json: bool,
+    dry_run: bool, as_shell: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Take a release to the hosts of an environment.
 
@@ -44,16 +48,11 @@ def command(
     refuse_privileged(app.environ)
     name = chosen(app, environment)
     wanted = release or default_release(app, name)
-    if dry_run:
+    if dry_run or as_shell:
+        from mcgitops.cli.dry_run import show
+
         rollout = plan_rollouts(app.project, app.store, name, wanted, app.environ)
-        if as_json:
-            from mcgitops.deploy.views import rollout_json
-
-            click.echo(json.dumps(rollout_json(rollout), indent=2))
-        else:
-            from mcgitops.deploy.views import rollout_text
-
-            click.echo(rollout_text(rollout))
+        show(app, rollout, as_json=as_json, as_shell=as_shell)
         return
     try:
         with ended_politely(), Announcement(app, name, wanted) as told:

@@ -41,23 +41,11 @@ def _deployment(
     name = f"deploy {environment}"
     if pending:
         return (Section(name, f"decides when {release} is released", (command,)),)
+    from mcgitops.cli.dry_run import sections as of_rollout
     from mcgitops.deploy.rollout import plan_rollouts
-    from mcgitops.deploy.views import order
 
     rollout = plan_rollouts(app.project, app.store, environment, release, app.environ)
-    if rollout.nothing_to_do:
-        return (Section(name, f"release {release}"),)
-    return (
-        Section(
-            name,
-            f"release {release}",
-            rollout.revocable,
-            rollout.undo,
-            notes=tuple(line for line in order(rollout) if line),
-        ),
-        Section(f"commit {environment}", "on all hosts", rollout.of("commit")),
-        Section(f"tidy up {environment}", "", rollout.of("finish"), only_warns=True),
-    )
+    return of_rollout(rollout, environment, f"release {release}")
 
 
 def _event(app: App, plan: Plan, event: str, tag: str | None) -> Event:

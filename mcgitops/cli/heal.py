@@ -17,9 +17,15 @@ from mcgitops.cli.environment import WAIT, as_seconds, chosen
     help="How long to wait for a rollout that is at work; 0s refuses at once.",
 )  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Look at the hosts and print the commands only.")
+@click.option(
+    "--shell", "as_shell", is_flag=True,
+    help="Only look, and print a bash script that does the same.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the result, or the plan, as JSON.")
 @click.pass_obj
-def command(app: App, environment: str | None, wait: int, dry_run: bool, as_json: bool) -> None:
+def command(
+    app: App, environment: str | None, wait: int, dry_run: bool, as_shell: bool, as_json: bool
+) -> None:
     """Finish what was interrupted: bring all hosts to one release.
 
     A release that a host has committed goes on to the others, any other goes back to what was
@@ -30,17 +36,16 @@ def command(app: App, environment: str | None, wait: int, dry_run: bool, as_json
     from mcgitops.cli.interrupt import ended_politely
     from mcgitops.deploy.heal import Job, heal, plan_heal
     from mcgitops.deploy.outcome import NeedsAttention, RolledBack
-    from mcgitops.deploy.views import rollout_json, rollout_text
     from mcgitops.forge.event import refuse_privileged
 
     refuse_privileged(app.environ)
     name = chosen(app, environment)
     job = Job(app.project, app.store, name, app.environ)
-    if dry_run:
+    if dry_run or as_shell:
+        from mcgitops.cli.dry_run import show
+
         rollout = plan_heal(job)
-        click.echo(
-            json.dumps(rollout_json(rollout), indent=2) if as_json else rollout_text(rollout)
-        )
+        show(app, rollout, as_json=as_json, as_shell=as_shell)
         return
     try:
         with ended_politely(), webhooks(app, name, "what it should run") as told:

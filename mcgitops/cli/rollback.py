@@ -22,11 +22,15 @@ from mcgitops.cli.environment import WAIT, as_seconds, chosen
     help="How long to wait for a rollout that is at work; 0s refuses at once.",
 )  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Look at the hosts and print the commands only.")
+@click.option(
+    "--shell", "as_shell", is_flag=True,
+    help="Only look, and print a bash script that does the same.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the result, or the plan, as JSON.")
 @click.pass_obj
 def command(
     app: App, environment: str | None, to: str, force: bool, wait: int, dry_run: bool,
-    as_json: bool,
+    as_shell: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Return an environment to an earlier release.
 
@@ -38,16 +42,15 @@ def command(
     from mcgitops.cli.interrupt import ended_politely
     from mcgitops.deploy.outcome import NeedsAttention, RolledBack
     from mcgitops.deploy.rollback import plan_rollback, rollback
-    from mcgitops.deploy.views import rollout_json, rollout_text
     from mcgitops.forge.event import refuse_privileged
 
     refuse_privileged(app.environ)
     name = chosen(app, environment)
-    if dry_run:
+    if dry_run or as_shell:
+        from mcgitops.cli.dry_run import show
+
         rollout = plan_rollback(app.project, app.store, name, app.environ, to=to, force=force)
-        click.echo(
-            json.dumps(rollout_json(rollout), indent=2) if as_json else rollout_text(rollout)
-        )
+        show(app, rollout, as_json=as_json, as_shell=as_shell)
         return
     try:
         with ended_politely(), webhooks(app, name, to or "the release before") as told:

@@ -255,22 +255,34 @@ def test_two_deployments_at_once_end_one_after_the_other_or_are_refused(local_ap
     assert answer(app) == expected[json.loads(app("status", "--json").stdout)[0]["release"]]
 
 
-def test_an_exported_plan_deploys_when_run_by_hand(local_app: App) -> None:
+def test_exported_plans_deploy_and_go_back_when_run_by_hand(local_app: App) -> None:
     app = local_app
-    app.release("v1")
-    script = app("plan", "--event", "tag", "--tag", "v1", "--shell").stdout
-    assert "canary" not in script
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-s"], input=script, cwd=app.folder, text=True,
-        capture_output=True, check=False,
-        env={**os.environ, **app.env, "PATH": path},
-    )  # fmt: skip
+
+    def by_hand(script: str) -> subprocess.CompletedProcess[str]:
+        assert "canary" not in script
+        return subprocess.run(
+            ["bash", "-euo", "pipefail", "-s"], input=script, cwd=app.folder, text=True,
+            capture_output=True, check=False, env={**os.environ, **app.env, "PATH": path},
+        )  # fmt: skip
+
+    app.release("v1")
+    done = by_hand(app("plan", "--event", "tag", "--tag", "v1", "--shell").stdout)
     assert done.returncode == 0, done.stderr
     assert answer(app) == "6.00"
     assert app("status").code == 0
     assert not (host_folder(app) / "lock").exists()
     assert "Nothing to do" in app("deploy", "--release", "v1").stdout
+    app.release("v2", {"data/points.csv": points(5)})
+    done = by_hand(app("deploy", "--release", "v2", "--shell").stdout)
+    assert (done.returncode, answer(app)) == (0, "15.00"), done.stderr
+    done = by_hand(app("rollback", "--shell").stdout)
+    assert (done.returncode, answer(app)) == (0, "6.00"), done.stderr
+    docker("kill", containers(app)["api"])
+    done = by_hand(app("heal", "--shell").stdout)
+    assert (done.returncode, answer(app)) == (0, "6.00"), done.stderr
+    assert app("status").code == 0
+    assert not (host_folder(app) / "lock").exists()
 
 
 def test_without_a_name_the_tag_of_head_is_deployed(local_app: App) -> None:
