@@ -15,6 +15,8 @@ from mcgitops.cli.app import App
 if TYPE_CHECKING:
     from mcgitops.report.model import Report
 
+FORMATS = ("terminal", "markdown", "json", "html", "svg", "png")
+
 
 @click.command(name="report")
 @click.option(
@@ -26,8 +28,9 @@ if TYPE_CHECKING:
     help="Report on this revision. Default: the present state of the folder.",
 )  # fmt: skip
 @click.option(
-    "--format", "format_", type=click.Choice(("terminal", "markdown", "json")), default="terminal",
-    show_default=True, help="How it is written.",
+    "--format", "format_", type=click.Choice(FORMATS), default="terminal",
+    show_default=True, help="How it is written. html: one file with charts, for a browser. "
+    "svg, png: an image of the summary, for chat and e-mail.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option(
@@ -43,6 +46,10 @@ def command(app: App, base: str, head: str, format_: str, as_json: bool, output:
 
     report = make_report(app, base=base, head=head)
     form = "json" if as_json else format_
+    if form == "png":
+        _image(report, output)
+        fail_on_gates(report)
+        return
     text = render(report, form, plain=bool(output))
     if output:
         _write(Path(output), text)
@@ -52,7 +59,7 @@ def command(app: App, base: str, head: str, format_: str, as_json: bool, output:
 
 
 def render(report: Report, form: str, *, plain: bool = False) -> str:
-    """The report as `terminal`, `markdown` or `json`; `plain` never has colour."""
+    """The report as `terminal`, `markdown`, `json`, `html` or `svg`; `plain` never has colour."""
     if form == "json":
         from mcgitops.report import json_view
 
@@ -61,6 +68,14 @@ def render(report: Report, form: str, *, plain: bool = False) -> str:
         from mcgitops.report import markdown
 
         return markdown.render(report)
+    if form == "html":
+        from mcgitops.report import html
+
+        return html.render(report)
+    if form == "svg":
+        from mcgitops.report import chart
+
+        return chart.svg(report)
     from mcgitops.report import terminal
 
     return terminal.render(report, width=width(), color=not plain and wants_color())
@@ -94,11 +109,24 @@ def wants_color() -> bool:
     )
 
 
-def _write(path: Path, text: str) -> None:
+def _image(report: Report, output: str) -> None:
+    from mcgitops.errors import UsageError
+    from mcgitops.report import chart
+
+    if not output and sys.stdout.isatty():
+        raise UsageError("A terminal can't show a PNG image.", "Give --output FILE.")
+    image = chart.png(report)
+    if output:
+        _write(Path(output), image)
+    else:
+        click.echo(image, nl=False)
+
+
+def _write(path: Path, content: str | bytes) -> None:
     from mcgitops.errors import UsageError
 
     try:
-        path.write_text(text, encoding="utf-8")
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
     except OSError as error:
         raise UsageError(
             f"{path}: the report can't be written: {error.strerror}.", "Name another file."

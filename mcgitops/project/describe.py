@@ -10,6 +10,7 @@ from typing import Any
 
 from mcgitops.project.base import DURATION, Spec
 from mcgitops.project.environment import Environment, Hook, Hooks, Notify, Trigger
+from mcgitops.project.report import ReportSpec
 from mcgitops.project.serving import Inference, Proxy, ServingSpec, Smoke
 from mcgitops.project.spec import BestBy, Gate, MetricSpec, ProjectSpec, StageSpec
 
@@ -28,6 +29,7 @@ PLACES: tuple[tuple[str, type[Spec]], ...] = (
     ("x-mcgitops.environments.NAME.hooks", Hooks),
     ("x-mcgitops.environments.NAME.hooks.NAME", Hook),
     ("x-mcgitops.environments.NAME.notify", Notify),
+    ("x-mcgitops.report", ReportSpec),
 )
 """Every mapping of ours and where it stands, outer ones first."""
 
