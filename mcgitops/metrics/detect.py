@@ -8,6 +8,7 @@ What no reader claims goes to the plain formats by its ending (`mcgitops.metrics
 from __future__ import annotations
 
 import fnmatch
+import functools
 import importlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -56,6 +57,16 @@ KNOWN: dict[str, tuple[str, ...]] = {
     "mlflow_files": ("meta.yaml",),
     "tensorboard": ("*tfevents*",),
     "wandb": ("*.wandb",),
+    "dvc": ("dvc.yaml",),
+    "dvclive": ("*.tsv", "*.json", "params.yaml"),
+    "hf_trainer": ("trainer_state.json",),
+    "keras_log": ("*.log",),
+    "lightning": ("metrics.csv", "hparams.yaml"),
+    "model_card": ("*.md",),
+    "whylogs_profile": ("*.bin",),
+    "croissant": ("*.json", "*.JSON", "*.jsonld"),
+    "evidently": ("*.json", "*.JSON"),
+    "sklearn_report": ("*.json", "*.JSON", "*.csv", "*.tsv"),
 }
 
 
@@ -134,10 +145,7 @@ def series_if_any(files: Files, path: str) -> Findings:
 
 def known() -> tuple[str, ...]:
     """The names of all readers: ours, then those of installed packages."""
-    from importlib.metadata import entry_points
-
-    others = sorted(point.name for point in entry_points(group=GROUP))
-    return (*KNOWN, *(name for name in others if name not in KNOWN))
+    return (*KNOWN, *(other.name for other in _others() if other.name not in KNOWN))
 
 
 def is_known(path: str) -> bool:
@@ -152,10 +160,7 @@ def load(name: str) -> Reader | None:
     """The reader of this name: ours, or one of an installed package."""
     if name in KNOWN:
         return cast(Reader, importlib.import_module(f"mcgitops.metrics.formats.{name}"))
-    from importlib.metadata import entry_points
-
-    point = next(iter(entry_points(group=GROUP, name=name)), None)
-    return cast(Reader, point.load()) if point else None
+    return next((other for other in _others() if other.name == name), None)
 
 
 def merged(findings: Iterable[Findings]) -> Findings:
@@ -186,12 +191,60 @@ def _likely(paths: Iterable[str]) -> Iterator[Reader]:
             reader = load(module)
             if reader is not None:
                 yield reader
-    if not names:
-        return
+    if names:
+        yield from _others()
+
+
+@dataclass(frozen=True)
+class _Failed(Claim):
+    """What a reader claims that couldn't look at the files: nothing, and why."""
+
+    why: str
+
+
+@dataclass(frozen=True)
+class _Other:
+    """A reader of an installed package. What is wrong with it costs its files, not the run."""
+
+    name: str
+    load: Callable[[], object]
+
+    def claims(self, files: Files) -> Iterator[Claim]:
+        try:
+            reader = cast(Reader, self.load())
+            found = [
+                claim for claim in reader.claims(files) if set(claim.paths) <= set(files.sizes)
+            ]
+        except Exception as error:  # noqa: BLE001 - it is somebody else's code
+            yield _Failed(f"the reader {self.name}", (), f"failed: {_said(error)}")
+        else:
+            yield from found
+
+    def read(self, files: Files, claim: Claim, warnings: Warnings) -> Findings:
+        if isinstance(claim, _Failed):
+            raise UnreadableError(claim.why)
+        try:
+            found = cast(Reader, self.load()).read(files, claim, warnings)
+        except (UnreadableError, OSError):
+            raise
+        except Exception as error:  # noqa: BLE001 - it is somebody else's code
+            raise UnreadableError(f"the reader {self.name} failed: {_said(error)}") from None
+        if not isinstance(found, Findings):
+            raise UnreadableError(f"the reader {self.name} failed: it returned no Findings.")
+        return found
+
+
+@functools.cache
+def _others() -> tuple[_Other, ...]:
+    """The readers of installed packages, by name; looking for them costs some milliseconds."""
     from importlib.metadata import entry_points
 
-    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
-        yield cast(Reader, point.load())
+    points = sorted(entry_points(group=GROUP), key=lambda point: point.name)
+    return tuple(_Other(point.name, point.load) for point in points)
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
 def _read(reader: Reader, files: Files, claim: Claim) -> Findings:

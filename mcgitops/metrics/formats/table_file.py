@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
@@ -20,7 +20,7 @@ MAX_COLUMNS = 5_000
 
 def values(path: str, stream: BinaryIO, warnings: Warnings) -> dict[str, Scalar]:
     """The last value of each numeric column; of a table with one row also its text."""
-    with _rows(path, stream, warnings) as (header, rows):
+    with rows_of(path, stream, warnings) as (header, rows):
         first: list[str] = [""] * len(header)
         last: list[str] = [""] * len(header)
         count = 0
@@ -51,26 +51,42 @@ def values(path: str, stream: BinaryIO, warnings: Warnings) -> dict[str, Scalar]
 
 def plot(path: str, stream: BinaryIO, warnings: Warnings) -> Plot:
     """Each numeric column as a series."""
-    with _rows(path, stream, warnings) as (header, rows):
-        return from_rows(path, header, (_numbers(header, row) for row in rows), warnings)
+    with rows_of(path, stream, warnings) as (header, rows):
+        return from_rows(path, header, (numbers(header, row) for row in rows), warnings)
 
 
 @contextmanager
-def _rows(
+def rows_of(
     path: str, stream: BinaryIO, warnings: Warnings
 ) -> Iterator[tuple[list[str], Iterator[list[str]]]]:
     """The header, and the rows as lists of the header's length."""
     reader = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
     try:
-        lines = csv.reader(reader, delimiter="\t" if path.lower().endswith(".tsv") else ",")
+        delimiter = "\t" if path.lower().endswith(".tsv") else ","
+        physical = _Lines(reader)
+        lines = csv.reader(physical, delimiter=delimiter)
         header = _header(next(lines, None), warnings)
-        yield header, _whole(header, lines, warnings)
+        yield header, _whole(header, lines, physical, warnings)
     except csv.Error as error:
         raise UnreadableError(f"is not valid CSV: {error}.") from None
     except UnicodeDecodeError:
         raise UnreadableError("is not UTF-8 text.") from None
     finally:
         reader.detach()  # the stream is the caller's
+
+
+class _Lines:
+    """The lines of a file, and whether the last of several lacks its end."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._lines = lines
+        self.cut = False
+
+    def __iter__(self) -> Iterator[str]:
+        line = "\n"
+        for line in self._lines:
+            yield line
+        self.cut = not line.endswith(("\n", "\r"))
 
 
 def _header(row: list[str] | None, warnings: Warnings) -> list[str]:
@@ -90,7 +106,7 @@ def _header(row: list[str] | None, warnings: Warnings) -> list[str]:
 
 
 def _whole(
-    header: list[str], lines: Iterator[list[str]], warnings: Warnings
+    header: list[str], lines: Iterator[list[str]], physical: _Lines, warnings: Warnings
 ) -> Iterator[list[str]]:
     width = len(header)
     pending: list[str] | None = None  # a short row is fine, unless it is the last
@@ -109,13 +125,16 @@ def _whole(
         warnings.add(
             "its last row is shorter than the header, as if cut off; the row before counts."
         )
+    elif physical.cut:
+        warnings.add("its last line has no end: if it was cut off, its last value isn't whole.")
 
 
 def _is_blank(row: list[str]) -> bool:
     return not row or row == [""]
 
 
-def _numbers(header: list[str], row: list[str]) -> Row:
+def numbers(header: list[str], row: list[str]) -> Row:
+    """A row by column; None where a cell is no number."""
     return {name: _number(cell) for name, cell in zip(header, row, strict=True)}
 
 

@@ -58,15 +58,16 @@ _Loader.add_implicit_resolver(
 
 def values(path: str, stream: BinaryIO, warnings: Warnings) -> dict[str, Scalar]:
     """The file's values by flattened name."""
-    return flatten(_load(stream, warnings), warnings, root=stem(path))
+    return flatten(load(stream, warnings), warnings, root=stem(path))
 
 
 def plot(path: str, stream: BinaryIO, warnings: Warnings) -> Plot:
     """A list of rows, or lists by name."""
-    return plot_of(path, _load(stream, warnings), warnings)
+    return plot_of(path, load(stream, warnings), warnings)
 
 
-def _load(stream: BinaryIO, warnings: Warnings) -> Any:
+def load(stream: BinaryIO, warnings: Warnings) -> Any:
+    """The file's data as it is nested. Raises `UnreadableError`."""
     content = text_of(stream, LIMIT)
     try:
         _check(content)

@@ -1,0 +1,73 @@
+"""`trainer_state.json` of Hugging Face transformers' Trainer: its `log_history`.
+
+Of a training's folder and its checkpoints the state of the folder counts; of checkpoints alone the
+last one's. Format: `transformers.TrainerState`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+from mcgitops.metrics.detect import Claim
+from mcgitops.metrics.files import Files, matching
+from mcgitops.metrics.formats.parsed import loaded, over
+from mcgitops.metrics.formats.series import Row, number
+from mcgitops.metrics.values import Findings, Scalar, UnreadableError, Warnings, scalar, text
+
+_KEPT = ("best_metric", "best_global_step", "epoch", "global_step", "total_flos")
+
+
+def claims(files: Files) -> Iterator[Claim]:
+    """One for a training: its state, and the older ones in its checkpoints."""
+    trainings: dict[PurePosixPath, dict[float, str]] = {}
+    for path in matching(files, "trainer_state.json"):
+        folder = PurePosixPath(path).parent
+        checkpoint = re.fullmatch(r"checkpoint-(\d{1,15})", folder.name)
+        home, age = (folder.parent, float(checkpoint[1])) if checkpoint else (folder, float("inf"))
+        trainings.setdefault(home, {})[age] = path
+    for states in trainings.values():
+        newest = states[max(states)]
+        yield Claim(newest, tuple(states.values()))
+
+
+def read(files: Files, claim: Claim, warnings: Warnings) -> Findings:
+    """The last value of each logged name, the best metric, and charts over steps."""
+    data = loaded(files, claim.source, warnings)
+    history = data.get("log_history") if isinstance(data, Mapping) else None
+    if not isinstance(history, list):
+        raise UnreadableError("has no log_history: it isn't what transformers' Trainer writes.")
+    rows = [row for row in history if isinstance(row, Mapping)]
+    if len(rows) < len(history):
+        warnings.add("has entries in log_history that aren't rows; they are left out.")
+    values: dict[str, Scalar] = {}
+    for row in rows:
+        for key, value in row.items():
+            if key != "step" and not isinstance(value, (Mapping, list)):
+                name = text(str(key), 200)
+                values[name] = scalar(value, name, warnings)
+    for key in _KEPT:
+        if (value := data.get(key)) is not None and not isinstance(value, (Mapping, list)):
+            values[key] = scalar(value, key, warnings)
+    if not rows:
+        warnings.add("has an empty log_history: nothing was logged.")
+    times = Counter(str(key) for row in rows for key in row)
+    columns = [key for key, count in times.items() if count > 1 and key not in ("epoch", "step")]
+    try:
+        plots = (over(claim.source, "step", columns, _by_step(rows), warnings),) if columns else ()
+    except UnreadableError:
+        plots = ()  # values at the end only
+    return Findings(metrics={claim.source: values}, plots=plots)
+
+
+def _by_step(rows: list[Mapping[str, Any]]) -> Iterator[Row]:
+    """Training and evaluation log a row each at the same step."""
+    merged: dict[float, dict[str, float | None]] = {}
+    for row in rows:
+        step = number(row.get("step"))
+        if step is not None:
+            merged.setdefault(step, {}).update({str(k): number(v) for k, v in row.items()})
+    yield from merged.values()
