@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from mcgitops.compare import gates
+from mcgitops.compare import budgets, checks, gates
 from mcgitops.compare.classes import classes, matrices
 from mcgitops.compare.curves import curves, pairs
+from mcgitops.compare.measures import matched
 from mcgitops.compare.metrics import compare_metric
 from mcgitops.compare.model import (
     Artifact,
@@ -23,8 +24,11 @@ from mcgitops.compare.model import (
     RunView,
     Side,
     ValueChange,
+    assignments,
 )
+from mcgitops.compare.policy import Policy
 from mcgitops.compare.rules import Rules
+from mcgitops.compare.verdict import NO_DESIGN
 from mcgitops.metrics.values import Scalar
 
 Key = tuple[str, str, str, str]
@@ -47,21 +51,30 @@ KEYS = frozenset((*_KEYS.split(), "build secrets", "unread volumes"))
 name is a path that it read (one that had such a name has `./` before it)."""
 
 MOST_SIZES = 20
+NO_POLICY = Policy()
 
 
-def compare(base: Side | None, head: Side, rules: Sequence[MetricRule] = ()) -> Comparison:
+def compare(
+    base: Side | None,
+    head: Side,
+    rules: Sequence[MetricRule] = (),
+    policy: Policy = NO_POLICY,
+) -> Comparison:
     """All that differs. Without a base the head stands alone, and only bounds are judged."""
-    changes, results = _metrics(base, head, Rules(rules))
+    changes, results = _metrics(base, head, Rules(rules), policy)
     before = base.runs if base else ()
+    costs, artifacts = _costs(before, head.runs), _artifacts(before, head.runs)
+    results += budgets.judge(policy.budgets, costs, artifacts)
+    results += checks.judge(head.runs, policy.checks)
     return Comparison(
         base=base,
         head=head,
         metrics=changes,
-        gates=results,
+        gates=tuple(sorted(results, key=lambda result: _ORDER[result.state])),
         params=_params(before, head.runs) if base else (),
         facts=_facts(before, head.runs) if base else (),
-        costs=_costs(before, head.runs),
-        artifacts=_artifacts(before, head.runs),
+        costs=costs,
+        artifacts=artifacts,
         curves=curves(_chosen(before), _chosen(head.runs), changes),
         plots=pairs(_chosen(before), _chosen(head.runs), changes),
         failures=tuple(
@@ -71,18 +84,30 @@ def compare(base: Side | None, head: Side, rules: Sequence[MetricRule] = ()) -> 
         ),
         lineage=tuple(_lineage(run, head.commit) for run in _chosen(head.runs).values()),
         warnings=tuple(
-            dict.fromkeys(f"{run.label}: {text}" for run in head.runs for text in run.warnings)
+            dict.fromkeys(
+                (
+                    *(f"{run.label}: {text}" for run in head.runs for text in run.warnings),
+                    *(text for examples in policy.examples for text in examples.warnings),
+                )
+            )
         ),
         classes=classes(before, head.runs),
         matrices=matrices(before, head.runs),
+        slices=tuple(change for examples in policy.examples for change in examples.slices),
     )
 
 
 def _metrics(
-    base: Side | None, head: Side, rules: Rules
+    base: Side | None, head: Side, rules: Rules, policy: Policy
 ) -> tuple[tuple[MetricChange, ...], tuple[GateResult, ...]]:
     before = _values(base.runs if base else ())
     after = _values(head.runs)
+    measured = matched(policy.examples, base, head)
+    before.update(measured.base)
+    after.update(measured.head)
+    earlier = _values(policy.earlier)
+    pairing = _pairing(base, head)
+    folds = {stage: _folds(head, stage, d.folds) for stage, d in policy.designs.items() if d.folds}
     keys = list(dict.fromkeys((*after, *before)))
     labels = _labels(keys)
     runs = _run_counts(head.runs)
@@ -94,17 +119,24 @@ def _metrics(
         rule, by_name = rules.find(stage, file, name)
         if rule is not None and rule.gate and not expected and stage in stages:
             # The matrix doesn't have this combination any more: nothing is left to judge.
-            rule = MetricRule(rule.key, rule.goal)
+            rule = MetricRule(rule.key, rule.goal, None, rule.equivalence)
+        old, new = before.get(key, ()), after.get(key, ())
+        pairs = pairing.get((stage, variant), ())
         changes.append(
             compare_metric(
                 *key,
                 labels[stage, file, name],
-                before.get(key, ()),
-                after.get(key, ()),
-                runs=expected,
+                old,
+                new,
+                runs=min(expected, 1) if key in measured.head else expected,
                 has_base=base is not None,
                 rule=rule,
                 by_name=by_name,
+                pairing=pairs if len(pairs) == len(old) == len(new) else (),
+                design=policy.designs.get(stage, NO_DESIGN),
+                folds=folds.get(stage, 0),
+                measure=measured.by_key.get(key),
+                earlier=earlier.get(key, ()),
             )
         )
     changes.sort(key=_worst_first)
@@ -112,9 +144,38 @@ def _metrics(
     for unmatched in rules.unmatched():
         if unmatched.gate is not None:
             results.extend(gates.no_such_metric(unmatched.gate, unmatched.key))
-    order = {"failed": 0, "warned": 1, "not judged": 2, "passed": 3}
-    results.sort(key=lambda result: order[result.state])
     return tuple(changes), tuple(results)
+
+
+_ORDER = {"failed": 0, "warned": 1, "waived": 2, "not judged": 3, "passed": 4}
+
+
+def _pairing(base: Side | None, head: Side) -> dict[tuple[str, str], tuple[tuple[int, int], ...]]:
+    """By combination: which run of the base and of the head are of the same replicate.
+
+    Empty unless both sides have exactly the same ones: half a pairing would be a choice of runs.
+    """
+    before, after = _replicates(base.runs if base else ()), _replicates(head.runs)
+    found = {}
+    for key, names in after.items():
+        old = before.get(key, [])
+        if "" in names or set(old) != set(names) or len(set(names)) != len(names):
+            continue
+        if len(old) == len(names):
+            found[key] = tuple((old.index(name), place) for place, name in enumerate(names))
+    return found
+
+
+def _replicates(runs: Iterable[RunView]) -> dict[tuple[str, str], list[str]]:
+    found: dict[tuple[str, str], list[str]] = {}
+    for run in runs:
+        if run.state == "succeeded":
+            found.setdefault((run.stage, run.variant), []).append(assignments(run.replicate))
+    return found
+
+
+def _folds(head: Side, stage: str, variable: str) -> int:
+    return len({run.replicate.get(variable) for run in head.runs if run.stage == stage})
 
 
 def _values(runs: Iterable[RunView]) -> dict[Key, list[Scalar]]:
@@ -152,7 +213,7 @@ def _labels(keys: Iterable[Key]) -> dict[tuple[str, str, str], str]:
     return labels
 
 
-_RANKS = {"missing": 3, "changed": 5, "better": 8, "new": 9, "same": 10}
+_RANKS = {"missing": 3, "changed": 5, "better": 8, "new": 9, "no difference": 10, "same": 11}
 
 
 def _worst_first(change: MetricChange) -> tuple[int, int, float, str, str]:

@@ -30,6 +30,7 @@ _QUALIFIERS = """
 train training val valid validation test testing eval evaluation dev holdout cv mean avg
 average macro micro weighted samples ovr ovo final best last epoch step batch running total
 score scores metric value pct percent percentage at k overall all class per topk top
+p50 p90 p95 p99 p999 median ms us ns sec seconds
 """
 HIGHER = frozenset(_HIGHER.split())
 LOWER = frozenset(_LOWER.split())
@@ -53,6 +54,12 @@ def direction(
     if measure in HIGHER:
         return "higher"
     return "lower" if measure in LOWER else ""
+
+
+def measure_of(name: str) -> tuple[str, list[str]]:
+    """The known measure that a metric is of ("" where none), and all words of its name."""
+    words = _words(name)
+    return _measure(words), words
 
 
 def _words(name: str) -> list[str]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from mcgitops.compare import numbers
 from mcgitops.compare.model import Direction, Gate, GateResult, GateState
 from mcgitops.compare.statistics import Sample
+from mcgitops.compare.verdict import LEAST_BAND, Band
 
 TOLERANCE = 1e-9
 """Relative: 0.9722 - 0.9672 is 0.0050000000000000044 and not more than 0.005."""
@@ -21,7 +22,11 @@ TOLERANCE = 1e-9
 
 @dataclass(frozen=True)
 class Judged:
-    """What a gate looks at. `missing` counts the head's runs that lack the metric."""
+    """What a gate looks at. `missing` counts the head's runs that lack the metric.
+
+    inner: the 90 % interval of the difference head minus base: its ends are one-sided 95 % bounds.
+    band, earlier: the noise band, and how many earlier runs there are for one.
+    """
 
     metric: str
     variant: str
@@ -33,6 +38,9 @@ class Judged:
     evidence: str
     has_base: bool
     by_name: bool = True  # the rule names this metric, rather than matching it by a pattern
+    inner: tuple[float, float] | None = None
+    band: Band | None = None
+    earlier: int = 0
 
 
 def judge(gate: Gate, judged: Judged) -> tuple[GateResult, ...]:
@@ -66,6 +74,10 @@ def _names(gate: Gate) -> Iterator[str]:
         yield f"drop ≤ {numbers.bound(gate.max_drop)}"
     if gate.max_drop_percent is not None:
         yield f"drop ≤ {numbers.bound(gate.max_drop_percent)} %"
+    if gate.non_inferiority is not None:
+        yield f"worse by less than {numbers.bound(gate.non_inferiority)}"
+    if gate.outside_noise:
+        yield "not worse than the noise"
 
 
 def _bounds(gate: Gate, judged: Judged) -> Iterator[tuple[str, bool | None, str]]:
@@ -93,6 +105,10 @@ def _bounds(gate: Gate, judged: Judged) -> Iterator[tuple[str, bool | None, str]
         yield next(index), *_drop(judged, head, gate.max_drop, relative=False, word=word)
     if gate.max_drop_percent is not None:
         yield next(index), *_drop(judged, head, gate.max_drop_percent, relative=True, word=word)
+    if gate.non_inferiority is not None:
+        yield next(index), *_non_inferiority(judged, gate.non_inferiority, word)
+    if gate.outside_noise:
+        yield next(index), *_noise(judged, head, word)
 
 
 def _limit(value: float, limit: float, *, below: bool, word: str) -> tuple[bool, str]:
@@ -105,15 +121,8 @@ def _limit(value: float, limit: float, *, below: bool, word: str) -> tuple[bool,
 def _drop(
     judged: Judged, head: Sample, limit: float, *, relative: bool, word: str
 ) -> tuple[bool | None, str]:
-    if not judged.direction:
-        if judged.by_name:
-            return False, f"has no direction: give it a goal (maximize or minimize), {word}"
-        return None, "has no direction, so a drop can't be judged"
-    if judged.base is None:
-        why = "the base has no such metric" if judged.has_base else "there is nothing to compare"
-        return None, f"{why}: no drop to judge"
-    if not judged.base.is_finite:
-        return None, "the base is not a finite number: no drop to judge"
+    if (why := _not_comparable(judged, word)) or judged.base is None:
+        return why or (None, "")
     base = judged.base.mean
     drop = base - head.mean if judged.direction == "higher" else head.mean - base
     slack = TOLERANCE * limit + 1e-12 * max(abs(base), abs(head.mean), 0.0)
@@ -130,6 +139,60 @@ def _drop(
     evidence = f"; {judged.evidence}" if judged.evidence else ""
     shown = _shown(drop, limit, passed=False)
     return False, f"drop {shown}{unit} > {numbers.bound(limit)}{unit}, {word}{evidence}"
+
+
+def _not_comparable(judged: Judged, word: str) -> tuple[bool | None, str] | None:
+    """Why nothing can be said of a drop, and whether that fails; None where it can."""
+    if not judged.direction:
+        if judged.by_name:
+            return False, f"has no direction: give it a goal (maximize or minimize), {word}"
+        return None, "has no direction, so a drop can't be judged"
+    if judged.base is None:
+        why = "the base has no such metric" if judged.has_base else "there is nothing to compare"
+        return None, f"{why}: no drop to judge"
+    if not judged.base.is_finite:
+        return None, "the base is not a finite number: no drop to judge"
+    return None
+
+
+def _non_inferiority(judged: Judged, margin: float, word: str) -> tuple[bool | None, str]:
+    """It must be shown; what no test can show fails, unlike a drop, which is only looked at."""
+    if why := _not_comparable(judged, word):
+        return why
+    if judged.inner is None:
+        evidence = f"; {judged.evidence}" if judged.evidence else ""
+        limit = numbers.bound(margin)
+        return False, f"not shown to be worse by less than {limit}, {word}{evidence}"
+    low, high = judged.inner
+    worst = -low if judged.direction == "higher" else high
+    if worst < margin:
+        if worst <= 0:
+            return True, "not worse (one-sided, 95 %)"
+        shown = _shown(worst, margin, passed=True)
+        return True, f"worse by less than {shown} < {numbers.bound(margin)} (one-sided, 95 %)"
+    shown, limit = _shown(worst, margin, passed=False), numbers.bound(margin)
+    evidence = f"; {judged.evidence}" if judged.evidence else ""
+    return False, f"may be worse by {shown} ≥ {limit} (one-sided, 95 %), {word}{evidence}"
+
+
+def _noise(judged: Judged, head: Sample, word: str) -> tuple[bool | None, str]:
+    """Without a direction both sides of the band fail."""
+    band = judged.band
+    if judged.base is None:
+        why = "the base has no such metric" if judged.has_base else "there is nothing to compare"
+        return None, f"{why}: no noise band"
+    if band is None:
+        return None, (
+            f"no noise band: {judged.earlier} earlier runs with the same code, data and image, of "
+            f"at least {LEAST_BAND}"
+        )
+    if band.low <= head.mean <= band.high:
+        return True, f"within the noise band {band.text}"
+    above = head.mean > band.high
+    if judged.direction and above == (judged.direction == "higher"):
+        return True, f"better than the noise band {band.text}"
+    how = "worse than" if judged.direction else "outside"
+    return False, f"{numbers.plain(head.mean)} is {how} the noise band {band.text}, {word}"
 
 
 def _shown(value: float, limit: float, *, passed: bool) -> str:

@@ -6,19 +6,22 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from mcgitops.compare import gates, numbers
+from mcgitops.compare import gates
 from mcgitops.compare.direction import direction
 from mcgitops.compare.model import (
     Direction,
+    Interval,
     MetricChange,
     MetricRule,
     Movement,
     Verdict,
 )
-from mcgitops.compare.statistics import Sample, sample, welch_p
+from mcgitops.compare.paired import Measure
+from mcgitops.compare.policy import Design
+from mcgitops.compare.statistics import Sample, sample
+from mcgitops.compare.verdict import NO_DESIGN, Band, Evidence, band_of, evidence, verdict
 from mcgitops.metrics.values import Scalar
 
-SIGNIFICANT = 0.05
 ROUNDING = 1e-12
 """Relative: a smaller difference is the order of summation, not a change."""
 
@@ -36,27 +39,60 @@ def compare_metric(
     has_base: bool,
     rule: MetricRule | None = None,
     by_name: bool = True,
+    pairing: Sequence[tuple[int, int]] = (),
+    design: Design = NO_DESIGN,
+    folds: int = 0,
+    measure: Measure | None = None,
+    earlier: Sequence[Scalar] = (),
 ) -> MetricChange:
-    """The change of one metric. `runs` is how many runs of the head should have it."""
+    """The change of one metric.
+
+    runs:    how many runs of the head should have it.
+    pairing: places in `base` and `head` that are of the same replicate.
+    measure: what the examples say of this metric.
+    earlier: values of earlier runs of the base's code.
+    """
     way = direction(name, rule.goal if rule else None)
     before, after = _sample(base), _sample(head)
-    difference = percent = p = None
+    difference = percent = None
     moved: Movement = ""
+    known = Evidence("")
+    band: Band | None = None
+    said: tuple[Verdict, str]
     if not has_base:
-        verdict, evidence = _alone(head)
+        said = _alone(head)
     elif not base:
-        verdict, evidence = "new", ""
+        said = "new", ""
     elif not head:
-        verdict, evidence = "missing", "no run of the head has it"
+        said = "missing", "no run of the head has it"
     elif before is None or after is None:
-        verdict, evidence = _texts(base, head)
+        said = _texts(base, head)
     else:
         difference = after.mean - before.mean
         if before.mean and math.isfinite(difference):
             percent = 100 * difference / abs(before.mean)
         moved = _moved(before, after, way)
-        p = welch_p(before, after)
-        verdict, evidence = _verdict(before, after, way, moved, p, base, head)
+        band = _band(earlier, len(head)) if earlier else None
+        same = _is_rounding(before, after)
+        asked = _asks(rule)
+        margin = rule.equivalence if rule else None
+        if not (before.is_finite and after.is_finite):
+            said = _not_finite(before, after, moved, base, head)
+        elif same and not (asked and (before.sd or after.sd)):
+            said = "same", ""
+            known = Evidence("", inner=(0.0, 0.0))
+        else:
+            known = evidence(
+                before,
+                after,
+                [_float(head[j]) - _float(base[i]) for i, j in pairing],
+                design=design,
+                folds=folds,
+                inner=asked or margin is not None,
+                measure=measure,
+                band=band,
+            )
+            said = ("same", "") if same else verdict(known, moved, margin)
     change = MetricChange(
         stage=stage,
         variant=variant,
@@ -66,8 +102,8 @@ def compare_metric(
         base=tuple(base),
         head=tuple(head),
         direction=way,
-        verdict=verdict,
-        evidence=evidence,
+        verdict=said[0],
+        evidence=said[1],
         moved=moved,
         base_mean=before.mean if before else None,
         base_sd=before.sd if before else None,
@@ -75,7 +111,10 @@ def compare_metric(
         head_sd=after.sd if after else None,
         difference=difference,
         percent=percent,
-        p=p,
+        p=known.p,
+        base_interval=_interval(before),
+        head_interval=_interval(after),
+        tests=known.tests,
     )
     if rule is None or rule.gate is None:
         return change
@@ -87,21 +126,27 @@ def compare_metric(
         head=after,
         runs=runs,
         missing=max(runs - len(head), 0) if runs else 1,
-        evidence=evidence,
+        evidence=said[1],
         has_base=has_base,
         by_name=by_name,
+        inner=known.inner,
+        band=band,
+        earlier=len(earlier),
     )
     return replace(change, gates=gates.judge(rule.gate, judged))
 
 
 def _sample(values: Sequence[Scalar]) -> Sample | None:
     """None unless there are values and all of them are numbers."""
-    found = [_float(value) for value in values if _is_number(value)]
-    return sample(found) if found and len(found) == len(values) else None
+    kinds = set(map(type, values))
+    if kinds == _FLOATS:
+        return sample(values)  # type: ignore[arg-type]  # all of them are
+    if not kinds or any(kind is bool or not issubclass(kind, (int, float)) for kind in kinds):
+        return None
+    return sample([_float(value) for value in values])
 
 
-def _is_number(value: Scalar) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+_FLOATS = {float}
 
 
 def _float(value: Scalar) -> float:
@@ -131,30 +176,37 @@ def _moved(before: Sample, after: Sample, way: Direction) -> Movement:
     return "better" if (after.mean > before.mean) == (way == "higher") else "worse"
 
 
-def _verdict(
+def _not_finite(
     before: Sample,
     after: Sample,
-    way: Direction,
     moved: Movement,
-    p: float | None,
     base: Sequence[Scalar],
     head: Sequence[Scalar],
 ) -> tuple[Verdict, str]:
-    if not (before.is_finite and after.is_finite):
-        same = before.mean == after.mean or (math.isnan(before.mean) and math.isnan(after.mean))
-        found = _not_numbers(head) or (f"base: {text}" if (text := _not_numbers(base)) else "")
-        return ("same" if same else moved or "changed"), found
-    difference = abs(after.mean - before.mean)
-    if difference <= ROUNDING * max(abs(before.mean), abs(after.mean)):
-        return "same", ""
-    counts = f"{before.n} + {after.n}"
-    if p is not None:
-        evidence = f"{numbers.p_value(p)} (Welch, {counts})"
-        return (moved or "changed") if p < SIGNIFICANT else "cannot tell", evidence
-    if before.sd is not None and after.sd is not None:  # both without any spread, and apart
-        return moved or "changed", f"no spread within either side ({counts})"
-    who = "one run each" if before.n == after.n == 1 else f"{counts} runs"
-    return "cannot tell", f"{who}: cannot tell if it is noise"
+    same = before.mean == after.mean or (math.isnan(before.mean) and math.isnan(after.mean))
+    found = _not_numbers(head) or (f"base: {text}" if (text := _not_numbers(base)) else "")
+    return ("same" if same else moved or "changed"), found
+
+
+def _is_rounding(before: Sample, after: Sample) -> bool:
+    a, b = before.mean, after.mean
+    return a == b or abs(b - a) <= ROUNDING * max(abs(a), abs(b))
+
+
+def _interval(found: Sample | None) -> Interval | None:
+    if found is None or not found.sd:
+        return None
+    interval = found.interval()
+    return Interval(*interval) if interval else None
+
+
+def _band(earlier: Sequence[Scalar], future: int) -> Band | None:
+    known = _sample(earlier)
+    return band_of([_float(value) for value in earlier], future) if known else None
+
+
+def _asks(rule: MetricRule | None) -> bool:
+    return rule is not None and rule.gate is not None and rule.gate.non_inferiority is not None
 
 
 def _not_numbers(values: Sequence[Scalar]) -> str:

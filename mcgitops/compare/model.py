@@ -19,8 +19,8 @@ Verdict = Literal[
 ]
 """`changed` has no direction; `cannot tell` has one, or not, but the evidence doesn't suffice.
 
-`no difference` is a finding, not a lack of one: an equivalence test within a given margin passed,
-or the head lies inside the noise band of the base's branch. `same` is equal values.
+`no difference` is a finding, not a lack of one: an equivalence test within a given margin passed.
+(Lying within a noise band is not enough: a wide band holds anything.) `same` is equal values.
 """
 
 GateState = Literal["passed", "failed", "warned", "waived", "not judged"]
@@ -38,7 +38,7 @@ class Artifact:
     size: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Interval:
     """From `low` to `high`, in the metric's unit, with a confidence of `level`."""
 
@@ -47,7 +47,7 @@ class Interval:
     level: float = 0.95
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Test:
     """One piece of evidence about a metric, or a slice of it.
 
@@ -121,36 +121,51 @@ class Side:
 
 @dataclass(frozen=True)
 class Gate:
-    """A bound on a metric; None where there is none."""
+    """Bounds on a metric; None where there is none.
+
+    non_inferiority: a margin in the metric's unit; it must be shown to be worse by less than that.
+    outside_noise:   fails where the metric is worse than the noise band of earlier runs.
+    """
 
     min: float | None = None
     max: float | None = None
     max_drop: float | None = None
     max_drop_percent: float | None = None
     level: Literal["fail", "warn"] = "fail"
+    non_inferiority: float | None = None
+    outside_noise: bool = False
 
 
 @dataclass(frozen=True)
 class MetricRule:
-    """What the project's file says of a metric. `key` is a name or a shell pattern."""
+    """What the project's file says of a metric. `key` is a name or a shell pattern.
+
+    equivalence: a margin in the metric's unit; smaller differences don't matter.
+    """
 
     key: str
     goal: Literal["maximize", "minimize", "neutral"] | None = None
     gate: Gate | None = None
+    equivalence: float | None = None
 
 
 @dataclass(frozen=True)
 class GateResult:
-    """One bound, judged. `bound` is the rule in words, `text` the whole sentence."""
+    """One bound, judged. `bound` is the rule in words, `text` the whole sentence.
+
+    kind: what it bounds. Of a `check` (another tool's test), `metric` is the test's name; of a
+          `budget`, `STAGE/COST`.
+    """
 
     metric: str
     variant: str
     bound: str
     state: GateState
     text: str
+    kind: Literal["metric", "budget", "check"] = "metric"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class MetricChange:
     """One metric on both sides; several values where there are replicates."""
 
@@ -180,7 +195,8 @@ class MetricChange:
     @property
     def is_changed(self) -> bool:
         """Whether a reader should see it: it changed, or one of its gates has something to say."""
-        return self.verdict != "same" or self.gate_state in ("failed", "warned")
+        unchanged = self.verdict in ("same", "no difference")
+        return not unchanged or self.gate_state in ("failed", "warned", "waived")
 
     @property
     def gate_state(self) -> str:

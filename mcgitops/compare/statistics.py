@@ -1,7 +1,8 @@
-"""Means, deviations and Welch's test, without scipy: importing that would cost every start.
+"""Samples, and what can be said of the difference of two: Welch, paired, corrected for folds.
 
-The p-value comes from the regularised incomplete beta function (continued fraction after Lentz, as
-in Numerical Recipes 6.4); tests hold it to 1e-9 against an arbitrary-precision library.
+Each method gives an `Estimate`: a difference, its standard error, its degrees of freedom. p-value,
+interval, equivalence and non-inferiority all follow from these three. Without scipy: importing that
+would cost every start. Sources are named at each method, and in docs/explanation/statistics.md.
 """
 
 from __future__ import annotations
@@ -10,8 +11,19 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-TINY = 1e-300
-EPSILON = 1e-15
+from mcgitops.compare.student import student_p, student_quantile
+
+__all__ = [
+    "Estimate",
+    "Sample",
+    "corrected",
+    "paired",
+    "prediction_interval",
+    "sample",
+    "student_p",
+    "welch",
+    "welch_p",
+]
 
 
 @dataclass(frozen=True)
@@ -27,6 +39,37 @@ class Sample:
         """Whether the mean is a finite number."""
         return math.isfinite(self.mean)
 
+    def interval(self, level: float = 0.95) -> tuple[float, float] | None:
+        """Of the mean, by Student's t; None below two numbers, or where they aren't finite."""
+        if self.sd is None or not (self.is_finite and math.isfinite(self.sd)):
+            return None
+        half = student_quantile(level, self.n - 1) * self.sd / math.sqrt(self.n)
+        return self.mean - half, self.mean + half
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The difference head minus base with its standard error, on Student's t."""
+
+    difference: float
+    error: float
+    degrees: float
+
+    @property
+    def p(self) -> float:
+        """Two-sided, against no difference."""
+        return student_p(self.difference / self.error, self.degrees)
+
+    def interval(self, level: float = 0.95) -> tuple[float, float]:
+        """Of the difference, in the metric's unit."""
+        half = student_quantile(level, self.degrees) * self.error
+        return self.difference - half, self.difference + half
+
+    def p_beyond(self, bound: float) -> float:
+        """One-sided, against a difference of at most `bound`: small where it is greater."""
+        p = student_p((self.difference - bound) / self.error, self.degrees) / 2
+        return p if self.difference >= bound else 1 - p
+
 
 def sample(numbers: Sequence[float]) -> Sample:
     """Mean and standard deviation. NaN where a NaN is in it; never an exception."""
@@ -34,72 +77,81 @@ def sample(numbers: Sequence[float]) -> Sample:
     first = numbers[0]
     if n == 1:
         return Sample(1, first, None)
-    if all(number == first for number in numbers):  # exact, where a sum would round
+    if numbers.count(first) == n:  # exact, where a sum would round
         return Sample(n, first, 0.0)
     try:
         mean = math.fsum(numbers) / n
-        sd = math.sqrt(math.fsum((number - mean) ** 2 for number in numbers) / (n - 1))
+        sd = math.sqrt(math.fsum([(number - mean) ** 2 for number in numbers]) / (n - 1))
     except (OverflowError, ValueError):  # sums beyond a float; inf - inf
         mean = sum(number / n for number in numbers)
         sd = math.inf if math.isfinite(mean) else math.nan
+        return Sample(n, mean, sd)
+    if sd < 1e-150:  # the squares have vanished, or lost their digits
+        largest = max([abs(number - mean) for number in numbers])
+        if largest:
+            scaled = math.fsum([((number - mean) / largest) ** 2 for number in numbers])
+            sd = largest * math.sqrt(scaled / (n - 1))
     return Sample(n, mean, sd)
+
+
+def welch(a: Sample, b: Sample) -> Estimate | None:
+    """Welch's t-test of b against a (B. L. Welch, Biometrika 34, 1947).
+
+    None where it can't be had: fewer than two numbers, no spread, not finite.
+    """
+    if a.sd is None or b.sd is None or not (a.is_finite and b.is_finite):
+        return None
+    ea, eb = a.sd / math.sqrt(a.n), b.sd / math.sqrt(b.n)
+    error = math.hypot(ea, eb)
+    if not math.isfinite(error) or error <= 0:
+        return None
+    ra, rb = (ea / error) ** 2, (eb / error) ** 2  # ratios: squares of tiny variances would vanish
+    degrees = 1 / (ra**2 / (a.n - 1) + rb**2 / (b.n - 1))
+    return Estimate(b.mean - a.mean, error, degrees)
 
 
 def welch_p(a: Sample, b: Sample) -> float | None:
     """Two-sided p of Welch's t-test; None where it can't be had (n < 2, no spread, not finite)."""
-    if a.sd is None or b.sd is None or not (a.is_finite and b.is_finite):
+    estimate = welch(a, b)
+    return None if estimate is None else estimate.p
+
+
+def paired(differences: Sequence[float]) -> Estimate | None:
+    """The paired t-test, of the differences head minus base of runs that belong together."""
+    if len(differences) < 2:
         return None
-    va, vb = a.sd**2 / a.n, b.sd**2 / b.n
-    total = va + vb
-    if not math.isfinite(total) or total <= 0:
+    found = sample(differences)
+    if not found.sd or not (found.is_finite and math.isfinite(found.sd)):
         return None
-    ra, rb = va / total, vb / total  # ratios: squares of tiny variances would vanish
-    degrees = 1 / (ra**2 / (a.n - 1) + rb**2 / (b.n - 1))
-    t = (b.mean - a.mean) / math.sqrt(total)
-    return student_p(t, degrees)
+    return Estimate(found.mean, found.sd / math.sqrt(found.n), found.n - 1)
 
 
-def student_p(t: float, degrees: float) -> float:
-    """Two-sided tail probability of Student's t."""
-    if math.isinf(t):
-        return 0.0
-    square = t * t
-    if math.isinf(square):
-        return 0.0
-    # x and 1 - x are both formed without subtraction, so that neither loses digits
-    return _incomplete_beta(
-        degrees / 2, 0.5, degrees / (degrees + square), square / (degrees + square)
-    )
+def corrected(differences: Sequence[float], folds: int) -> Estimate | None:
+    """The corrected resampled t-test for cross-validation (Nadeau and Bengio, Machine Learning 52,
+    2003; for repeated cross-validation Bouckaert and Frank, PAKDD 2004).
+
+    Training sets of different folds overlap, so their results aren't independent: the variance of
+    the mean is (1/J + n_test/n_train)·s², where n_test/n_train is 1/(folds - 1).
+
+    differences: head minus base, of each fold (of each repetition): J of them.
+    """
+    plain = paired(differences)
+    if plain is None or folds < 2:
+        return None
+    count = len(differences)
+    wider = math.sqrt(1 + count / (folds - 1))
+    return Estimate(plain.difference, plain.error * wider, plain.degrees)
 
 
-def _incomplete_beta(a: float, b: float, x: float, y: float) -> float:
-    """The regularised incomplete beta function at x = 1 - y."""
-    if x <= 0:
-        return 0.0
-    if y <= 0:
-        return 1.0
-    log_front = (
-        math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log(y)
-    )
-    front = math.exp(log_front)
-    if x < (a + 1) / (a + b + 2):
-        return front * _fraction(a, b, x) / a
-    return 1 - front * _fraction(b, a, y) / b
+def prediction_interval(
+    earlier: Sample, future: int = 1, level: float = 0.95
+) -> tuple[float, float] | None:
+    """Where the mean of `future` new numbers lies, if nothing changed (Hahn and Meeker, 1991).
 
-
-def _fraction(a: float, b: float, x: float) -> float:
-    c, d = 1.0, 1 - (a + b) * x / (a + 1)
-    d = 1 / (d if abs(d) > TINY else TINY)
-    result = d
-    for m in range(1, 500):
-        even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
-        odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
-        for term in (even, odd):
-            d = 1 + term * d
-            d = 1 / (d if abs(d) > TINY else TINY)
-            c = 1 + term / c
-            c = c if abs(c) > TINY else TINY
-            result *= c * d
-        if abs(c * d - 1) < EPSILON:
-            break
-    return result
+    mean ± t·s·√(1/future + 1/n): for one new number the familiar √(1 + 1/n).
+    """
+    if earlier.sd is None or not (earlier.is_finite and math.isfinite(earlier.sd)):
+        return None
+    width = math.sqrt(1 / future + 1 / earlier.n)
+    half = student_quantile(level, earlier.n - 1) * earlier.sd * width
+    return earlier.mean - half, earlier.mean + half
