@@ -2,14 +2,18 @@
 
 Names, values, branches and logs come from files that anybody can change in a pull request. In
 Markdown such a text appears either as it is, where it provably means nothing (`plain`), or as a
-code span, in which forges neither link nor mention. Nothing else is ever put into a report.
+code span, in which forges neither link nor mention. Nothing else is ever put into a report. The
+summary of a fold is HTML: `html_piece` does the same there, with `<code>`.
 """
 
 from __future__ import annotations
 
+import html
 import re
 import unicodedata
 from collections.abc import Iterable
+
+from mcgitops.report.text import Name, Sentence
 
 ZERO_WIDTH_SPACE = "\u200b"
 UNSEEN = "\ufffd"
@@ -18,13 +22,16 @@ MOST_MARKS = 3
 
 _PLAIN = re.compile(r"[A-Za-z0-9]+(?:(?:[_./= -]|, )[A-Za-z0-9]+)*%?")
 _WORD = re.compile(
-    r"[=<>≤≥+·–]|[+−]?[0-9][0-9.,]*e[+−][0-9]+[,;:.]?|"
+    r"[=<>≤≥+·–%]|[+−]?[0-9][0-9.,]*e[+−][0-9]+[,;:.]?|"
     r"\(?[+−]?(?:[<>∞][0-9.,]*|[A-Za-z0-9]+(?:[_./,'’=-][A-Za-z0-9]+)*)%?\)?[,;:.]?"
 )
 _REFERENCE = re.compile(
     r"\bwww\.|\b[A-Za-z]+-\d|\b[0-9a-f]{7,64}\b|\b(?:https?|ftp|mailto|xmpp)\b", re.IGNORECASE
 )
 """What forges turn into links by themselves, even as bare words."""
+
+_ADDRESS = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~/?#=&%+,:@-]*)?")
+MOST_ADDRESS = 4000
 
 
 def clean(text: str, limit: int = 200) -> str:
@@ -79,6 +86,37 @@ def code(text: str, limit: int = 80) -> str:
     return f"{fence}{pad}{text}{pad}{fence}"
 
 
+def piece(text: str, limit: int = 80) -> str:
+    """A piece of running text, by its kind (see `text.py`): a name, a sentence, or our own."""
+    if isinstance(text, Name):
+        return plain(text, limit)
+    return prose(text) if isinstance(text, Sentence) else ours(text)
+
+
+def html_piece(text: str, limit: int = 60) -> str:
+    """The same as HTML, for places where Markdown isn't read."""
+    if isinstance(text, Name):
+        return _html_code(text, limit)
+    if isinstance(text, Sentence):
+        words = clean(text, 300).split()
+        return " ".join(_html_word(word, limit) for word in words)
+    return " ".join(
+        _html_code(word, limit) if _REFERENCE.search(word) else html.escape(word)
+        for word in text.split(" ")
+    )
+
+
+def link(label: str, address: str) -> str:
+    """A link of ours; only the label where the address isn't plainly one of the web.
+
+    label: words of our own. address: from the project's configuration or the store, never out of a
+    file of a pull request.
+    """
+    if len(address) > MOST_ADDRESS or not _ADDRESS.fullmatch(address):
+        return label
+    return f"[{label}](<{address}>)"
+
+
 def fence(lines: Iterable[str], limit: int = 200) -> str:
     """A code block; nothing within it can end it."""
     body = [_line(line, limit) for line in lines]
@@ -93,11 +131,35 @@ def mermaid(text: str, limit: int = 60) -> str:
     return " ".join(text.split()) or "series"
 
 
+def spreadsheet(text: str) -> str:
+    """A text for a cell of CSV: no program takes it for a formula, and it stays one line.
+
+    What begins like a formula gets an apostrophe before it (OWASP, CSV injection).
+    """
+    text = clean(text, 32_000)  # a cell of a spreadsheet holds 32,767
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
+
+
 def _word(word: str, limit: int) -> str:
     if _WORD.fullmatch(word) and not _REFERENCE.search(word):
         return word
     bare = word.rstrip(",;:.")
     return code(bare, limit) + word[len(bare) :] if bare else code(word, limit)
+
+
+def _html_code(text: str, limit: int) -> str:
+    text = clean(text, limit)
+    if not text:
+        return "(empty)"
+    text = re.sub(r"@|#(?=\w)", lambda match: match.group() + ZERO_WIDTH_SPACE, text)
+    return f"<code>{html.escape(text)}</code>"
+
+
+def _html_word(word: str, limit: int) -> str:
+    if _WORD.fullmatch(word) and not _REFERENCE.search(word):
+        return html.escape(word)
+    bare = word.rstrip(",;:.")
+    return _html_code(bare, limit) + word[len(bare) :] if bare else _html_code(word, limit)
 
 
 def _line(text: str, limit: int) -> str:

@@ -1,41 +1,50 @@
-"""The report for a terminal: a table where it is wide, two lines a metric where it is narrow.
+"""The report for a terminal: tables where it is wide, lines where it is narrow.
 
 Signs and colour only repeat what the words say. Control characters of names and values are gone
-before anything is printed.
+before anything is printed, and no line is wider than the terminal, whatever a character's width.
 """
 
 from __future__ import annotations
 
-import re
-import textwrap
 from collections.abc import Sequence
 
 from mcgitops.compare.model import Failure, MetricChange
-from mcgitops.report import words
+from mcgitops.report import breakdown, curves, layout, words
 from mcgitops.report.escape import clean
 from mcgitops.report.model import Report
 from mcgitops.report.templates import render as template
+from mcgitops.report.text import Text
 
 WIDE = 100
+LEAST = 40
 ROWS = 60
+PARTS_ROWS = 8
+"""Rows of classes, slices and confusions."""
+CURVES = 6
 LOG_LINES = 20
 LAST_COLUMN = 36
 """The evidence's column is at least so wide, or there is no table."""
-GAP = "  "
 
-_SIGNS = {words.RED: "✖", words.ORANGE: "!", words.GREEN: "✔", words.WHITE: "·"}
-_COLOURS = {words.RED: "31", words.ORANGE: "33", words.GREEN: "32", words.WHITE: "2"}
+_SIGNS = {
+    words.RED: "✖", words.ORANGE: "!", words.YELLOW: "~", words.GREEN: "✔", words.WHITE: "·",
+}  # fmt: skip
+_COLOURS = {
+    words.RED: "31", words.ORANGE: "33", words.YELLOW: "33", words.GREEN: "32", words.WHITE: "2",
+}  # fmt: skip
+_WAYS = {breakdown.WORSE: words.ORANGE, breakdown.BETTER: words.GREEN}
 
 
 def render(report: Report, *, width: int = WIDE, color: bool = False) -> str:
-    """The report as text for a terminal of that width."""
-    view = _View(max(width, 40), color)
+    """The report as text for a terminal of that width, of at least 40 cells."""
+    view = _View(max(width, LEAST), color)
     sign = words.heading_sign(report)
     title = f"{_SIGNS[sign]} {clean(report.project)}: {clean(report.headline, 300)}"
     return (
         template(
             "terminal.txt.j2",
-            title=view.paint(title, _COLOURS[sign], bold=True),
+            title="\n".join(
+                view.paint(line, _COLOURS[sign], bold=True) for line in view.wrap(title)
+            ),
             subtitle="\n".join(view.wrap(_subtitle(report))),
             sections=[section for section in view.sections(report) if section],
         )
@@ -47,7 +56,7 @@ def render_metrics(
     report: Report, *, width: int = WIDE, color: bool = False, everything: bool = False
 ) -> str:
     """Only the metrics: all of them, or those that changed and how many didn't."""
-    view = _View(max(width, 40), color)
+    view = _View(max(width, LEAST), color)
     return (
         template(
             "terminal.txt.j2",
@@ -81,8 +90,8 @@ class _View:
             return text
         return f"\x1b[{'1;' if bold else ''}{colour}m{text}\x1b[0m"
 
-    def wrap(self, text: str, indent: str = "") -> list[str]:
-        return textwrap.wrap(text, self.width, initial_indent=indent, subsequent_indent=indent)
+    def wrap(self, text: str, indent: str = "", hanging: str | None = None) -> list[str]:
+        return layout.wrap(text, self.width, indent, hanging)
 
     def metrics_only(self, report: Report, everything: bool) -> list[str]:
         everything = everything or report.base is None
@@ -98,33 +107,50 @@ class _View:
     def _ended(self, failure: Failure) -> str:
         code = "" if failure.exit_code is None else f" with exit code {failure.exit_code}"
         text = f"{clean(failure.run)} {words.ENDED.get(failure.state, 'failed')}{code}"
-        return self.paint(text, _COLOURS[words.RED])
+        return "\n".join(self.paint(line, _COLOURS[words.RED]) for line in self.wrap(text))
 
     def sections(self, report: Report) -> list[str]:
         shown = [change for change in report.metrics if change.is_changed or report.base is None]
-        same = len(report.metrics) - len(shown)
         first, rest = words.leading(shown) if report.base is not None else (shown, [])
+        more = f"{words.count(len(rest), 'more changed metric')}: mcgitops metrics diff"
         return [
             self._failures(report),
             self._metrics(report, first),
-            f"{words.count(len(rest), 'more changed metric')}: mcgitops metrics diff"
-            if rest
-            else "",
-            "\n".join(self.wrap(f"{words.count(same, 'metric')} unchanged")) if same else "",
+            "\n".join(self.wrap(more)) if rest else "",
+            self._unchanged(report),
             self._gates(report),
+            self._waivers(report),
             self._changes(report),
+            self._parts(
+                "Per class", breakdown.class_tables(report.classes),
+                breakdown.class_summary(report.classes) if report.classes else (),
+            ),
+            self._parts(
+                "Slices", breakdown.slice_tables(report.slices),
+                breakdown.slice_summary(report.slices) if report.slices else (),
+            ),
+            self._parts(
+                "Confusion", breakdown.matrix_tables(report.matrices),
+                breakdown.matrix_summary(report.matrices) if report.matrices else (),
+            ),
+            self._curves(report),
             self._costs(report),
-            "\n".join(
-                line
-                for made in report.lineage
-                if made.selection
-                for line in self.wrap(f"Selected: {clean(made.run)}, {clean(made.selection)}")
-            ),
-            "\n".join(
-                line for text in report.warnings[:10] for line in self.wrap(f"! {clean(text, 300)}")
-            ),
-            f"Reproduce: {clean(report.reproduce)}" if report.reproduce else "",
-        ]
+            self._lineage(report),
+            self._warnings(report),
+            self._footer(report),
+        ]  # fmt: skip
+
+    def _unchanged(self, report: Report) -> str:
+        if report.base is None:
+            return ""
+        quiet = [change for change in report.metrics if not change.is_changed]
+        alike = sum(change.verdict != "same" for change in quiet)
+        parts = []
+        if len(quiet) > alike:
+            parts.append(f"{words.count(len(quiet) - alike, 'metric')} unchanged")
+        if alike:
+            parts.append(f"{words.count(alike, 'metric')} without a difference beyond noise")
+        return "\n".join(self.wrap(", ".join(parts)))
 
     def _metrics(
         self,
@@ -136,56 +162,44 @@ class _View:
     ) -> str:
         cells = [words.metric_cells(change) for change in changes[:most]]
         if report.base is not None and costs:
-            cells += [words.cost_cells(cost) for cost in words.notable_costs(report)]
+            cells += [words.cost_cells(cost, report) for cost in words.notable_costs(report)[:10]]
         if not cells:
             return ""
         has_base = report.base is not None
-        text = self._table(cells, has_base) or self._lines(cells, has_base)
+        lines = self._table(cells, has_base) or self._lines(cells, has_base)
         more = len(changes) - most
-        return f"{text}\nand {words.count(more, 'metric')} more" if more > 0 else text
+        return "\n".join((*lines, f"and {words.count(more, 'metric')} more") if more > 0 else lines)
 
-    def _table(self, cells: Sequence[words.Cells], has_base: bool) -> str:
-        """A table; its last column is wrapped. "" where the terminal is too narrow for one."""
-        from tabulate import tabulate
-
+    def _table(self, cells: Sequence[words.Cells], has_base: bool) -> list[str]:
+        """A table; its last column is wrapped. [] where the terminal is too narrow for one."""
+        if self.width < WIDE:
+            return []
         rows = []
         for cell in cells:
-            row = [self._sign(cell), _name(cell), clean(cell.base, 40), clean(cell.head, 40)]
+            row = [self._sign(cell.sign), _name(cell), clean(cell.base, 40), clean(cell.head, 40)]
             row += [cell.change, _evidence(cell)]
             rows.append(row if has_base else [*row[:2], row[3], row[5]])
         headers = ["", "metric", "base", "head", "change", ""]
         align = ["left", "left", "right", "right", "right", "left"]
         if not has_base:
             headers, align = ["", "metric", "value", ""], ["left", "left", "right", "left"]
-        *columns, last = zip(headers, *rows, strict=True)
-        taken = sum(max(map(_width, column)) + len(GAP) for column in columns)
-        if self.width < WIDE or self.width - taken < min(LAST_COLUMN, max(map(_width, last))):
-            return ""
-        table = tabulate(
-            rows,
-            headers,
-            "plain",
-            colalign=align,
-            disable_numparse=True,
-            maxcolwidths=[*[None] * len(columns), max(self.width - taken, 1)],
-        )
-        return "\n".join(line.rstrip() for line in table.split("\n"))
+        return layout.table(headers, rows, align, self.width, LAST_COLUMN)
 
-    def _lines(self, cells: Sequence[words.Cells], has_base: bool) -> str:
+    def _lines(self, cells: Sequence[words.Cells], has_base: bool) -> list[str]:
         lines: list[str] = []
         for cell in cells:
             values = clean(cell.head, 40)
             if has_base:
                 values = f"{clean(cell.base, 40)} → {values}"
-            first, *rest = self.wrap(f"{_SIGNS[cell.sign]} {_name(cell)}  {values}")
-            lines += [self.paint(first, _COLOURS[cell.sign]), *(f"  {line}" for line in rest)]
+            first, *rest = self.wrap(f"{_SIGNS[cell.sign]} {_name(cell)} {values}", "", "  ")
+            lines += [self.paint(first, _COLOURS[cell.sign]), *rest]
             detail = " · ".join(part for part in (cell.change, _evidence(cell)) if part)
             if detail and (has_base or cell.gates):
                 lines += self.wrap(detail if has_base else _evidence(cell), "    ")
-        return "\n".join(lines)
+        return lines
 
-    def _sign(self, cell: words.Cells) -> str:
-        return self.paint(_SIGNS[cell.sign], _COLOURS[cell.sign])
+    def _sign(self, sign: str) -> str:
+        return self.paint(_SIGNS[sign], _COLOURS[sign])
 
     def _gates(self, report: Report) -> str:
         """The gates without a metric of their own."""
@@ -196,15 +210,32 @@ class _View:
             if gate.state not in ("failed", "warned") or gate in shown:
                 continue
             sign = words.RED if gate.state == "failed" else words.ORANGE
-            text = f"{_SIGNS[sign]} {clean(gate.metric)}: {clean(gate.text)} (gate: {gate.bound})"
-            lines += [self.paint(line, _COLOURS[sign]) for line in self.wrap(text)]
+            text = f"{clean(gate.metric)}: {clean(gate.text)} (gate: {clean(gate.bound)})"
+            lines += [
+                self.paint(line, _COLOURS[sign])
+                for line in self.wrap(f"{_SIGNS[sign]} {text}", "", "  ")
+            ]
         return "\n".join(lines[:ROWS])
+
+    def _waivers(self, report: Report) -> str:
+        lines: list[str] = []
+        for waiver in report.waivers[:PARTS_ROWS]:
+            what = "all gates are" if waiver.gate == "*" else f"{clean(waiver.gate, 80)} is"
+            text = f"~ {what} waived by {clean(waiver.by, 80)} with a {waiver.how}"
+            text += f": {clean(waiver.reason)}" if waiver.reason else ""
+            lines += self.wrap(text, "", "  ")
+        return "\n".join(lines)
 
     def _failures(self, report: Report) -> str:
         lines: list[str] = []
         for failure in report.failures[:5]:
             lines.append(self._ended(failure))
-            lines += [f"  │ {clean(line)}" for line in failure.log_tail[-LOG_LINES:]]
+            for line in failure.log_tail[-LOG_LINES:]:
+                text = clean(line)
+                room = self.width - 4
+                # a log's line keeps its blanks where it fits
+                fits = layout.width(text) <= room
+                lines += [f"  │ {text}"] if fits else self.wrap(text, "  │ ")
         return "\n".join(lines)
 
     def _changes(self, report: Report) -> str:
@@ -215,6 +246,59 @@ class _View:
         more = len(parts) - 12
         shown = " · ".join(parts[:12]) + (f" · and {more} more" if more > 0 else "")
         return "\n".join(self.wrap(f"Changed: {shown}")) if parts else ""
+
+    def _parts(self, name: str, tables: Sequence[breakdown.Table], summary: Text) -> str:
+        """The summary of classes, slices or confusions, and the first rows of each table."""
+        if not tables:
+            return ""
+        lines = self.wrap(f"{name}: {_text(summary)}")
+        for table in tables[:2]:
+            if len(tables) > 1:
+                lines += self.wrap(f"{_text(table.title)}:", "  ")
+            lines += self._rows(table, table.rows[:PARTS_ROWS])
+            if len(table.rows) > PARTS_ROWS:
+                lines.append(f"  and {len(table.rows) - PARTS_ROWS:,} more")
+        return "\n".join(lines)
+
+    def _rows(self, table: breakdown.Table, rows: Sequence[breakdown.Row]) -> list[str]:
+        """As a table where it fits, else a few lines a row."""
+        headers = [_text(header) for header in table.headers]
+        cells = [[_text(cell) for cell in row.cells] for row in rows]
+        align = ["left" if i < table.left else "right" for i in range(len(headers))]
+        least = 0
+        if headers[-1] == "evidence":
+            align[-1], least = "left", LAST_COLUMN
+        signs = [self._sign(_WAYS[row.way]) if row.way else "" for row in rows]
+        if any(signs):
+            headers, align = ["", *headers], ["left", *align]
+            cells = [[sign, *row] for sign, row in zip(signs, cells, strict=True)]
+        if shown := layout.table(headers, cells, align, self.width - 2, least):
+            return [f"  {line}" for line in shown]
+        first = 2 if any(signs) else 1
+        lines: list[str] = []
+        for row in cells:
+            pairs = zip(headers[first:], row[first:], strict=True)
+            told = " · ".join(f"{header} {cell}" for header, cell in pairs if cell)
+            name = " ".join(part for part in row[:first] if part)
+            lines += self.wrap(f"{name}: {told}", "  ", "    ")
+        return lines
+
+    def _curves(self, report: Report) -> str:
+        """The curves that moved, as sparklines."""
+        moved = curves.charts(report, CURVES)
+        lines = [curves.line(curve, 24 if self.width >= WIDE else 12) for curve in moved]
+        rows = []
+        for line in lines:
+            name = f"{clean(line.curve.series, 40)} by {clean(line.curve.x, 20)}"
+            base = f"base {line.base} {line.last_base}" if line.base else ""
+            rows.append([name, base, f"head {line.head} {line.last_head}"])
+        shown = layout.table(["", "", ""], rows, ["left"] * 3, self.width)[1:] if rows else []
+        if rows and not shown:
+            shown = [
+                line for row in rows for part in row if part
+                for line in self.wrap(part, "" if part is row[0] else "  ")
+            ]  # fmt: skip
+        return "\n".join(shown)
 
     def _costs(self, report: Report) -> str:
         """What it cost, in a line a stage."""
@@ -232,10 +316,35 @@ class _View:
             for line in self.wrap(f"{clean(where)}: {' · '.join(parts)}")
         )
 
+    def _lineage(self, report: Report) -> str:
+        return "\n".join(
+            line
+            for made in report.lineage
+            if made.selection
+            for line in self.wrap(f"Selected: {clean(made.run)}, {clean(made.selection)}")
+        )
 
-def _width(line: str) -> int:
-    """How long a line is on the screen, without its colours."""
-    return len(re.sub(r"\x1b\[[0-9;]*m", "", line))
+    def _warnings(self, report: Report) -> str:
+        lines = [
+            line for text in report.warnings[:10] for line in self.wrap(f"! {clean(text, 300)}")
+        ]
+        more = len(report.warnings) - 10
+        return "\n".join(
+            (*lines, f"and {words.count(more, 'more warning')}") if more > 0 else lines
+        )
+
+    def _footer(self, report: Report) -> str:
+        lines = []
+        if report.reproduce:
+            lines += self.wrap(f"Reproduce: {clean(report.reproduce)}")
+        if report.full_report:
+            lines += self.wrap(f"Full report: {clean(report.full_report, 4000)}")
+        return "\n".join(lines)
+
+
+def _text(pieces: Text) -> str:
+    """Pieces of text without any markup."""
+    return "".join(clean(piece, 80) if type(piece) is not str else piece for piece in pieces)
 
 
 def _name(cell: words.Cells) -> str:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mcgitops.compare import numbers
-from mcgitops.compare.model import CostChange, FactChange, MetricChange
+from mcgitops.compare.model import CostChange, FactChange, FileChanges, MetricChange, Test
 from mcgitops.metrics.values import Scalar
 from mcgitops.report.model import Report, Revision
 
-RED, ORANGE, GREEN, WHITE = "🔴", "🟠", "🟢", "⚪"
+RED, ORANGE, YELLOW, GREEN, WHITE = "🔴", "🟠", "🟡", "🟢", "⚪"
+"""Failed, warned or worse, waived, better, neither."""
 ARROWS = {"higher": "↑", "lower": "↓", "": ""}
 ENDED = {
     "failed": "failed",
@@ -23,6 +25,12 @@ MOST_PATHS = 3
 _FEW = {"cannot tell": 5, "new": 5, "changed": 10}
 NOTABLE_PERCENT = 10.0
 """A size that changed by less isn't shown beside the metrics."""
+NOTABLE_CONSUMPTION_PERCENT = 25.0
+NOTABLE_SECONDS = 10.0
+NOTABLE_BYTES = 100e6
+"""Time and memory are noisy: beside the metrics only if they changed by all of that."""
+SPEAKING = ("failed", "warned", "waived")
+"""The states of gates that a reader must see."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +73,8 @@ def metric_cells(change: MetricChange) -> Cells:
     )
 
 
-def cost_cells(cost: CostChange) -> Cells:
-    """A cost's row: less is better."""
+def cost_cells(cost: CostChange, report: Report | None = None) -> Cells:
+    """A cost's row: less is better. With a report it says of which stage, where there are more."""
     show = numbers.size if cost.unit == "bytes" else numbers.duration
     difference = cost.difference
     sign = WHITE
@@ -77,24 +85,51 @@ def cost_cells(cost: CostChange) -> Cells:
         text = f"{numbers.signed(show(difference), difference)} ({numbers.percent(cost.percent)})"
     return Cells(
         sign=sign,
-        label=cost.name,
+        label=cost_label(cost, report) if report else cost.name,
         variant=cost.variant,
         arrow="↓",
         base=show(cost.base),
         head=show(cost.head),
         change=text if cost.percent is not None else "",
-        evidence="",
+        evidence="" if cost.exact or not text else "as measured: may be noise",
         gates=(),
     )
 
 
 def notable_costs(report: Report) -> tuple[CostChange, ...]:
-    """The sizes that changed so much that they stand beside the metrics."""
-    return tuple(
-        cost
-        for cost in report.costs
-        if cost.exact and cost.percent is not None and abs(cost.percent) >= NOTABLE_PERCENT
-    )
+    """The costs that changed so much that they stand beside the metrics, sizes first."""
+    found = [cost for cost in report.costs if _is_notable_cost(cost)]
+    return tuple(sorted(found, key=lambda cost: not cost.exact))
+
+
+def _is_notable_cost(cost: CostChange) -> bool:
+    if cost.percent is None or cost.difference is None or cost.name == "CPU time":
+        return False  # the CPU's time goes with the clock's
+    if cost.exact:
+        return abs(cost.percent) >= NOTABLE_PERCENT
+    least = NOTABLE_BYTES if cost.unit == "bytes" else NOTABLE_SECONDS
+    return abs(cost.percent) >= NOTABLE_CONSUMPTION_PERCENT and abs(cost.difference) >= least
+
+
+def cost_label(cost: CostChange, report: Report) -> str:
+    """What it is a cost of, with the stage where there are several. It may hold a path."""
+    several = len({other.stage for other in report.costs}) > 1
+    return f"{cost.name} of {cost.stage}" if several else cost.name
+
+
+def telling_costs(report: Report) -> list[CostChange]:
+    """The two costs that changed most, by at least a percent."""
+    found = [c for c in report.costs if c.percent is not None and 1 <= abs(c.percent) < 1e6]
+    return sorted(found, key=lambda cost: -abs(cost.percent or 0.0))[:2]
+
+
+def is_quiet(report: Report) -> bool:
+    """Whether one line says it all: nothing that matters changed, and nothing was odd."""
+    if report.matters or report.warnings or report.waivers:
+        return False
+    sizes = any(cost.exact for cost in notable_costs(report))
+    classes = any(old != new for item in report.classes for old, new in item.values.values())
+    return not (sizes or classes or any(s.verdict in ("worse", "better") for s in report.slices))
 
 
 def leading(changes: Sequence[MetricChange]) -> tuple[list[MetricChange], list[MetricChange]]:
@@ -107,7 +142,7 @@ def leading(changes: Sequence[MetricChange]) -> tuple[list[MetricChange], list[M
     seen: dict[str, int] = {}
     for change in changes:
         most = _FEW.get(change.verdict)
-        if most is not None and change.gate_state not in ("failed", "warned"):
+        if most is not None and change.gate_state not in SPEAKING:
             seen[change.verdict] = seen.get(change.verdict, 0) + 1
             if seen[change.verdict] > most:
                 rest.append(change)
@@ -154,18 +189,22 @@ def parameter(scalar: Scalar) -> str:
 
 @dataclass(frozen=True)
 class Cause:
-    """Something that went into the runs and differs. `base` and `head` are text of a file."""
+    """Something that went into the runs and differs. `base` and `head` are text of a file.
+
+    kind: `params`, `code`, `data`, or "" for what else belongs to a run.
+    """
 
     name: str
     base: str = ""
     head: str = ""
     detail: str = ""
+    kind: str = ""
 
 
 def causes(report: Report) -> list[Cause]:
     """What went into the runs and differs: parameters by value, files by name, all else by name."""
     found = [
-        Cause(change.label, parameter(change.base), parameter(change.head))
+        Cause(change.label, parameter(change.base), parameter(change.head), kind="params")
         for change in report.params
     ]
     named = {change.file for change in report.params}
@@ -175,36 +214,69 @@ def causes(report: Report) -> list[Cause]:
             if cause.name not in seen:
                 seen.add(cause.name)
                 found.append(cause)
-    return found
+    order = {"params": 0, "code": 1, "data": 2}
+    return sorted(found, key=lambda cause: order.get(cause.kind, 3))
 
 
 def _fact(change: FactChange, named: set[str]) -> list[Cause]:
     files = change.files
     if files is None or not files.count:
+        kind = "code" if change.name.startswith("build context") else ""
         if not change.base or not change.head:
-            return [Cause(change.name, detail="added" if not change.base else "removed")]
+            return [Cause(change.name, detail="added" if not change.base else "removed", kind=kind)]
         if _is_digest(change.base) or _is_digest(change.head):  # which say nothing to people
-            return [Cause(change.name)]
+            return [Cause(change.name, kind=kind)]
         return [Cause(change.name, change.base, change.head)]
-    is_project = change.name == "." or change.name.startswith("build context")
-    folder = "" if is_project else f"{change.name}/"
+    kind = "code" if is_code(change) else "data"
+    folder = file_prefix(change)
     only = change.name.rpartition("/")[2]  # a fact that is a single file has that file's name
-    kinds = ((files.changed, ""), (files.added, "added"), (files.removed, "removed"))
     paths = [
-        Cause(change.name if path == only else folder + path, detail=detail)
-        for group, detail in kinds
-        for path in group
+        Cause(
+            change.name if path == only else folder + path,
+            detail=" ".join(part for part in (word, sizes(files, path)) if part),
+            kind=kind,
+        )
+        for word, path in changed_files(files)
         if folder + path not in named  # a parameter file is shown by its parameters
     ]
-    more = files.count - sum(len(group) for group, _ in kinds) + max(len(paths) - MOST_PATHS, 0)
+    listed = len(files.added) + len(files.removed) + len(files.changed)
+    more = files.count - listed + max(len(paths) - MOST_PATHS, 0)
     paths = paths[:MOST_PATHS]
     if more > 0:
-        paths.append(Cause(change.name, detail=f"{count(more, 'more file')}"))
-    if folder and paths and _is_notable(files.base_size, files.head_size):
-        sizes = f"{numbers.size(files.base_size)} → {numbers.size(files.head_size)}"
+        paths.append(Cause(change.name, detail=count(more, "more file"), kind=kind))
+    if folder and len(paths) > 1 and _is_notable(files.base_size, files.head_size):
+        total = f"{numbers.size(files.base_size)} → {numbers.size(files.head_size)}"
         last = paths[-1]
-        paths[-1] = Cause(last.name, detail=f"{last.detail} (in all {sizes})".strip())
+        detail = f"{last.detail} (in all {total})".strip()
+        paths[-1] = Cause(last.name, detail=detail, kind=kind)
     return paths
+
+
+def is_code(change: FactChange) -> bool:
+    """Whether it is what an image is built from, or the project's folder itself."""
+    return change.name == "." or change.name.startswith("build context")
+
+
+def file_prefix(change: FactChange) -> str:
+    """What stands before the paths of its files."""
+    return "" if is_code(change) else f"{change.name}/"
+
+
+def changed_files(files: FileChanges) -> list[tuple[str, str]]:
+    """`("", path)` of each that changed, then those that were `added` or `removed`."""
+    groups = (("", files.changed), ("added", files.added), ("removed", files.removed))
+    return [(word, path) for word, paths in groups for path in paths]
+
+
+def sizes(files: FileChanges, path: str) -> str:
+    """`(3.1 MB → 3.4 MB)`, of a file that came or went its size; "" where nothing is to be said."""
+    before, after = files.sizes.get(path, (None, None))
+    if before is None or after is None:
+        known = before if after is None else after
+        return "" if known is None else f"({numbers.size(known)})"
+    if not _is_notable(before, after):
+        return ""
+    return f"({numbers.size(before)} → {numbers.size(after)})"
 
 
 def _is_notable(before: int, after: int) -> bool:
@@ -247,9 +319,30 @@ def _plural(word: str, number: int) -> str:
     return word if number == 1 else f"{word}s"
 
 
+def test(evidence: Test) -> str:
+    """A test in words, with its interval of the difference."""
+    bounds = evidence.interval
+    if bounds is None or not math.isfinite(bounds.high - bounds.low):
+        return evidence.text
+    low, high, _ = numbers.row(bounds.low, bounds.high, bounds.high - bounds.low)
+    level = f"{100 * bounds.level:g} % interval"
+    if level in evidence.text:
+        return evidence.text
+    text = f"{evidence.text}, " if evidence.text else ""
+    return f"{text}{level} of the difference {low} to {high}"
+
+
+def levels(changes: Sequence[MetricChange]) -> str:
+    """`95 %`: the confidence of the changes' intervals."""
+    bounds = (i for c in changes for i in (c.base_interval, c.head_interval) if i is not None)
+    return ", ".join(sorted({f"{100 * bound.level:g} %" for bound in bounds}))
+
+
 def _sign(change: MetricChange) -> str:
     if change.gate_state == "failed":
         return RED
+    if change.gate_state == "waived":
+        return YELLOW
     if change.gate_state == "warned" or change.verdict in ("worse", "missing"):
         return ORANGE
     return GREEN if change.verdict == "better" else WHITE
@@ -277,7 +370,9 @@ def _evidence(change: MetricChange) -> str:
     evidence = "" if told else change.evidence
     if change.verdict == "cannot tell" and "cannot tell" in change.evidence:
         return evidence  # "one run each: cannot tell if it is noise"
-    if change.verdict in ("better", "worse", "cannot tell"):
+    if change.verdict in ("better", "worse", "cannot tell", "no difference"):
+        if evidence.startswith(change.verdict):
+            return evidence
         return f"{change.verdict}, {evidence}" if evidence else change.verdict
     return evidence
 

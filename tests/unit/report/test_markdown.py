@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import math
 import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -13,11 +16,22 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from mcgitops.compare import Gate, MetricRule, RunView, Side, compare
-from mcgitops.compare.model import Artifact
+from mcgitops.compare.model import (
+    Artifact,
+    Curve,
+    FileChanges,
+    Interval,
+    SliceChange,
+    Waiver,
+)
+from mcgitops.compare.model import Test as Evidence
 from mcgitops.metrics import Plot
-from mcgitops.report import json_view, markdown, terminal
+from mcgitops.metrics.values import ClassRow, ClassTable, Matrix
+from mcgitops.report import curves, escape, json_view, markdown, mermaid, terminal
 from mcgitops.report.build import build
 from mcgitops.report.model import Report
+from tests.lab.mermaid import Mermaid
+from tests.unit.report import situations
 from tests.unit.report.test_escape import HOSTILE
 
 GITHUB = MarkdownIt("gfm-like")
@@ -49,6 +63,28 @@ plots = st.builds(
     st.lists(st.one_of(st.none(), st.floats()), max_size=6),
     names,
 )
+tables = st.builds(
+    ClassTable,
+    source=names,
+    rows=st.lists(
+        st.builds(
+            ClassRow,
+            name=names,
+            values=st.dictionaries(names, st.floats(), max_size=3),
+            support=st.one_of(st.none(), st.floats()),
+        ),
+        max_size=3,
+    ).map(tuple),
+)
+counts = st.one_of(st.integers(0, 10**6), st.floats())
+matrices = st.builds(
+    lambda source, labels, cells: Matrix(
+        source, tuple(labels), tuple(tuple(row[: len(labels)]) for row in cells[: len(labels)])
+    ),
+    names,
+    st.lists(names, max_size=4),
+    st.lists(st.lists(counts, min_size=4, max_size=4), min_size=3, max_size=4),
+)
 runs = st.builds(
     RunView,
     stage=names,
@@ -72,6 +108,8 @@ runs = st.builds(
         tuple
     ),
     plots=st.lists(plots, max_size=2).map(tuple),
+    tables=st.lists(tables, max_size=2).map(tuple),
+    matrices=st.lists(matrices, max_size=2).map(tuple),
     warnings=st.lists(names, max_size=2).map(tuple),
     log_tail=st.lists(names, max_size=4).map(tuple),
 )
@@ -93,7 +131,51 @@ rules = st.lists(
     ),
     max_size=3,
 )
-reports = st.builds(
+maybe = st.one_of(st.none(), st.floats())
+intervals = st.one_of(st.none(), st.builds(Interval, st.floats(), st.floats()))
+tests = st.builds(Evidence, names, names, maybe, intervals)
+slices = st.builds(
+    SliceChange, names, names, names, names, names, names, st.integers(0, 10**9), maybe, maybe,
+    intervals, intervals, maybe, maybe, st.sampled_from(["better", "worse", "cannot tell"]), names,
+)  # fmt: skip
+waivers = st.builds(
+    Waiver, st.one_of(st.just("*"), names), names, st.sampled_from(["label", "comment"]), names
+)
+sizes = st.one_of(st.none(), st.integers(0, 10**15))
+files = st.builds(
+    lambda found, count: FileChanges(
+        added=tuple(found)[:2],
+        removed=tuple(found)[2:3],
+        changed=tuple(found)[3:],
+        count=count + len(found),
+        base_size=count,
+        head_size=2 * count,
+        sizes=found,
+    ),
+    st.dictionaries(names, st.tuples(sizes, sizes), max_size=4),
+    st.integers(0, 10**9),
+)
+addresses = st.sampled_from(
+    ["", situations.LINK, "javascript:alert(1)", "https://x.example/)[a](b", "//x", "http://a b"]
+)
+
+
+def enriched(report, files, slices, waivers, address, tests, bounds) -> Report:
+    """What other parts of the program put into a report later."""
+    return replace(
+        report,
+        facts=tuple(replace(fact, files=files) for fact in report.facts),
+        slices=tuple(slices),
+        waivers=tuple(waivers),
+        full_report=address,
+        metrics=tuple(
+            replace(change, tests=tuple(tests), base_interval=bounds, head_interval=bounds)
+            for change in report.metrics
+        ),
+    )
+
+
+plain_reports = st.builds(
     lambda project, base, head, rules, reproduce: build(
         project, compare(base, head, rules), reproduce=reproduce
     ),
@@ -103,6 +185,10 @@ reports = st.builds(
     rules,
     names,
 )
+reports = st.builds(
+    enriched, plain_reports, files, st.lists(slices, max_size=3), st.lists(waivers, max_size=3),
+    addresses, st.lists(tests, max_size=2), intervals,
+)  # fmt: skip
 
 
 class Page(HTMLParser):
@@ -116,6 +202,7 @@ class Page(HTMLParser):
         self.bare = ""
         self.code = ""
         self.comments = 0
+        self.links: set[str] = set()
         self._open: list[str] = []
         self.feed(html)
         self.close()
@@ -123,6 +210,11 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.tags.add(tag)
+        if tag == "a":
+            ((name, address),) = attrs
+            assert name == "href"
+            self.links.add(address)
+            attrs = []
         assert all(name in ("style", "class") for name, _ in attrs), attrs
         if tag not in self.VOID:
             self._open.append(tag)
@@ -144,21 +236,28 @@ class Page(HTMLParser):
 
 ALLOWED = {
     "h3", "p", "table", "thead", "tbody", "tr", "th", "td", "strong", "code", "pre", "details",
-    "summary", "ul", "li",
+    "summary", "ul", "li", "a",
 }  # fmt: skip
 
 
-def is_sound(text: str, budget: int = markdown.BUDGET) -> None:
+def is_sound(text: str, budget: int = markdown.BUDGET, link: str = "") -> None:
     assert markdown.length(text) <= budget
-    page = Page(GITHUB.render(text))
+    html = GITHUB.render(text)
+    page = Page(html)
     assert page.tags <= ALLOWED, page.tags - ALLOWED
     assert page.comments == 0
+    assert page.links <= {link}
     assert not re.search(r"[@#`|\\]|\bwww\.|://|\b[0-9a-f]{7,64}\b", page.bare), page.bare
     assert not re.search(r"@\w|<!--", page.code)
-    for table in re.findall(r"<table>.*?</table>", GITHUB.render(text), re.DOTALL):
+    for table in re.findall(r"<table>.*?</table>", html, re.DOTALL):
         widths = {row.count("<td") + row.count("<th>") + row.count("<th ")
                   for row in table.split("</tr>")[:-1]}  # fmt: skip
         assert len(widths) == 1
+    # each section that was begun is one: nothing swallowed it, and nothing began another
+    assert html.count("<details>") == len(re.findall("(?m)^<details><summary>", text))
+    assert html.count("<table>") == len(re.findall(r"(?m)^\|:?-", text))
+    fences = re.findall("(?m)^(`{3,})(?:text|mermaid)$", text)
+    assert html.count("<pre>") == len(fences)
     for chart in re.findall(r"```mermaid\n(.*?)```", text, re.DOTALL):
         is_mermaid(chart)
 
@@ -178,16 +277,21 @@ def is_mermaid(chart: str) -> None:
         assert re.fullmatch(rf"  line \[{number}(, {number})*\]", line)
 
 
+def address(report: Report) -> str:
+    """What of the report's own address is linked: `&` is written so in HTML, and read back."""
+    return situations.LINK if report.full_report == situations.LINK else ""
+
+
 @given(reports)
 @settings(QUICK, max_examples=100)
 def test_any_report_is_sound_markdown(report):
-    is_sound(markdown.render(report))
+    is_sound(markdown.render(report), link=address(report))
 
 
-@given(reports, st.integers(4000, 20_000))
+@given(reports, st.integers(6000, 20_000))
 @settings(QUICK, max_examples=60)
 def test_any_budget_is_kept(report, budget):
-    is_sound(markdown.render(report, budget), budget)
+    is_sound(markdown.render(report, budget), budget, address(report))
 
 
 @given(reports, st.integers(20, 200))
@@ -196,6 +300,20 @@ def test_any_report_is_safe_for_a_terminal(report, width):
     text = terminal.render(report, width=width)
     text += terminal.render_metrics(report, width=width, everything=True)
     assert all(line.isprintable() for line in text.split("\n"))
+    assert max(map(cells, text.split("\n"))) <= max(width, terminal.LEAST)
+    coloured = terminal.render(report, width=width, color=True)
+    bare = re.sub(r"\x1b\[(1;)?(2|31|32|33)m|\x1b\[0m", "", coloured)
+    assert bare == terminal.render(report, width=width)
+
+
+def cells(line: str) -> int:
+    """By Unicode's own table, as another measure than the program's."""
+    return sum(
+        0 if unicodedata.category(c) in ("Mn", "Me")
+        else 2 if unicodedata.east_asian_width(c) in ("W", "F")
+        else 1
+        for c in line
+    )  # fmt: skip
 
 
 @given(reports)
@@ -205,6 +323,80 @@ def test_any_report_survives_json(report):
     again = json_view.from_data(data)
     assert json_view.to_data(again) == json_view.to_data(report)
     assert markdown.render(again) == markdown.render(report)
+
+
+@pytest.fixture(scope="module")
+def parser() -> Iterator[Mermaid]:
+    with Mermaid() as found:
+        yield found
+
+
+numbers = st.floats(-1e12, 1e12) | st.floats(-10, 10) | st.sampled_from([0.0, -0.0, 1e-12, 5e-324])
+drawn = st.builds(
+    lambda series, x, low, steps, base, head: Curve(
+        "train", "h.csv", series, x,
+        tuple(low + sum(steps[: i + 1]) for i in range(len(steps))),
+        tuple(base[: len(steps)]), tuple(head[: len(steps)]),
+    ),
+    names, names, st.floats(-1e6, 1e6),
+    st.lists(st.floats(1e-3, 1e6), min_size=2, max_size=6),
+    st.one_of(st.just([]), st.lists(numbers, min_size=6, max_size=6)),
+    st.lists(numbers, min_size=6, max_size=6),
+).filter(curves.is_drawable)  # fmt: skip
+
+
+@given(curve=drawn)
+@settings(QUICK, max_examples=100)
+def test_every_version_of_mermaid_reads_any_chart_as_it_is_meant(parser, curve):
+    fence, *lines, end = mermaid.chart(curve).split("\n")
+    assert (fence, end) == ("```mermaid", "```")
+    chart = "\n".join(lines) + "\n"
+    is_mermaid(chart)
+    for version, found in parser.read(chart).items():
+        assert found == {"kind": "xychart", "title": mermaid.title(curve)}, version
+
+
+def test_what_is_no_chart_is_refused_by_every_version(parser):
+    good = mermaid.chart(Curve("t", "h", "loss", "epoch", (1, 2), (), (0.5, 0.25)))
+    chart = good.removeprefix("```mermaid\n").removesuffix("```")
+    assert all("error" not in found for found in parser.read(chart).values())
+    for bad in ("1e-4", "NaN", "", "inf"):
+        broken = chart.replace("0.25", bad)
+        assert all("error" in found for found in parser.read(broken).values()), broken
+
+
+@pytest.mark.parametrize("name", ["improvement", "waived", "classes", "curves", "hostile", "huge"])
+def test_situations_are_sound(name):
+    report = getattr(situations, name)()
+    for budget in (markdown.BUDGET, 12_000):
+        is_sound(markdown.render(report, budget), budget, address(report))
+
+
+@given(st.lists(names, min_size=1, max_size=5), st.lists(names, min_size=1, max_size=3))
+@settings(QUICK, max_examples=60)
+def test_the_cells_of_a_table_of_classes_are_where_they_belong(classes, metrics):
+    rows = tuple(ClassRow(n, dict.fromkeys(metrics, 0.5)) for n in dict.fromkeys(classes))
+    run = RunView("t", "1", tables=(ClassTable("r.json", rows),))
+    text = markdown.render(build("x", compare(None, Side(runs=(run,)))))
+    html = GITHUB.render(text).partition("Per class")[2].partition("</table>")[0]
+    grid = [
+        [shown(cell) for cell in re.findall(r"<t[hd](?: [^>]*)?>(.*?)</t[hd]>", row, re.DOTALL)]
+        for row in html.split("</tr>")[:-1]
+    ]
+    kept = list(dict.fromkeys(metrics))
+    assert grid == [
+        ["class", *map(expected, kept)],
+        *([expected(n), *("0.5" for _ in kept)] for n in dict.fromkeys(classes)),
+    ]
+
+
+def shown(html: str) -> str:
+    page = Page(html)
+    return " ".join((page.bare + page.code).replace("\u200b", "").split())
+
+
+def expected(name: str) -> str:
+    return " ".join(escape.clean(name, 80).replace("|", "∣").split()) or "(empty)"
 
 
 def large(count: int, text: str = "class {}.f1") -> Report:

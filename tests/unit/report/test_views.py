@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from mcgitops.report import json_view, markdown, terminal
 from mcgitops.report.model import Report
+from tests.unit.report import situations
 
 GOLDEN = Path(__file__).parent / "golden"
 REWRITE = bool(os.environ.get("REWRITE_GOLDEN"))
@@ -27,6 +29,27 @@ def named(request: pytest.FixtureRequest) -> tuple[str, Report]:
     return request.param, request.getfixturevalue(request.param)
 
 
+@pytest.mark.parametrize(
+    "name", ["improvement", "waived", "classes", "many_classes", "curves", "hostile"]
+)
+def test_situations(name):
+    report = getattr(situations, name)()
+    check(f"{name}.md", markdown.render(report))
+    check(f"{name}.wide.txt", terminal.render(report, width=140))
+    check(f"{name}.narrow.txt", terminal.render(report, width=60))
+
+
+def test_slices_and_data(regression):
+    report = situations.data_change(situations.slices(regression))
+    check("slices.md", markdown.render(report))
+    check("slices.wide.txt", terminal.render(report, width=140))
+    check("slices.narrow.txt", terminal.render(report, width=60))
+
+
+def test_huge():
+    check("huge.md", markdown.render(situations.huge(), 10_000))
+
+
 def test_markdown(named):
     name, report = named
     check(f"{name}.md", markdown.render(report))
@@ -42,7 +65,7 @@ def test_json(named):
     name, report = named
     text = json_view.render(report)
     check(f"{name}.json", text + "\n")
-    assert json_view.from_data(json.loads(text)) == report
+    assert json_view.from_data(json.loads(text)) == replace(report, plots=())
 
 
 def test_colour_only_repeats_the_words(regression):
@@ -62,14 +85,15 @@ def test_narrow_lines_fit(named):
 def test_nothing_changed_is_one_line_and_folds(unchanged):
     text = markdown.render(unchanged)
     first, _, rest = text.partition("\n")
-    assert "no metric changed" in first
-    visible = [line for line in _unfolded(rest) if line]
-    assert visible == ["Reproduce: `mcgitops train`"]
+    assert first.startswith("<details><summary>🟢 wine: no metric changed · ")
+    assert first.endswith("</summary>")
+    assert _unfolded(text) == [""]
+    assert "Reproduce: `mcgitops train`" in rest
 
 
 def _unfolded(text: str) -> list[str]:
     depth, shown = 0, []
-    for line in text.splitlines():
+    for line in text.split("\n"):
         depth += line.startswith("<details>")
         if depth == 0:
             shown.append(line)
@@ -78,8 +102,6 @@ def _unfolded(text: str) -> list[str]:
 
 
 def test_causes_name_files_values_and_what_came_or_went(unchanged):
-    from dataclasses import replace
-
     from mcgitops.compare.model import FactChange, FileChanges, ValueChange
 
     many = tuple(f"{i}.csv" for i in range(50))
@@ -102,16 +124,16 @@ def test_causes_name_files_values_and_what_came_or_went(unchanged):
     )  # fmt: skip
     (line,) = [x for x in markdown.render(report).splitlines() if x.startswith("**Changed:**")]
     assert line.split(" · ")[:8] == [
-        "**Changed:** lr 0.1 → (none)",
-        "train.py",
-        "data/0.csv added",
-        "data/1.csv added",
-        "data/2.csv added",
-        "data 897 more files (in all 10.0 kB → 20.0 kB)",
-        "data/one.csv",
-        "environment",
+        "**Changed:** params `lr` 0.1 → (none)",
+        "code `train.py`",
+        "data `data/0.csv` added",
+        "`data/1.csv` added",
+        "`data/2.csv` added",
+        "`data` 897 more files (in all 10.0 kB → 20.0 kB)",
+        "`data/one.csv`",
+        "`environment`",
     ]
-    assert "image `python:3.11` → `python:3.12`" in markdown.render(report)
+    assert "`image` `python:3.11` → `python:3.12`" in markdown.render(report)
     assert "- `@\u200ball∣` removed" in markdown.render(report)
     assert "secrets added" in terminal.render(report)
 
