@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from mcgitops.adopt import names
+from mcgitops.adopt import dvc, names
+from mcgitops.adopt.dvc import Declared
 from mcgitops.facts.files import keep_all, walk
 from mcgitops.facts.program import output
 from mcgitops.project.model import Mount, Project, Service
@@ -50,6 +51,7 @@ class Seen:
     named: Mapping[str, tuple[Named, ...]] = field(default_factory=dict)
     params: tuple[str, ...] = ()
     crowded: tuple[str, ...] = ()  # folders with more files than were looked at
+    dvc: Mapping[str, Declared] = field(default_factory=dict)  # path → what dvc.yaml says of it
 
 
 def look(project: Project) -> Seen:
@@ -68,6 +70,7 @@ def look(project: Project) -> Seen:
             crowded.append(folder)
         files.update((file.path, file) for file in found[:_MOST_FILES])
     ignored = _ignored(project.folder, files)
+    declared = dvc.declared(project.folder)
     return Seen(
         project,
         {
@@ -75,8 +78,9 @@ def look(project: Project) -> Seen:
             for path, file in sorted(files.items())
         },
         {name: tuple(_named(project, service)) for name, service in project.services.items()},
-        tuple(sorted(set(_params(project)))),
+        tuple(sorted({*_params(project), *dvc.params(project.folder, declared)})),
         tuple(crowded),
+        declared,
     )
 
 

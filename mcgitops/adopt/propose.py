@@ -71,6 +71,8 @@ def looks_like_a_stage(service: Service, seen: Seen) -> str:
         reason = f"its command ({used[0]})"
     elif awaited and writable(seen.project, service):
         return f"{awaited[0]} waits until it has completed, and it writes in the project folder"
+    elif any(said.stage == service.name for said in seen.dvc.values()):
+        reason = "dvc.yaml has a stage of its name"
     elif made := _named_products(service.name, seen):
         reason = f"it names {made[0]} in {made[1]}"
     else:
@@ -119,7 +121,8 @@ def _stage(name: str, why: str, seen: Seen, taken: set[str], order: list[str]) -
     found: dict[names.Kind, list[str]] = {"metrics": [], "plots": [], "outputs": []}
     reasons: dict[str, str] = {}
     for path, reason in _written(name, seen, taken, order):
-        kind = names.kind(path)
+        said = seen.dvc.get(path)
+        kind = said.kind if said and said.kind != "params" else names.kind(path)
         file = seen.files.get(path)
         if kind is None or path in reasons:
             continue
@@ -146,17 +149,23 @@ def _written(name: str, seen: Seen, taken: set[str], order: list[str]) -> Iterat
     A file that several stages name belongs to the first of them: the later ones read it.
     """
     folders = list(writable(seen.project, seen.project.services[name]))
+    others = [other for other in order if other != name]
+    for path, said in seen.dvc.items():
+        if said.kind == "params" or path in taken or not inside(path, folders):
+            continue
+        rivals = [o for o in others if inside(path, list(writable(seen.project, at(seen, o))))]
+        if said.stage == name or (said.stage not in rivals and _closest(path, name, rivals, order)):
+            yield path, f"{said.kind} in dvc.yaml"
     named = {item.path: item.where for item in seen.named.get(name, ())}
     for path, where in named.items():
-        if path in taken or not inside(path, folders):
+        if path in taken or inside(path, seen.dvc) or not inside(path, folders):
             continue
         if path in seen.files:
             yield path, f"{_what(seen.files[path])}, named in {where}"
         else:
             yield path, f"named in {where}, not there yet"
-    others = [other for other in order if other != name]
     for path, file in seen.files.items():
-        if path in taken or path in named or not inside(path, folders):
+        if path in taken or path in named or inside(path, seen.dvc) or not inside(path, folders):
             continue
         if any(item.path == path for other in others for item in seen.named.get(other, ())):
             continue

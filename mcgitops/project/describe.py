@@ -37,6 +37,7 @@ PLACES: tuple[tuple[str, type[Spec]], ...] = (
 _SPECIAL = {
     "hosts": "list of URLs", "services": "list of names", "params": "list of paths",
     "plots": "list of paths", "outputs": "list of paths", "inputs": "list of paths",
+    "croissant": "list of paths",
 }  # fmt: skip
 _NAMES = {"string": "text", "number": "number", "integer": "number", "boolean": "true or false"}
 _SCALARS = frozenset(_NAMES.values())

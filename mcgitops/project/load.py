@@ -27,7 +27,7 @@ from mcgitops.project.source import KEY, Sources
 from mcgitops.project.spec import BestBy, ProjectSpec, StageSpec
 from mcgitops.project.yamltext import ComposeLoader
 
-_PATH_KEYS = ("params", "metrics", "plots", "outputs", "inputs")
+_PATH_KEYS = ("params", "metrics", "plots", "outputs", "inputs", "croissant")
 # a dollar after an even number of them: the others stand for one dollar each
 _INTERPOLATED = re.compile(r"(?<!\$)(?:\$\$)*(\$(?:\{[^}]*\}|[A-Za-z_][A-Za-z0-9_]*))")
 _Owners = dict[str, dict[str, str]]

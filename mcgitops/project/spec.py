@@ -96,6 +96,12 @@ class StageSpec(Spec):
         description="What the stage reads from its bind mounts. Given, it narrows them to exactly "
         "these paths: nothing else is mounted, so nothing else can change the result.",
     )
+    croissant: tuple[str, ...] = Field(
+        (),
+        description="Croissant descriptions (JSON-LD) of the data that the stage reads. Before it "
+        "trains, the files that they name are held against their checksums; one that differs stops "
+        "it.",
+    )
     matrix: dict[str, tuple[Scalar, ...]] = Field(
         default_factory=dict,
         description="Environment variables and their values: one run, and one row, for each "
@@ -142,7 +148,7 @@ class StageSpec(Spec):
                 raise ValueError(f"{name}: {value} is not one value. Write text or a number.")
         return select
 
-    @field_validator("params", "metrics", "plots", "outputs", "inputs")
+    @field_validator("params", "metrics", "plots", "outputs", "inputs", "croissant")
     @classmethod
     def _paths_are_relative(cls, paths: tuple[str, ...] | None) -> tuple[str, ...] | None:
         for path in paths or ():

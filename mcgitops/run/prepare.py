@@ -46,6 +46,11 @@ def prepare(
     engine, project = workspace.engine, workspace.project
     if changed := changed_reads(workspace, stage, run, live=False):
         raise PlanChanged(f"{changed} changed while {run.label} was prepared.", "Train again.")
+    if stage.spec.croissant:
+        from mcgitops.run.croissant import verify
+
+        for sentence in verify(project.folder, stage.spec.croissant, workspace.index):
+            reporter.note(sentence)
     wait_for_others(workspace, run, reporter)
     remote = engine.is_remote
     files = single_files(workspace, stage, remote=remote)
