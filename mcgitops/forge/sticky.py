@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
-from time import sleep, time
+from time import monotonic, sleep, time
 from typing import TYPE_CHECKING, Literal
 
 from github.GithubException import GithubException
@@ -30,8 +30,11 @@ from mcgitops.forge.comment import (
 if TYPE_CHECKING:
     from github.Issue import Issue
 
-ROUNDS = 8
-"""How often the comment is looked at again after writing, where several runs report at once."""
+ROUNDS = 40
+"""How often the comment is looked at again after writing, where several runs report at once: each
+of the others may write over it once."""
+SLOWEST = 10.0
+"""Seconds. The longest that a slower run is waited for."""
 RECENT = 120.0
 """Seconds. A comment that another run wrote so recently may be about to be written once more: it is
 looked at again after a moment."""
@@ -57,7 +60,7 @@ class Outcome:
 class Sticky:
     """The comment of one key on one pull request.
 
-    settle: seconds that a slower run is given, where several report at once.
+    settle: seconds that a slower run is given at least, where several report at once.
     quiet:  make no comment, but let none that is there be stale.
     """
 
@@ -75,7 +78,9 @@ class Sticky:
         body = compose(self.marker, self.report)
         made = 0
         crowded = settled = False
+        slowest = 0.0
         for _ in range(ROUNDS):
+            begun = monotonic()
             comments = list(comments_of(self.issue))
             decision = decide(
                 comments, self.author, self.marker, body, made, way=self.way, quiet=self.quiet
@@ -91,12 +96,14 @@ class Sticky:
                 outcome = outcome or Outcome("edited", url, decision.reason)
                 settled = False
             self._retire(comments, decision.extras)
+            slowest = max(slowest, monotonic() - begun)
             if decision.action == "edit":
                 continue
             if outcome is None or settled or not crowded:
                 return outcome or _as_it_is(decision)
             settled = True
-            sleep(self.settle)
+            # Where the server is slow for us, it is for a run that is about to write, too.
+            sleep(min(max(self.settle, 4 * slowest), SLOWEST))
         return outcome or Outcome("refused", reason="other runs kept on changing the comment.")
 
     def _body(self, since: int) -> str:
@@ -178,6 +185,7 @@ def comments_of(issue: Issue) -> Iterator[Comment]:
             comment.updated_at.timestamp(),
             int(comment.created_at.timestamp()),
             comment.node_id,
+            comment.raw_data.get("author_association", ""),
         )
 
 

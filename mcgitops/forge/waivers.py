@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 LABEL = "mcgitops/waive-"
 ALL = "all"
+KNOWN = ("OWNER", "MEMBER", "COLLABORATOR")
+"""Whose comments are looked at first. It isn't what decides."""
 MOST_PEOPLE = 20
 """How many people's rights are asked for; each is a request."""
 MOST_REASON = 200
@@ -139,7 +141,8 @@ def _of_labels(issue: Issue, rights: Rights) -> tuple[list[Waiver], list[str]]:
 def _of_comments(
     comments: Iterable[Comment], author: str, marker: Marker, rights: Rights
 ) -> tuple[list[Waiver], list[str]]:
-    comments = list(comments)
+    # Those whom GitHub knows come first: strangers must not use up the questions.
+    comments = sorted(comments, key=lambda c: (c.association not in KNOWN, c.id))
     since = max((c.since(marker.sha) for c in our_comments(comments, author, marker)), default=0)
     waivers, notes = [], []
     for comment in comments:

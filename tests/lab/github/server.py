@@ -1,8 +1,9 @@
 """The fake GitHub: an HTTP server with the state of one repository.
 
-It does what GitHub does with comments, pull requests, statuses and deployments, token by token,
-and can be told to fail as GitHub fails. Everything that passes is held against GitHub's own
-description; leaving the `with` block raises where something didn't fit.
+It does what GitHub does with comments, labels, pull requests, statuses, deployments, runs and their
+artifacts, token by token, and can be told to fail as GitHub fails. Everything that passes is held
+against GitHub's own description; leaving the `with` block raises where something didn't fit. Of the
+GraphQL API, which that description leaves out, it knows hiding a comment.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ import re
 import subprocess
 import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
@@ -31,6 +32,11 @@ REFUSED = "Resource not accessible by integration"
 REPOSITORY = "/repos/{owner}/{repo}"
 ISSUE_COMMENTS = REPOSITORY + "/issues/{issue_number}/comments"
 ISSUE_COMMENT = REPOSITORY + "/issues/comments/{comment_id}"
+ARTIFACT = REPOSITORY + "/actions/artifacts/{artifact_id}/{archive_format}"
+WORKFLOW_RUNS = REPOSITORY + "/actions/workflows/{workflow_id}/runs"
+RUN = REPOSITORY + "/actions/runs/{run_id}"
+BLOBS = "/storage/"
+CLASSIFIERS = ("SPAM", "ABUSE", "OFF_TOPIC", "OUTDATED", "DUPLICATE", "RESOLVED", "LOW_QUALITY")
 DEPLOYMENT_STATUSES = REPOSITORY + "/deployments/{deployment_id}/statuses"
 
 
@@ -131,6 +137,14 @@ class FakeGitHub:
         self.deployments: dict[int, dict[str, Any]] = {}
         self.deployment_statuses: dict[int, list[dict[str, Any]]] = {}
         self.locked: set[int] = set()
+        self.labels: dict[int, dict[str, str]] = {}  # of a pull request: name, and who set it
+        self.permissions: dict[str, str] = {}  # of people: admin | write | read
+        self.hidden: set[int] = set()  # comments that are minimised
+        self.has_graphql = True
+        self.runs: dict[int, dict[str, Any]] = {}
+        self.rerun: list[tuple[str, int]] = []  # how, and which run
+        self.artifacts: dict[int, dict[str, Any]] = {}
+        self.blobs: dict[int, Iterable[bytes]] = {}
         self.requests: list[Request] = []
         self.violations: list[Violation] = []
         self.faults: list[Fault] = []
@@ -176,7 +190,15 @@ class FakeGitHub:
 
     # What a test prepares and looks at
 
-    def add_pull(self, number: int, *, head_sha: str = "", head_repository: str = "") -> None:
+    def add_pull(
+        self,
+        number: int,
+        *,
+        head_sha: str = "",
+        head_repository: str = "",
+        head_ref: str = "feature",
+        base_ref: str = "",
+    ) -> None:
         """An open pull request."""
         head_sha = head_sha or f"{number:040x}"
         pull = self.description.sample("pull-request-simple")
@@ -187,17 +209,72 @@ class FakeGitHub:
             "state": "open",
             "url": f"{url}/pulls/{number}",
         }
-        pull["head"] |= {"sha": head_sha, "ref": "feature", "label": "octo:feature"}
-        pull["base"] |= {"ref": self.default_branch}
-        pull["head"]["repo"] |= {"full_name": head_repository or self.repository}
+        head_repository = head_repository or self.repository
+        owner = head_repository.partition("/")[0]
+        pull["head"] |= {"sha": head_sha, "ref": head_ref, "label": f"{owner}:{head_ref}"}
+        pull["base"] |= {"ref": base_ref or self.default_branch}
+        # the description's samples share what they are made of
+        pull["head"]["repo"] = {**pull["head"]["repo"], "full_name": head_repository}
+        pull["base"]["repo"] = {**pull["base"]["repo"], "full_name": self.repository}
         self.pulls[number] = pull
 
     def add_comment(
-        self, number: int, body: str, *, login: str = "someone", kind: str = "User"
+        self, number: int, body: str, *, login: str = "someone", kind: str = "User", later: int = 0
     ) -> int:
-        """A comment that is there already; returns its id."""
+        """A comment that is there already, made `later` seconds from now; returns its id."""
         with self._lock:
-            return int(self._new_comment(number, body, Account(login, kind))["id"])
+            comment = self._new_comment(number, body, Account(login, kind))
+            comment |= {"created_at": _now(later), "updated_at": _now(later)}
+            return int(comment["id"])
+
+    def add_run(
+        self, identifier: int, head_sha: str, *, event: str = "pull_request", workflow: str,
+        status: str = "completed", conclusion: str | None = "failure",
+    ) -> None:  # fmt: skip
+        """A run of a workflow."""
+        with self._lock:
+            made = self.description.sample("workflow-run")
+            self.runs[identifier] = made | {
+                "id": identifier,
+                "event": event,
+                "head_sha": head_sha,
+                "status": status,
+                "conclusion": conclusion,
+                "path": f".github/workflows/{workflow}",
+                "html_url": f"{self.url}/{self.repository}/actions/runs/{identifier}",
+            }
+
+    def add_artifact(
+        self, run_id: int, head_sha: str, content: bytes | Iterable[bytes], *, size: int = -1,
+        name: str = "mcgitops-report", expired: bool = False, listed_under: int = 0,
+    ) -> int:  # fmt: skip
+        """What a run uploaded. `size` is what GitHub says of it; `content` is what comes."""
+        with self._lock:
+            number = self._id()
+            made = self.description.sample("artifact")
+            url = f"{self.url}/repos/{self.repository}/actions/artifacts/{number}"
+            self.artifacts[number] = made | {
+                "id": number,
+                "name": name,
+                "size_in_bytes": len(content) if isinstance(content, bytes) else size,
+                "expired": expired,
+                "url": url,
+                "archive_download_url": f"{url}/zip",
+                "workflow_run": {"id": run_id, "head_sha": head_sha},
+                "_listed_under": listed_under or run_id,
+            }
+            if size >= 0:
+                self.artifacts[number]["size_in_bytes"] = size
+            self.blobs[number] = [content] if isinstance(content, bytes) else content
+            return number
+
+    def blob(self, target: str, headers: Mapping[str, str]) -> Iterable[bytes] | None:
+        """What the storage beside the API answers; it isn't GitHub's, and must see no token."""
+        with self._lock:
+            self.requests.append(Request("GET", target, {}, None, ""))
+            if "authorization" in {name.lower() for name in headers}:
+                self._violate("GET", target, "request", "sends the token to the storage")
+            return self.blobs.get(int(target.removeprefix(BLOBS)))
 
     def comments_of(self, number: int) -> list[dict[str, Any]]:
         """The comments of a pull request, oldest first."""
@@ -213,6 +290,10 @@ class FakeGitHub:
         """The requests that wanted to change something."""
         return [request for request in self.requests if request.method != "GET"]
 
+    def visible(self, number: int) -> list[str]:
+        """The texts of the comments that nobody has hidden, oldest first."""
+        return [c["body"] for c in self.comments_of(number) if c["id"] not in self.hidden]
+
     # Serving
 
     def serve(
@@ -224,6 +305,8 @@ class FakeGitHub:
             self._violate(method, target, "request", f"is not below {self.prefix}")
         body = json.loads(raw) if raw else None
         login = ""
+        if method == "POST" and parts.path.endswith("/graphql"):
+            return self._graphql(headers, body), None
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
         operation = self.description.find(method, parts.path)
         if operation is None:
@@ -282,7 +365,16 @@ class FakeGitHub:
             ("patch", ISSUE_COMMENT): self._edit_comment,
             ("delete", ISSUE_COMMENT): self._delete_comment,
             ("get", REPOSITORY + "/pulls"): self._list_pulls,
+            ("get", REPOSITORY + "/pulls/{pull_number}"): self._get_pull,
             ("get", REPOSITORY + "/commits/{commit_sha}/pulls"): self._pulls_of_commit,
+            ("get", REPOSITORY + "/issues/{issue_number}/labels"): self._list_labels,
+            ("get", REPOSITORY + "/issues/{issue_number}/events"): self._list_events,
+            ("get", REPOSITORY + "/collaborators/{username}/permission"): self._permission,
+            ("get", WORKFLOW_RUNS): self._list_runs,
+            ("get", RUN + "/artifacts"): self._list_artifacts,
+            ("get", ARTIFACT): self._get_artifact,
+            ("post", RUN + "/rerun"): self._rerun,
+            ("post", RUN + "/rerun-failed-jobs"): self._rerun,
             ("get", REPOSITORY + "/compare/{basehead}"): self._compare,
             ("post", REPOSITORY + "/statuses/{sha}"): self._create_status,
             ("get", REPOSITORY + "/deployments"): self._list_deployments,
@@ -365,6 +457,123 @@ class FakeGitHub:
         sha = parameters["commit_sha"]
         found = [pull for pull in self.pulls.values() if pull["head"]["sha"] == sha]
         return self._page(request, found)
+
+    def _get_pull(self, request: Request, parameters: dict[str, str], account: Account) -> Answer:
+        number = int(parameters["pull_number"])
+        if number not in self.pulls:
+            raise Refusal(404, "Not Found")
+        made = self.description.sample("pull-request")
+        known = self.pulls[number]
+        for side in ("head", "base"):
+            made[side] |= {key: known[side][key] for key in ("sha", "ref", "label")}
+        return Answer(200, made | {key: known[key] for key in ("id", "number", "state", "url")})
+
+    def _list_labels(
+        self, request: Request, parameters: dict[str, str], account: Account
+    ) -> Answer:
+        names = self.labels.get(self._issue(parameters), {})
+        sample = self.description.sample("label")
+        return self._page(request, [sample | {"name": name} for name in names])
+
+    def _list_events(
+        self, request: Request, parameters: dict[str, str], account: Account
+    ) -> Answer:
+        sample = self.description.sample("labeled-issue-event")
+        events = [
+            sample
+            | {
+                "id": number,
+                "event": "labeled",
+                "label": {"name": name, "color": "ededed"},
+                "actor": self._user(Account(by)),
+                "performed_via_github_app": None,
+            }
+            for number, (name, by) in enumerate(
+                self.labels.get(self._issue(parameters), {}).items()
+            )
+        ]
+        return self._page(request, events)
+
+    def _permission(self, request: Request, parameters: dict[str, str], account: Account) -> Answer:
+        login = parameters["username"]
+        if login not in self.permissions:
+            raise Refusal(404, f"{login} is not a user")
+        made = self.description.sample("repository-collaborator-permission")
+        permission = self.permissions[login]
+        return Answer(200, made | {"permission": permission, "role_name": permission, "user": None})
+
+    def _list_runs(self, request: Request, parameters: dict[str, str], account: Account) -> Answer:
+        found = [
+            run
+            for run in self.runs.values()
+            if run["path"].endswith("/" + parameters["workflow_id"])
+            and run["head_sha"] == request.query.get("head_sha", run["head_sha"])
+        ]
+        return Answer(200, {"total_count": len(found), "workflow_runs": found})
+
+    def _rerun(self, request: Request, parameters: dict[str, str], account: Account) -> Answer:
+        number = int(parameters["run_id"])
+        if number not in self.runs:
+            raise Refusal(404, "Not Found")
+        if self.runs[number]["status"] != "completed":
+            raise Refusal(403, "This workflow is already running")
+        self.rerun.append((request.path.rpartition("/")[2], number))
+        return Answer(201, {})
+
+    def _list_artifacts(
+        self, request: Request, parameters: dict[str, str], account: Account
+    ) -> Answer:
+        run = int(parameters["run_id"])
+        found = [
+            {key: value for key, value in artifact.items() if key != "_listed_under"}
+            for artifact in self.artifacts.values()
+            if artifact["_listed_under"] == run
+            and artifact["name"] == request.query.get("name", artifact["name"])
+        ]
+        return Answer(200, {"total_count": len(found), "artifacts": found})
+
+    def _get_artifact(
+        self, request: Request, parameters: dict[str, str], account: Account
+    ) -> Answer:
+        number = int(parameters["artifact_id"])
+        if not account.login:
+            raise Refusal(401, "Requires authentication")
+        if number not in self.artifacts or parameters["archive_format"] != "zip":
+            raise Refusal(404, "Not Found")
+        root = self.url.removesuffix(self.prefix)
+        return Answer(302, None, {"Location": f"{root}{BLOBS}{number}"})
+
+    def _graphql(self, headers: Mapping[str, str], body: Any) -> Answer:
+        """Whether comments are hidden, and hiding one; anything else is a violation."""
+        account = self._account(headers.get("Authorization", ""))
+        query, variables = body["query"], body["variables"]
+        request = Request("POST", "/graphql", {}, body, account.login if account else "")
+        with self._lock:
+            self.requests.append(request)
+            if not self.has_graphql:
+                return Answer(404, {"message": "Not Found"})
+            by_node = {comment["node_id"]: number for number, comment in self.comments.items()}
+            if "minimizeComment(input: $input)" in query:
+                wanted = variables["input"]
+                if wanted.keys() != {"subjectId", "classifier"} or (
+                    wanted["classifier"] not in CLASSIFIERS
+                ):
+                    self._violate("POST", "/graphql", "request", f"minimizeComment: {wanted}")
+                if account is None or not account.may_write:
+                    return Answer(200, {"errors": [{"type": "FORBIDDEN", "message": REFUSED}]})
+                self.hidden.add(by_node[wanted["subjectId"]])
+                done = {"minimizeComment": {"minimizedComment": {"isMinimized": True}}}
+                return Answer(200, {"data": done})
+            if "nodes(ids: $ids)" in query and "isMinimized" in query:
+                nodes = [
+                    {"id": node, "isMinimized": by_node[node] in self.hidden}
+                    if node in by_node
+                    else None
+                    for node in variables["ids"]
+                ]
+                return Answer(200, {"data": {"nodes": nodes}})
+            self._violate("POST", "/graphql", "request", f"the fake doesn't know {query}")
+            return Answer(200, {"errors": [{"message": "unknown query"}]})
 
     def _compare(self, request: Request, parameters: dict[str, str], account: Account) -> Answer:
         base, _, head = parameters["basehead"].partition("...")
@@ -532,6 +741,7 @@ class FakeGitHub:
         now = _now()
         comment = self.description.sample("issue-comment") | {
             "id": identifier,
+            "node_id": f"IC_{identifier}",
             "url": f"{url}/issues/comments/{identifier}",
             "html_url": f"{self.url}/{self.repository}/pull/{number}#issuecomment-{identifier}",
             "issue_url": f"{url}/issues/{number}",
@@ -587,6 +797,9 @@ class _Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length") or 0)
         raw = self.rfile.read(length)
         headers = {name.title(): value for name, value in self.headers.items()}
+        if self.path.startswith(BLOBS):
+            self._send_blob(self.github.blob(self.path, headers))
+            return
         try:
             answer, _ = self.github.serve(self.command, self.path, headers, raw)
         except Exception:  # noqa: BLE001 - a bug of the fake must fail the test, not hang the client
@@ -601,11 +814,24 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
+    def _send_blob(self, chunks: Iterable[bytes] | None) -> None:
+        self.send_response(200 if chunks is not None else 404)
+        self.send_header("Content-Type", "application/zip")
+        self.send_header("Connection", "close")  # how much comes is said by its end only
+        self.end_headers()
+        try:
+            for chunk in chunks or ():
+                self.wfile.write(chunk)
+        except OSError:  # the client has seen enough
+            pass
+        self.close_connection = True
+
     do_GET = do_POST = do_PATCH = do_DELETE = do_PUT = _serve  # noqa: N815
 
     def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002
         """Quiet: `FakeGitHub.requests` is the log."""
 
 
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def _now(later: int = 0) -> str:
+    moment = datetime.now(UTC) + timedelta(seconds=later)
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
