@@ -1,4 +1,4 @@
-"""`mcgitops metrics` and `mcgitops metrics diff`."""
+"""`mcgitops metrics` and `mcgitops metrics diff`; `metrics_history` has the third of them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mcgitops.cli.app import App
+from mcgitops.cli.metrics_history import history
 
 if TYPE_CHECKING:
     from mcgitops.report.model import Report
@@ -18,7 +19,7 @@ class Verb(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Everything but `diff` is an argument of `show`."""
+        """Everything but `diff` and `history` is an argument of `show`."""
         if args and args[0] in self.commands:
             return super().resolve_command(ctx, args)
         return "show", show, args
@@ -32,10 +33,11 @@ class Verb(click.Group):
 
 @click.group(cls=Verb, name="metrics")
 def command() -> None:
-    """Show metrics, or compare two revisions.
+    """Show metrics, compare two revisions, or see how one went.
 
     `mcgitops metrics [REV]` shows those of the folder's present state, or of a revision;
-    `mcgitops metrics diff [A [B]]` compares two.
+    `mcgitops metrics diff [A [B]]` compares two; `mcgitops metrics history METRIC` shows one metric
+    over commits or over time.
     """
 
 
@@ -75,6 +77,7 @@ def diff(app: App, a: str, b: str, everything: bool, as_json: bool) -> None:
 
 command.add_command(show)
 command.add_command(diff)
+command.add_command(history)
 
 
 def _print(report: Report, as_json: bool, *, everything: bool) -> None:

@@ -85,8 +85,12 @@ class Backend(Protocol):
         """Those of `keys` that don't exist."""
         ...
 
-    def entries(self, prefix: str) -> Iterator[Entry]:
-        """All keys below `prefix` (ends in `/`), sorted. For `runs`, `gc` and repair only."""
+    def entries(self, prefix: str, starting: str = "") -> Iterator[Entry]:
+        """All keys below `prefix` (ends in `/`), sorted; only those that go on with `starting`."""
+        ...
+
+    def folders(self, prefix: str) -> list[str]:
+        """The names directly below `prefix` (ends in `/`) that keys go on from, sorted."""
         ...
 
     def delete(self, key: str) -> None:

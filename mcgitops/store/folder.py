@@ -125,19 +125,36 @@ class FolderBackend:
         with self._explained("read"):
             return {key for key in keys if not self._file(key).is_file()}
 
-    def entries(self, prefix: str) -> Iterator[Entry]:
-        """All keys below `prefix`, sorted."""
-        top = self._root / check_key(prefix.rstrip("/"))
+    def entries(self, prefix: str, starting: str = "") -> Iterator[Entry]:
+        """All keys below `prefix` that go on with `starting`, sorted."""
+        key = check_key(prefix.rstrip("/"))
+        found: list[Entry] = []
         with self._explained("list"):
-            found = []
-            for folder, _, names in os.walk(top):
-                relative = Path(folder).relative_to(self._root).as_posix()
-                for name in names:
-                    with suppress(FileNotFoundError):
-                        state = (Path(folder) / name).stat()
-                        version = f"{state.st_ino}-{state.st_mtime_ns}"
-                        found.append(Entry(f"{relative}/{name}", state.st_size, version))
+            # no Path for each of them: there may be tens of thousands
+            below = [(key, os.path.join(self._root, key))]  # noqa: PTH118
+            while below:
+                above, folder = below.pop()
+                with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as items:
+                    for item in items:
+                        name = f"{above}/{item.name}"
+                        if above == key and not item.name.startswith(starting):
+                            continue
+                        if item.is_dir():
+                            if not item.is_symlink():
+                                below.append((name, item.path))
+                            continue
+                        with suppress(FileNotFoundError):
+                            state = item.stat()
+                            version = f"{state.st_ino}-{state.st_mtime_ns}"
+                            found.append(Entry(name, state.st_size, version))
         yield from sorted(found, key=lambda entry: entry.key)
+
+    def folders(self, prefix: str) -> list[str]:
+        """The names directly below `prefix` that keys go on from, sorted."""
+        top = self._root / check_key(prefix.rstrip("/"))
+        with self._explained("list"), suppress(FileNotFoundError, NotADirectoryError):
+            return sorted(item.name for item in os.scandir(top) if item.is_dir())
+        return []
 
     def delete(self, key: str) -> None:
         """Remove a key."""

@@ -163,9 +163,9 @@ class S3Backend:
             absent = each(self._absent, wanted, THREADS)
         return {key for key, is_absent in zip(wanted, absent, strict=True) if is_absent}
 
-    def entries(self, prefix: str) -> Iterator[Entry]:
-        """All keys below `prefix`, sorted."""
-        top = self._key(prefix.rstrip("/")) + "/"
+    def entries(self, prefix: str, starting: str = "") -> Iterator[Entry]:
+        """All keys below `prefix` that go on with `starting`, sorted."""
+        top = self._key(prefix.rstrip("/")) + "/" + starting
         own = len(self._place.prefix)
         with self.explained("list"):
             pages = self._client.get_paginator("list_objects_v2").paginate(
@@ -174,6 +174,19 @@ class S3Backend:
             for page in pages:
                 for item in page.get("Contents", []):
                     yield Entry(item["Key"][own:], item["Size"], item.get("ETag", "").strip('"'))
+
+    def folders(self, prefix: str) -> list[str]:
+        """The names directly below `prefix` that keys go on from, sorted."""
+        top = self._key(prefix.rstrip("/")) + "/"
+        with self.explained("list"):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._place.bucket, Prefix=top, Delimiter="/"
+            )
+            return sorted(
+                item["Prefix"].removeprefix(top).rstrip("/")
+                for page in pages
+                for item in page.get("CommonPrefixes", [])
+            )
 
     def delete(self, key: str) -> None:
         """Remove a key."""

@@ -102,9 +102,8 @@ class Store:
         """The runs and attempts whose fingerprint starts with `prefix`, newest first."""
         found = []
         for top in (layout.runs_prefix(project), layout.attempts_prefix(project)):
-            for entry in self._records(top):
-                _, _, rest = entry.key.removeprefix(top).partition("/")  # after the stage
-                if rest.startswith(prefix):
+            for stage in self.backend.folders(top):
+                for entry in self.record_entries(f"{top}{stage}/", prefix):
                     record = self._read(entry.key, RunRecord)
                     found += [record] if record else []
         return sorted(found, key=lambda run: run.started, reverse=True)
@@ -255,8 +254,8 @@ class Store:
         """The keys of all records of a project. Reads the whole store's list: for local ones."""
         own = layout.segment(project)
         tops = (f"{kind}/{own}/" for kind in ("runs", "attempts", "releases", "deployments"))
-        keys = [entry.key for top in tops for entry in self._records(top)]
-        commits = (entry.key for entry in self._records("commits/"))
+        keys = [entry.key for top in tops for entry in self.record_entries(top)]
+        commits = (entry.key for entry in self.record_entries("commits/"))
         return keys + [key for key in commits if key.split("/")[2:3] == [own]]
 
     def record_at(self, key: str) -> Record | None:
@@ -275,7 +274,7 @@ class Store:
         return self._read(key, type(record)) or record
 
     def _all(self, prefix: str, kind: type[AnyRecord]) -> list[AnyRecord]:
-        entries = list(self._records(prefix))
+        entries = list(self.record_entries(prefix))
         values = each(self._value, entries, 1 if self.is_local else THREADS)
         if self._cache is not None:
             self._cache.prune()
@@ -285,9 +284,9 @@ class Store:
             if value is not None
         ]
 
-    def _records(self, prefix: str) -> Iterator[Entry]:
-        """What can be a record of ours; others may have put other things beside them."""
-        for entry in self.backend.entries(prefix):
+    def record_entries(self, prefix: str, starting: str = "") -> Iterator[Entry]:
+        """What can be a record of ours below `prefix`, unread; others may have put other things."""
+        for entry in self.backend.entries(prefix, starting):
             if entry.key.endswith(".json") and layout.is_key(entry.key):
                 yield entry
 

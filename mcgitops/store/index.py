@@ -1,0 +1,368 @@
+"""An index of a store's runs: what lists, filters and plots need, without reading records again.
+
+A record never changes, so a row is right for as long as the store lists its key in the same
+version. What the store lists is what there is; the index only spares the reading. It is one SQLite
+file for each store, filled as records become known, shared by processes, and made anew where it is
+damaged: whatever is wrong with it, the answer comes from the store.
+
+Rows are sealed with a checksum, since a damaged page of the file needn't be noticed by SQLite.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from mcgitops.errors import StoreError
+from mcgitops.store import layout
+from mcgitops.store.backend import Entry
+from mcgitops.store.threads import THREADS, each
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from mcgitops.store.records import RunRecord, Scalar
+    from mcgitops.store.store import Store
+
+FORMAT = 1
+"""Part of the file's name: programs that keep other rows keep another file."""
+BATCH = 500
+"""Records that are read before they are saved: what an interruption loses."""
+BUSY_SECONDS = 5.0
+FEW = 200
+"""Up to so many rows are asked for by key."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS head (
+  key TEXT PRIMARY KEY, version TEXT NOT NULL, stage TEXT NOT NULL, fingerprint TEXT NOT NULL,
+  state TEXT NOT NULL, started REAL NOT NULL, commit_id TEXT NOT NULL, seal INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS body (
+  key TEXT PRIMARY KEY, content TEXT NOT NULL, seal INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS commits (
+  key TEXT PRIMARY KEY, runs TEXT NOT NULL, seal INTEGER NOT NULL
+) WITHOUT ROWID
+"""
+
+OnProgress = Callable[[int, int], None]
+"""Called with how many records were read, and how many are to be."""
+Answer = TypeVar("Answer")
+
+
+class Head(NamedTuple):
+    """What a run is found and sorted by. `started`: seconds since 1970."""
+
+    key: str
+    version: str
+    stage: str
+    fingerprint: str
+    state: str
+    started: float
+    commit: str
+
+
+@dataclass(frozen=True)
+class IndexedRun:
+    """A run or a failed attempt, as far as lists go. Seconds and bytes; None where not known."""
+
+    key: str
+    stage: str
+    fingerprint: str
+    state: str
+    started: datetime
+    commit: str = ""
+    dirty: bool = False
+    exit_code: int | None = None
+    matrix: Mapping[str, str] = field(default_factory=dict)
+    replicate: Mapping[str, str] = field(default_factory=dict)
+    wall_seconds: float | None = None
+    cpu_seconds: float | None = None
+    peak_memory_bytes: int | None = None
+    image_size: int | None = None
+    outputs_size: int | None = None
+    metrics: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)
+    params: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The combination: matrix and replicate."""
+        return {**self.matrix, **self.replicate}
+
+
+class RunIndex:
+    """The runs of a project in a store, newest first."""
+
+    def __init__(self, store: Store, folder: Path, progress: OnProgress | None = None) -> None:
+        """folder: where the file may be kept. progress: told while many records are read."""
+        name = hashlib.sha256(store.url.encode()).hexdigest()[:16]
+        self._store = store
+        self._file = folder / f"runs{FORMAT}-{name}.sqlite"
+        self._progress = progress
+        self._fresh: dict[str, str] = {}  # bodies that were read just now
+        self.unreadable: list[str] = []
+        """Sentences: records that are damaged or newer than this program. They are left out."""
+
+    def heads(self, project: str, stage: str = "", *, attempts: bool = True) -> list[Head]:
+        """All succeeded runs, and the attempts that failed; of one stage, or of all."""
+        prefixes = [layout.runs_prefix(project, stage)]
+        if attempts:
+            prefixes.append(layout.attempts_prefix(project, stage))
+        known = self._known(prefixes)
+        threads = 1 if self._store.is_local else len(prefixes)
+        found: dict[str, Head] = {}
+        unknown: list[Entry] = []
+        for entries in each(self._listed, prefixes, threads):
+            for entry in entries:
+                head = known.get(entry.key)
+                if head is not None and head.version == entry.version:
+                    found[entry.key] = head
+                else:
+                    unknown.append(entry)
+        self._forget(known.keys() - found.keys())
+        for head in self._read_all(unknown):
+            found[head.key] = head
+        return _newest_first(found.values())
+
+    def remembered(self, project: str) -> list[Head]:
+        """What was known the last time, without asking the store."""
+        prefixes = (layout.runs_prefix(project), layout.attempts_prefix(project))
+        return _newest_first(self._known(prefixes).values())
+
+    def runs(self, heads: Sequence[Head]) -> list[IndexedRun]:
+        """The runs of these heads, in their order."""
+        wanted = [head.key for head in heads if head.key not in self._fresh]
+        bodies = self._bodies(wanted)
+        found = []
+        for head in heads:
+            content = self._fresh.get(head.key) or bodies.get(head.key)
+            run = _run(head, content) if content is not None else None
+            if run is None and (run := self._again(head)) is None:
+                continue  # gone since it was listed, or damaged, which was said
+            found.append(run)
+        return found
+
+    def commits(
+        self, project: str, wanted: Sequence[tuple[str, str]]
+    ) -> dict[tuple[str, str], tuple[str, ...]]:
+        """The runs' fingerprints of commits, by commit and stage, of those that have a record."""
+        keys = {layout.commit_key(sha, project, stage): (sha, stage) for sha, stage in wanted}
+        known = self._known_commits(list(keys))
+        unknown = [key for key in keys if key not in known]
+        records = each(self._read_commit, unknown, 1 if self._store.is_local else THREADS)
+        fresh = {key: runs for key, runs in zip(unknown, records, strict=True) if runs is not None}
+        self._save_commits(fresh)
+        return {keys[key]: runs for key, runs in (known | fresh).items()}
+
+    # the store
+
+    def _read_commit(self, key: str) -> tuple[str, ...] | None:
+        try:
+            record: Any = self._store.record_at(key)
+        except StoreError as error:
+            self.unreadable.append(str(error))
+            return None
+        return None if record is None else record.runs
+
+    def _listed(self, prefix: str) -> list[Entry]:
+        return list(self._store.record_entries(prefix))
+
+    def _read_all(self, entries: Sequence[Entry]) -> Iterator[Head]:
+        """Read records that the index doesn't know, and save them, batch by batch."""
+        threads = 1 if self._store.is_local else THREADS
+        for start in range(0, len(entries), BATCH):
+            rows = each(self._read, entries[start : start + BATCH], threads)
+            good = [row for row in rows if row is not None]
+            self._save(good)
+            for head, content in good:
+                self._fresh[head.key] = content
+                yield head
+            if self._progress is not None:
+                self._progress(min(start + BATCH, len(entries)), len(entries))
+
+    def _read(self, entry: Entry) -> tuple[Head, str] | None:
+        try:
+            record: Any = self._store.record_at(entry.key)
+        except StoreError as error:
+            self.unreadable.append(str(error))
+            return None
+        return None if record is None else _rows(record, entry.key, entry.version)
+
+    def _again(self, head: Head) -> IndexedRun | None:
+        """A run whose row turned out to be damaged."""
+        row = self._read(Entry(head.key, 0, head.version))
+        if row is None:
+            return None
+        self._save([row])
+        return _run(*row)
+
+    # the file
+
+    def _known(self, prefixes: Iterable[str]) -> dict[str, Head]:
+        def look(connection: sqlite3.Connection) -> dict[str, Head]:
+            found = {}
+            for prefix in prefixes:
+                rows = connection.execute(
+                    "SELECT key, version, stage, fingerprint, state, started, commit_id, seal "
+                    "FROM head WHERE key >= ? AND key < ?",
+                    (prefix, prefix + "\x7f"),  # keys are ASCII without it
+                )
+                for *values, seal in rows:
+                    if _seal(values) == seal:
+                        found[values[0]] = Head(*values)
+            return found
+
+        return self._with_file(look, {}, only_if_there=True)
+
+    def _bodies(self, keys: Sequence[str]) -> dict[str, str]:
+        def look(connection: sqlite3.Connection) -> dict[str, str]:
+            if len(keys) <= FEW:
+                marks = ",".join("?" * len(keys))
+                where, values = f"key IN ({marks})", list(keys)
+            else:
+                where, values = "key >= ? AND key <= ?", [min(keys), max(keys)]
+            rows = connection.execute(
+                f"SELECT key, content, seal FROM body WHERE {where}",  # noqa: S608  (marks only)
+                values,
+            )
+            return {key: text for key, text, seal in rows if _seal((key, text)) == seal}
+
+        return self._with_file(look, {}, only_if_there=True) if keys else {}
+
+    def _save(self, rows: Sequence[tuple[Head, str]]) -> None:
+        def write(connection: sqlite3.Connection) -> None:
+            with connection:
+                connection.executemany(
+                    "INSERT OR REPLACE INTO head VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    ((*head, _seal(head)) for head, _ in rows),
+                )
+                connection.executemany(
+                    "INSERT OR REPLACE INTO body VALUES (?, ?, ?)",
+                    ((head.key, text, _seal((head.key, text))) for head, text in rows),
+                )
+
+        if rows:
+            self._with_file(write, None)
+
+    def _known_commits(self, keys: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        def look(connection: sqlite3.Connection) -> dict[str, tuple[str, ...]]:
+            found = {}
+            for start in range(0, len(keys), FEW):
+                some = keys[start : start + FEW]
+                marks = ",".join("?" * len(some))
+                for key, runs, seal in connection.execute(
+                    f"SELECT key, runs, seal FROM commits WHERE key IN ({marks})",  # noqa: S608
+                    some,
+                ):
+                    if _seal((key, runs)) == seal:
+                        found[key] = tuple(runs.split(" "))
+            return found
+
+        return self._with_file(look, {}, only_if_there=True) if keys else {}
+
+    def _save_commits(self, found: Mapping[str, tuple[str, ...]]) -> None:
+        rows = [(key, " ".join(runs)) for key, runs in found.items() if runs]
+
+        def write(connection: sqlite3.Connection) -> None:
+            with connection:
+                connection.executemany(
+                    "INSERT OR REPLACE INTO commits VALUES (?, ?, ?)",
+                    ((*row, _seal(row)) for row in rows),
+                )
+
+        if rows:
+            self._with_file(write, None)
+
+    def _forget(self, keys: Iterable[str]) -> None:
+        gone = [(key,) for key in keys]
+
+        def write(connection: sqlite3.Connection) -> None:
+            with connection:
+                connection.executemany("DELETE FROM head WHERE key = ?", gone)
+                connection.executemany("DELETE FROM body WHERE key = ?", gone)
+
+        if gone:
+            self._with_file(write, None)
+
+    def _with_file(
+        self,
+        work: Callable[[sqlite3.Connection], Answer],
+        otherwise: Answer,
+        *,
+        only_if_there: bool = False,
+    ) -> Answer:
+        """Do something with the file. A damaged one is removed, and none is done without."""
+        if only_if_there and not self._file.exists():
+            return otherwise
+        import sqlite3
+
+        try:
+            with closing(self._connect()) as connection:
+                return work(connection)
+        except (sqlite3.OperationalError, OSError):
+            return otherwise  # busy, or a place that can't be written
+        except (sqlite3.Error, TypeError, UnicodeError):
+            with suppress(OSError):
+                self._file.unlink()
+            return otherwise
+
+    def _connect(self) -> sqlite3.Connection:
+        import sqlite3
+
+        if not self._file.exists():
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            (self._file.parent / ".gitignore").write_text("*\n")
+        connection = sqlite3.connect(self._file, timeout=BUSY_SECONDS)
+        try:
+            # a lost row costs one read, so nothing waits for the disk
+            connection.execute("PRAGMA synchronous=OFF")
+            connection.executescript(_SCHEMA)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def _newest_first(heads: Iterable[Head]) -> list[Head]:
+    return sorted(heads, key=lambda head: (head.started, head.key), reverse=True)
+
+
+def _seal(values: Iterable[Any]) -> int:
+    return zlib.crc32(repr(tuple(values)).encode("utf-8", "backslashreplace"))
+
+
+def _rows(record: RunRecord, key: str, version: str) -> tuple[Head, str]:
+    cost = record.resources
+    outputs = sum(file.size for file in record.outputs) if record.outputs else None
+    content = [
+        record.dirty, record.exit_code, record.matrix, record.replicate,
+        cost.wall_seconds, cost.cpu_seconds, cost.peak_memory_bytes,
+        record.image.size, outputs, record.metrics, record.params,
+    ]  # fmt: skip
+    head = Head(
+        key, version, record.stage, record.fingerprint, record.state,
+        record.started.timestamp(), record.commit,
+    )  # fmt: skip
+    return head, json.dumps(content)
+
+
+def _run(head: Head, content: str) -> IndexedRun | None:
+    """The run of a row; None where the row is no such thing."""
+    try:
+        dirty, code, matrix, replicate, wall, cpu, peak, image, outputs, metrics, params = (
+            json.loads(content)
+        )
+    except (ValueError, TypeError):
+        return None
+    return IndexedRun(
+        head.key, head.stage, head.fingerprint, head.state,
+        datetime.fromtimestamp(head.started, UTC), head.commit,
+        dirty, code, matrix, replicate, wall, cpu, peak, image, outputs, metrics, params,
+    )  # fmt: skip
