@@ -233,7 +233,7 @@ def _fact(change: FactChange, named: set[str]) -> list[Cause]:
     paths = [
         Cause(
             change.name if path == only else folder + path,
-            detail=" ".join(part for part in (word, sizes(files, path)) if part),
+            detail=" ".join(part for part in (word, kind == "data" and sizes(files, path)) if part),
             kind=kind,
         )
         for word, path in changed_files(files)

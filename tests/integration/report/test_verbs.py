@@ -19,7 +19,7 @@ def test_a_regression_on_a_branch_fails_its_gate_with_exit_3(wine, run_mcgitops)
     assert result.stdout.startswith("### 🔴 wine: accuracy fell below its gate\n")
     assert "merge base with main" in result.stdout
     assert "drop 0.03 > 0.005, gate failed" in result.stdout
-    assert "lr 0.1 → 0.05" in result.stdout
+    assert "params `lr` 0.1 → 0.05" in result.stdout
     assert "xychart-beta" in result.stdout
     assert "1 gate failed: accuracy." in result.stderr
     assert "Traceback" not in result.stderr
@@ -41,7 +41,7 @@ def test_changed_files_are_named_and_parameters_not_twice(wine, run_mcgitops):
     wine.train(0.97)
     text = run_mcgitops("report", "--format", "markdown", cwd=wine.folder).stdout
     (changed,) = [line for line in text.splitlines() if line.startswith("**Changed:**")]
-    assert changed == "**Changed:** lr 0.1 → 0.2 · train.py · new.py added"
+    assert changed == "**Changed:** params `lr` 0.1 → 0.2 · code `train.py` · `new.py` added"
 
 
 def test_the_first_report_has_nothing_to_compare_with(wine, run_mcgitops):
