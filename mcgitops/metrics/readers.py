@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import BinaryIO, Protocol, cast
 
+from mcgitops.metrics.formats.content import UNENDED
 from mcgitops.metrics.values import Plot, PlotReading, Reading, Scalar, UnreadableError, Warnings
 
 
@@ -58,6 +59,9 @@ def read(path: str, stream: BinaryIO) -> Reading:
 def read_params(path: str, stream: BinaryIO, keys: Iterable[str] | None = None) -> Reading:
     """The parameters in a file; `keys` (shell patterns on flattened names) keep only those."""
     reading = read(path, stream)
+    # people write these, and an editor may leave the last line without an end
+    said = tuple(text for text in reading.warnings if not text.endswith(UNENDED))
+    reading = Reading(reading.values, said)
     if keys is None:
         return reading
     wanted = tuple(keys)

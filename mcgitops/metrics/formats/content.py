@@ -7,6 +7,9 @@ from typing import BinaryIO
 
 from mcgitops.metrics.values import UnreadableError
 
+UNENDED = "its last line has no end: if it was cut off, its last value isn't whole."
+"""What is said of a file of lines that a program wrote; people often leave the last end away."""
+
 
 def text_of(stream: BinaryIO, limit: int) -> str:
     """All of a small file as text. Larger than `limit` bytes, or not UTF-8: `UnreadableError`."""

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
+from mcgitops.metrics.formats.content import UNENDED
 from mcgitops.metrics.formats.series import Row, from_rows
 from mcgitops.metrics.values import MAX_TEXT, Plot, Scalar, UnreadableError, Warnings, text
 
@@ -126,7 +127,7 @@ def _whole(
             "its last row is shorter than the header, as if cut off; the row before counts."
         )
     elif physical.cut:
-        warnings.add("its last line has no end: if it was cut off, its last value isn't whole.")
+        warnings.add(UNENDED)
 
 
 def _is_blank(row: list[str]) -> bool:

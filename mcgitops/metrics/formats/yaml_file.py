@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import yaml
 
-from mcgitops.metrics.formats.content import stem, text_of
+from mcgitops.metrics.formats.content import UNENDED, stem, text_of
 from mcgitops.metrics.formats.series import plot_of
 from mcgitops.metrics.values import (
     MAX_VALUES,
@@ -74,7 +74,7 @@ def load(stream: BinaryIO, warnings: Warnings) -> Any:
         loader = _Loader(content)
         loader.warnings = warnings
         try:
-            return loader.get_single_data()
+            data = loader.get_single_data()
         finally:
             loader.dispose()
     except yaml.YAMLError as error:
@@ -83,6 +83,9 @@ def load(stream: BinaryIO, warnings: Warnings) -> Any:
         raise UnreadableError("refers to itself, or is nested too deeply to be read.") from None
     except (ValueError, TypeError, OverflowError) as error:  # an impossible date, an unhashable key
         raise UnreadableError(f"is not valid YAML: {error}.") from None
+    if not content.endswith(("\n", "\r")):
+        warnings.add(UNENDED)
+    return data
 
 
 def _check(content: str) -> None:
