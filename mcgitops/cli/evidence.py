@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from mcgitops import __version__
 from mcgitops.cli.app import App
+from mcgitops.cli.paired import policy
 from mcgitops.compare import Gate, MetricRule, RunView, Side, compare
 from mcgitops.compare.model import Artifact, FactChange, FileChanges
 from mcgitops.errors import StoreError, UsageError
@@ -29,7 +30,7 @@ from mcgitops.store.files import StoredFiles
 
 if TYPE_CHECKING:
     from mcgitops.run.workspace import Workspace
-    from mcgitops.store.records import FileRef, RunRecord
+    from mcgitops.store.records import CommitRecord, FileRef, RunRecord
     from mcgitops.store.store import Store
 
 MOST_PLOTS = 100
@@ -59,7 +60,8 @@ def make_report(
     before = evidence.base(after.commit if head else "", base)
     if shown_head or name:
         after = _known_as(after, shown_head or after.commit, name or after.name)
-    comparison = compare(before, after, evidence.rules())
+    rules = evidence.rules()
+    comparison = compare(before, after, rules, policy(evidence, before, after, rules))
     facts = tuple(evidence.with_files(fact) for fact in comparison.facts)
     commit = "" if after.dirty else after.commit
     if before is None and git.is_shallow(app.project.folder):
@@ -226,6 +228,20 @@ class Evidence:
                 views.append(self._view(run, commit.selected))
         return views
 
+    def record(self, view: RunView) -> RunRecord:
+        """The record of a run that there is."""
+        return self._run(view.stage, view.fingerprint)
+
+    def commit_record(self, sha: str, stage: str) -> CommitRecord | None:
+        """Which runs a commit has for a stage; None where no store knows of any."""
+        name = self.app.project.name
+        found = (store.commit(sha, name, stage) for store in self.stores)
+        return next((record for record in found if record is not None), None)
+
+    def run_view(self, stage: str, fingerprint: str) -> RunView:
+        """A run by its fingerprint."""
+        return self._view(self._run(stage, fingerprint), "")
+
     def _run(self, stage: str, fingerprint: str) -> RunRecord:
         *others, last = self.stores
         for store in others:
@@ -327,7 +343,16 @@ def _rule(key: str, spec: MetricSpec) -> MetricRule:
     return MetricRule(
         key,
         spec.goal,
-        Gate(gate.min, gate.max, gate.max_drop, gate.max_drop_percent, gate.level)
+        Gate(
+            gate.min,
+            gate.max,
+            gate.max_drop,
+            gate.max_drop_percent,
+            gate.level,
+            gate.non_inferiority,
+            gate.outside_noise,
+        )
         if gate
         else None,
+        spec.equivalence,
     )

@@ -167,12 +167,12 @@ def _non_inferiority(judged: Judged, margin: float, word: str) -> tuple[bool | N
     worst = -low if judged.direction == "higher" else high
     if worst < margin:
         if worst <= 0:
-            return True, "not worse (one-sided, 95 %)"
+            return True, "not worse, at 95 %"
         shown = _shown(worst, margin, passed=True)
-        return True, f"worse by less than {shown} < {numbers.bound(margin)} (one-sided, 95 %)"
+        return True, f"worse by less than {shown} < {numbers.bound(margin)}, at 95 %"
     shown, limit = _shown(worst, margin, passed=False), numbers.bound(margin)
     evidence = f"; {judged.evidence}" if judged.evidence else ""
-    return False, f"may be worse by {shown} ≥ {limit} (one-sided, 95 %), {word}{evidence}"
+    return False, f"may be worse by {shown} ≥ {limit} at 95 %, {word}{evidence}"
 
 
 def _noise(judged: Judged, head: Sample, word: str) -> tuple[bool | None, str]:
@@ -183,7 +183,7 @@ def _noise(judged: Judged, head: Sample, word: str) -> tuple[bool | None, str]:
         return None, f"{why}: no noise band"
     if band is None:
         return None, (
-            f"no noise band: {judged.earlier} earlier runs with the same code, data and image, of "
+            f"no noise band: earlier runs with the same code, data and image: {judged.earlier} of "
             f"at least {LEAST_BAND}"
         )
     if band.low <= head.mean <= band.high:

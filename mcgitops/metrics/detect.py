@@ -67,6 +67,7 @@ KNOWN: dict[str, tuple[str, ...]] = {
     "croissant": ("*.json", "*.JSON", "*.jsonld"),
     "evidently": ("*.json", "*.JSON"),
     "sklearn_report": ("*.json", "*.JSON", "*.csv", "*.tsv"),
+    "predictions": ("*.csv", "*.tsv", "*.jsonl", "*.ndjson"),
 }
 
 

@@ -110,7 +110,10 @@ def run_facts(
     for name, content in upstream.items():
         result[f"upstream {name}"] = content
     spec = stage.spec  # by kind: a record says what is a metric, and is not written anew
-    result["declared"] = digest([sorted(k) for k in (spec.metrics, spec.plots, spec.outputs)])
+    kinds = [spec.metrics, spec.plots, spec.outputs]
+    if own := spec.own_predictions:  # which older fingerprints had nothing of
+        kinds.append(own)
+    result["declared"] = digest([sorted(kind) for kind in kinds])
     if stage.spec.inputs is not None:
         result["inputs"] = digest(sorted(stage.spec.inputs))
     for service in project.companions(stage):

@@ -10,6 +10,7 @@ from typing import Any
 
 from mcgitops.project.base import DURATION, Spec
 from mcgitops.project.environment import Environment, Hook, Hooks, Notify, Trigger
+from mcgitops.project.judging import PredictionsSpec, SizeBudget, StageBudget, TimeBudget
 from mcgitops.project.report import ReportSpec
 from mcgitops.project.serving import Inference, Proxy, ServingSpec, Smoke
 from mcgitops.project.spec import BestBy, Gate, MetricSpec, ProjectSpec, StageSpec
@@ -17,6 +18,7 @@ from mcgitops.project.spec import BestBy, Gate, MetricSpec, ProjectSpec, StageSp
 PLACES: tuple[tuple[str, type[Spec]], ...] = (
     ("services.NAME.x-mcgitops", StageSpec),
     ("services.NAME.x-mcgitops.select", BestBy),
+    ("services.NAME.x-mcgitops.predictions.PATH", PredictionsSpec),
     ("services.NAME.x-mcgitops", ServingSpec),
     ("services.NAME.x-mcgitops.proxy", Proxy),
     ("services.NAME.x-mcgitops.inference", Inference),
@@ -24,6 +26,9 @@ PLACES: tuple[tuple[str, type[Spec]], ...] = (
     ("x-mcgitops", ProjectSpec),
     ("x-mcgitops.metrics.NAME", MetricSpec),
     ("x-mcgitops.metrics.NAME.gate", Gate),
+    ("x-mcgitops.budgets.STAGE", StageBudget),
+    ("x-mcgitops.budgets.STAGE.wall_time", TimeBudget),
+    ("x-mcgitops.budgets.STAGE.peak_memory", SizeBudget),
     ("x-mcgitops.environments.NAME", Environment),
     ("x-mcgitops.environments.NAME.trigger", Trigger),
     ("x-mcgitops.environments.NAME.hooks", Hooks),

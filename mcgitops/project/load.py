@@ -146,6 +146,9 @@ def _rebased(stage: StageSpec, service: str, sources: Sources, folder: Path) -> 
         paths: tuple[str, ...] | None = getattr(stage, key)
         if paths is not None:  # merged files repeat list items
             update[key] = tuple(dict.fromkeys(based(key, path) for path in paths))
+    update["predictions"] = {
+        based("predictions", path): columns for path, columns in stage.predictions.items()
+    }
     update["readers"] = {based("readers", path): name for path, name in stage.readers.items()}
     return stage.model_copy(update=update)
 
@@ -336,7 +339,7 @@ def _cross_checks(project: Project, sources: Sources) -> list[Problem]:
     for service in project.services.values():
         if service.stage is None:
             continue
-        for key in ("metrics", "plots", "outputs"):
+        for key in ("metrics", "plots", "outputs", "predictions"):
             for path in getattr(service.stage, key):
                 where = (*sources.place("services", service.name, KEY, key), service.name, key)
                 if path.startswith("../") or path == "..":
@@ -361,6 +364,7 @@ def _cross_checks(project: Project, sources: Sources) -> list[Problem]:
                 problems.extend(_declared_twice(owners, path, service.name, where))
         problems.extend(_check_inputs(project, service, sources))
         problems.extend(_check_select(project, service, sources))
+    problems.extend(_check_budgets(project, sources))
     problems.extend(check_deployed(project, sources))
     return problems
 
@@ -410,6 +414,19 @@ def _check_inputs(project: Project, service: Service, sources: Sources) -> list[
             message = f"{path} is in no folder that the service mounts."
             hint = "Add a volume, or correct the path."
             problems.append(Problem(message, hint, file, line, service.name, "inputs"))
+    return problems
+
+
+def _check_budgets(project: Project, sources: Sources) -> list[Problem]:
+    stages = [stage.name for stage in project.stages]
+    problems = []
+    for name in project.spec.budgets:
+        if name not in stages:
+            file, line = sources.place(KEY, "budgets", name)
+            near = difflib.get_close_matches(name, stages, n=1)
+            hint = f"Did you mean {near[0]}?" if near else f"Stages: {', '.join(stages)}."
+            message = f"{name} is no stage."
+            problems.append(Problem(message, hint, file, line, "", f"budgets.{name}"))
     return problems
 
 

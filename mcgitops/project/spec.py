@@ -16,6 +16,7 @@ from pydantic import Field, field_validator, model_validator
 
 from mcgitops.project.base import Duration, Spec
 from mcgitops.project.environment import Environment
+from mcgitops.project.judging import PredictionsSpec, StageBudget
 from mcgitops.project.report import ReportSpec
 
 Scalar = bool | int | float | str
@@ -39,14 +40,29 @@ class Gate(Spec):
         description="The largest worsening against the base that passes, in percent of the base. "
         "Needs a direction (`goal`).",
     )
+    non_inferiority: float | None = Field(
+        None,
+        gt=0,
+        description="A margin in the metric's own unit: the evidence must show, one-sided at 95 %, "
+        "that it is worse than the base by less than that. What can't be shown fails.",
+    )
+    outside_noise: bool = Field(
+        False,
+        description="Fails where the metric is worse than the noise band of earlier runs with the "
+        "base's code, data and image (without a direction: on either side of it).",
+    )
     level: Literal["fail", "warn"] = Field(
         "fail", description="`fail` makes the exit code 3; `warn` only shows it."
     )
 
     @model_validator(mode="after")
     def _says_something(self) -> Gate:
-        if (self.min, self.max, self.max_drop, self.max_drop_percent) == (None,) * 4:
-            raise ValueError("names no bound. Give min, max, max_drop or max_drop_percent.")
+        bounds = (self.min, self.max, self.max_drop, self.max_drop_percent, self.non_inferiority)
+        if bounds == (None,) * 5 and not self.outside_noise:
+            raise ValueError(
+                "names no bound. Give min, max, max_drop, max_drop_percent, non_inferiority or "
+                "outside_noise."
+            )
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError(f"min {self.min:g} is greater than max {self.max:g}.")
         return self
@@ -61,6 +77,12 @@ class MetricSpec(Spec):
         "names (`accuracy`, `loss`, …); unknown names stay neutral and never gate a drop.",
     )
     gate: Gate | None = Field(None, description="The bound that a pull request must keep.")
+    equivalence: float | None = Field(
+        None,
+        gt=0,
+        description="A margin in the metric's own unit within which differences don't matter: "
+        "where the evidence shows the difference to be within it, the verdict is `no difference`.",
+    )
 
 
 class BestBy(Spec):
@@ -90,6 +112,12 @@ class StageSpec(Spec):
         description="A path of `metrics` or `plots`, or one in such a folder, and the name of what "
         "reads it, where that isn't to be detected.",
     )
+    predictions: dict[str, PredictionsSpec] = Field(
+        default_factory=dict,
+        description="Files of predictions (CSV, TSV, JSON Lines: a row for each example) that the "
+        "stage writes, and their columns where the names don't tell. Files in `metrics`, `plots` "
+        "and `outputs` whose columns are called `y_true` and `y_pred`, or alike, needn't be named.",
+    )
     outputs: tuple[str, ...] = Field((), description="Artifacts that the stage writes.")
     inputs: tuple[str, ...] | None = Field(
         None,
@@ -110,6 +138,16 @@ class StageSpec(Spec):
     replicates: dict[str, tuple[Scalar, ...]] = Field(
         default_factory=dict,
         description="Environment variables and their values: one run each, aggregated to a mean.",
+    )
+    paired: bool = Field(
+        False,
+        description="Whether runs of the same replicate belong together on both sides, such as "
+        "where the seed fixes the split of the data: the paired test decides then, not Welch's.",
+    )
+    folds: str = Field(
+        "",
+        description="The variable of `replicates` that numbers a cross-validation's folds: the "
+        "test that is corrected for overlapping training sets decides then.",
     )
     select: dict[str, Scalar] | BestBy | None = Field(
         None,
@@ -158,6 +196,24 @@ class StageSpec(Spec):
                 raise ValueError(f"{path} is outside the project folder. Write a path inside it.")
         return paths
 
+    @field_validator("predictions", mode="before")
+    @classmethod
+    def _predictions_may_say_nothing(cls, files: object) -> object:
+        # `predictions: {out/predictions.csv:}` and a list are files whose columns' names tell
+        if isinstance(files, list | tuple) and all(isinstance(file, str) for file in files):
+            return {file: {} for file in files}
+        if isinstance(files, Mapping):
+            return {file: {} if columns is None else columns for file, columns in files.items()}
+        return files
+
+    @field_validator("predictions")
+    @classmethod
+    def _predictions_are_relative(
+        cls, files: dict[str, PredictionsSpec]
+    ) -> dict[str, PredictionsSpec]:
+        cls._paths_are_relative(tuple(files))
+        return files
+
     @field_validator("matrix", "replicates")
     @classmethod
     def _axes_have_values(
@@ -188,6 +244,16 @@ class StageSpec(Spec):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _folds_are_replicates(self) -> StageSpec:
+        if not self.folds:
+            return self
+        if self.folds not in self.replicates:
+            raise ValueError(f"folds: {self.folds} is not in replicates. List its values there.")
+        if len(self.replicates[self.folds]) < 2:
+            raise ValueError(f"folds: {self.folds} has one value only. List at least two.")
+        return self
+
     def readers_of(self, files: Iterable[str]) -> dict[str, str]:
         """The declared readers of these files, and of folders that hold some of them."""
         paths = [PurePosixPath(path) for path in files]
@@ -200,7 +266,17 @@ class StageSpec(Spec):
     @property
     def produced(self) -> tuple[str, ...]:
         """All paths that the stage declares to write."""
-        return (*self.metrics, *self.plots, *self.outputs)
+        return (*self.metrics, *self.plots, *self.outputs, *self.own_predictions)
+
+    @property
+    def own_predictions(self) -> tuple[str, ...]:
+        """Files of predictions that aren't among metrics, plots or outputs."""
+        others = [PurePosixPath(path) for path in (*self.metrics, *self.plots, *self.outputs)]
+        return tuple(
+            path
+            for path in self.predictions
+            if not any(PurePosixPath(path).is_relative_to(other) for other in others)
+        )
 
 
 STORE_SCHEMES = ("file", "s3")
@@ -217,6 +293,15 @@ class ProjectSpec(Spec):
     metrics: dict[str, MetricSpec] = Field(
         default_factory=dict,
         description="By metric name (shell patterns allowed): direction and gate.",
+    )
+    checks: Literal["fail", "warn", "ignore"] = Field(
+        "fail",
+        description="What a failed test of another tool, such as Evidently, is: a gate that "
+        "fails, one that warns, or none.",
+    )
+    budgets: dict[str, StageBudget] = Field(
+        default_factory=dict,
+        description="By stage: what it may cost in time, memory and size.",
     )
     environments: dict[str, Environment] = Field(
         default_factory=dict, description="By name: where releases go."

@@ -367,6 +367,7 @@ def _record(
             "plots": of["plots"],
             "outputs": of["outputs"],
             "metric_files": of["metrics"],
+            "predictions": of["predictions"],
             "manifests": _manifests(workspace, stage, run) if state == "succeeded" else (),
             "upstream": dict(run.upstream),
             "warnings": (*made.warnings, *found.warnings, *param_warnings),
@@ -390,7 +391,7 @@ def _by_kind(stage: Service, made: Made) -> dict[str, tuple[FileRef, ...]]:
     """The files by what they were declared as; each file once."""
     rest = dict(made.files)
     result: dict[str, tuple[FileRef, ...]] = {}
-    for kind in ("metrics", "plots", "outputs"):
+    for kind in ("metrics", "plots", "outputs", "predictions"):
         declared = [normalised(path) for path in getattr(stage.spec, kind)]
         chosen = [path for path in rest if any(is_within(path, d) for d in declared)]
         result[kind] = tuple(rest.pop(path) for path in sorted(chosen))

@@ -114,6 +114,7 @@ class RunRecord(Record):
     plots: tuple[FileRef, ...] = ()
     outputs: tuple[FileRef, ...] = ()
     metric_files: tuple[FileRef, ...] = ()
+    predictions: tuple[FileRef, ...] = ()  # those that are none of the kinds above
     manifests: tuple[FileRef, ...] = ()  # of the trees that it read, by fact's name
     upstream: dict[str, str] = {}  # stage → fingerprint of the selected run
     warnings: tuple[str, ...] = ()
@@ -132,7 +133,7 @@ class RunRecord(Record):
     @property
     def files(self) -> tuple[FileRef, ...]:
         """Everything that comes back when the run is taken from the store."""
-        return (*self.outputs, *self.metric_files, *self.plots)
+        return (*self.outputs, *self.metric_files, *self.plots, *self.predictions)
 
 
 class CommitRecord(Record):

@@ -253,7 +253,7 @@ MISTAKES: dict[str, tuple[str, str]] = {
     "a gate without a bound": (
         top("metrics: {accuracy: {gate: {}}}"),
         P.format(8) + "metrics.accuracy.gate: names no bound. "
-        "Give min, max, max_drop or max_drop_percent.",
+        "Give min, max, max_drop, max_drop_percent, non_inferiority or outside_noise.",
     ),
     "a gate below zero": (
         top("metrics: {accuracy: {gate: {max_drop: -1}}}"),
