@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from mcgitops.plan.model import RunPlan
+from mcgitops.plan.tracking import tracking
 from mcgitops.project.load import writable_mount
 from mcgitops.project.model import Mount, Project, Service, is_within
 
@@ -171,7 +172,9 @@ def override(
     names = frozenset(companion.name for companion in companions)
     service = _common(stage, replaced, names, files) | {
         "restart": "no",
-        "environment": _escaped(run.combination.variables),
+        "environment": _escaped(
+            tracking(project, stage, run.combination.variables) | run.combination.variables
+        ),
         "labels": {
             "mcgitops.project": project.name,
             "mcgitops.stage": run.stage,

@@ -17,7 +17,8 @@ from typing import Any
 
 from mcgitops.metrics.detect import Claim
 from mcgitops.metrics.files import Files, head, matching, on_disk
-from mcgitops.metrics.formats.runs import MAX_RUNS, History, Run, findings
+from mcgitops.metrics.formats import sqlite_log
+from mcgitops.metrics.formats.runs import MAX_RUNS, History, Keeper, Run, findings
 from mcgitops.metrics.values import (
     MAX_TEXT,
     Findings,
@@ -30,9 +31,12 @@ from mcgitops.metrics.values import (
 
 PATTERNS = ("*.db", "*.sqlite", "*.sqlite3")
 MAGIC = b"SQLite format 3\0"
+TABLES = ("runs", "latest_metrics", "metrics", "params")
 BESIDE = ("-wal", "-journal")
 """What SQLite needs beside a database that a killed process left."""
 LARGEST = 1.7976931348623157e308
+LONGEST = 1 << 20
+"""Bytes of one value or row; MLflow's own limits are far below."""
 CHECKED = 256 << 20
 """Larger files aren't checked as a whole: that reads every page."""
 _FINISHED = ("FINISHED", "RUNNING")
@@ -58,13 +62,18 @@ def read(files: Files, claim: Claim, warnings: Warnings) -> Findings:
     needed = [other for other in claim.paths if not other.endswith("-shm")]
     with on_disk(files, *needed) as folder:
         database = folder / PurePosixPath(path).name
+        _whole(database, warnings)
+        log = database.with_name(f"{database.name}-wal")
+        if log.exists() and (said := sqlite_log.fault(log)):
+            warnings.add(f"the log beside it, {log.name}, {said}; what is before that counts.")
         with contextlib.closing(_opened(database)) as connection:
-            runs = _runs(connection, warnings)
+            keeper = Keeper()
+            runs = _runs(connection, keeper, warnings)
             if files.sizes[path] <= CHECKED:
                 _check(connection, warnings)
     if not runs and not warnings.all():
         warnings.add("holds no runs.")
-    return findings(claim.source, runs, "step", warnings)
+    return findings(claim.source, runs, keeper, "step", warnings)
 
 
 def _names_the_table(files: Files, path: str) -> bool:
@@ -82,18 +91,34 @@ def _names_the_table(files: Files, path: str) -> bool:
     return False
 
 
+def _whole(database: Path, warnings: Warnings) -> None:
+    """Say where the file is shorter than its header says (https://sqlite.org/fileformat2.html)."""
+    with database.open("rb") as stream:
+        header = stream.read(100)
+    if len(header) < 100:
+        raise UnreadableError("is cut off: not even its header is whole.")
+    page, changes, pages, valid_for = (
+        int.from_bytes(header[a:b]) for a, b in ((16, 18), (24, 28), (28, 32), (92, 96))
+    )
+    expected = (65_536 if page == 1 else page) * pages
+    if changes == valid_for and database.stat().st_size < expected:
+        warnings.add("is cut off; what is readable counts.")
+
+
 def _opened(database: Path) -> sqlite3.Connection:
     # a copy of ours, so a log or a journal beside it may be applied
     connection = sqlite3.connect(database, isolation_level=None)
     connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
     connection.execute("PRAGMA trusted_schema=OFF")  # views and triggers of a file run nothing
     connection.execute("PRAGMA cell_size_check=ON")
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST)
     return connection
 
 
-def _runs(connection: sqlite3.Connection, warnings: Warnings) -> list[Run]:
+def _runs(connection: sqlite3.Connection, keeper: Keeper, warnings: Warnings) -> list[Run]:
     """As many as are readable."""
     try:
+        _require_tables(connection)
         rows = connection.execute(
             "SELECT run_uuid, name, status FROM runs WHERE lifecycle_stage = 'active' "
             "ORDER BY start_time, run_uuid LIMIT ?",
@@ -107,13 +132,32 @@ def _runs(connection: sqlite3.Connection, warnings: Warnings) -> list[Run]:
         found.append(run)
         if status not in _FINISHED:
             warnings.add(f"the run {run.name or identity} ended as {text(str(status), 40)}.")
-        for what, fill in (("metrics", _latest), ("params", _params), ("histories", _histories)):
-            try:
-                fill(connection, identity, run, warnings)
-            except (sqlite3.Error, OverflowError) as error:
-                shown = run.name or identity
-                warnings.add(f"not all {what} of the run {shown} are readable: {_said(error)}.")
+        shown = run.name or str(identity)
+        with _as_far_as_readable("metrics", shown, warnings):
+            _latest(connection, identity, run, warnings)
+        with _as_far_as_readable("params", shown, warnings):
+            _params(connection, identity, run, warnings)
+        with _as_far_as_readable("histories", shown, warnings):
+            _histories(connection, identity, run, keeper)
     return found
+
+
+@contextlib.contextmanager
+def _as_far_as_readable(what: str, run: str, warnings: Warnings) -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.Error, OverflowError) as error:
+        warnings.add(f"not all {what} of the run {run} are readable: {_said(error)}.")
+
+
+def _require_tables(connection: sqlite3.Connection) -> None:
+    """Raise where one is missing, or is something else: a view could take any time to read."""
+    rows = connection.execute(
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND sql LIKE 'CREATE TABLE%'"
+    )
+    missing = set(TABLES) - {name for (name,) in rows}
+    if missing:
+        raise UnreadableError(f"is not of MLflow: it has no table {min(missing)}.")
 
 
 def _latest(connection: sqlite3.Connection, run: str, into: Run, warnings: Warnings) -> None:
@@ -146,7 +190,7 @@ def _params(connection: sqlite3.Connection, run: str, into: Run, warnings: Warni
         into.params[str(key)] = parameter(value, str(key), warnings)
 
 
-def _histories(connection: sqlite3.Connection, run: str, into: Run, warnings: Warnings) -> None:
+def _histories(connection: sqlite3.Connection, run: str, into: Run, keeper: Keeper) -> None:
     rows: Iterator[tuple[Any, ...]] = connection.execute(
         "SELECT key, step, value, is_nan FROM metrics WHERE run_uuid = ? "
         "ORDER BY key, step, timestamp",
@@ -158,7 +202,7 @@ def _histories(connection: sqlite3.Connection, run: str, into: Run, warnings: Wa
             continue
         history = into.histories.get(str(key))
         if history is None:
-            history = into.histories[str(key)] = History()
+            history = into.histories[str(key)] = History(keeper)
         history.add(float(step), number)
 
 

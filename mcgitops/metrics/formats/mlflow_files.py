@@ -17,7 +17,7 @@ from typing import BinaryIO, cast
 from mcgitops.metrics.detect import Claim
 from mcgitops.metrics.files import Files, head
 from mcgitops.metrics.formats.mlflow_db import parameter
-from mcgitops.metrics.formats.runs import History, Run, findings
+from mcgitops.metrics.formats.runs import History, Keeper, Run, findings
 from mcgitops.metrics.values import Findings, UnreadableError, Warnings, text
 
 META = "meta.yaml"
@@ -40,6 +40,7 @@ def read(files: Files, claim: Claim, warnings: Warnings) -> Findings:
     """Every run: metrics, params, histories."""
     contents = _contents(files, _runs(files))
     found: list[tuple[float, str, Run]] = []
+    keeper = Keeper()
     for folder, paths in contents.items():
         below = posixpath.relpath(folder, claim.source)
         try:
@@ -55,12 +56,12 @@ def read(files: Files, claim: Claim, warnings: Warnings) -> Findings:
             warnings.add(f"the run {name or below} ended as {text(state, 40)}.")
         start = meta.get("start_time")
         run = Run(name)
-        _fill(run, files, folder, paths, warnings)
+        _fill(run, keeper, files, folder, paths, warnings)
         found.append((start if isinstance(start, int) else math.inf, folder, run))
     if not found and not warnings.all():
         warnings.add("holds no runs.")
     found.sort(key=lambda entry: entry[:2])
-    return findings(claim.source, [run for _, _, run in found], "step", warnings)
+    return findings(claim.source, [run for _, _, run in found], keeper, "step", warnings)
 
 
 def _runs(files: Files) -> list[str]:
@@ -104,7 +105,14 @@ def _meta(files: Files, path: str) -> Mapping[str, object]:
     return data
 
 
-def _fill(run: Run, files: Files, folder: str, paths: Iterable[str], warnings: Warnings) -> None:
+def _fill(
+    run: Run,
+    keeper: Keeper,
+    files: Files,
+    folder: str,
+    paths: Iterable[str],
+    warnings: Warnings,
+) -> None:
     for path in paths:
         kind, _, key = path[len(folder) + 1 :].partition("/")
         if not key or kind not in ("metrics", "params"):
@@ -115,13 +123,12 @@ def _fill(run: Run, files: Files, folder: str, paths: Iterable[str], warnings: W
                     value = stream.read(_LONGEST + 1).decode("utf-8", "replace")
                     run.params[key] = parameter(value, key, warnings)
                 else:
-                    _metric(run, key, stream, warnings)
+                    _metric(run, key, History(keeper), stream, warnings)
         except OSError as error:
             warnings.add(f"{kind}/{key} can't be read: {error.strerror or error}.")
 
 
-def _metric(run: Run, key: str, stream: BinaryIO, warnings: Warnings) -> None:
-    history = History()
+def _metric(run: Run, key: str, history: History, stream: BinaryIO, warnings: Warnings) -> None:
     latest: tuple[int, int, float] | None = None
     wrong = 0
     shown = text(key, 80)

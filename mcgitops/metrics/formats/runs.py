@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 import posixpath
 import re
+import sys
+from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -29,17 +31,33 @@ MAX_RUNS = 1_000
 _TIME = re.compile(r"\d{8}|\d{4}-\d{2}-\d{2}|[A-Z][a-z]{2}\d{2}_\d{2}-\d{2}-\d{2}")
 
 
+class Keeper:
+    """Says which histories are kept as curves: the first `MAX_SERIES` with more than one point."""
+
+    def __init__(self) -> None:
+        self.refused = 0
+        self._left = MAX_SERIES
+
+    def take(self) -> bool:
+        """Whether one more may be kept."""
+        if not self._left:
+            self.refused += 1
+            return False
+        self._left -= 1
+        return True
+
+
 class History:
     """One series in the order of its points: every k-th is kept, k doubling, and the last."""
 
-    __slots__ = ("_most", "_skip", "_stride", "_xs", "_ys", "count", "last", "step")
+    __slots__ = ("_keeper", "_skip", "_stride", "_xs", "_ys", "count", "last", "step")
 
-    def __init__(self, most: int = MAX_POINTS) -> None:
-        self._most = 2 * most
+    def __init__(self, keeper: Keeper) -> None:
+        self._keeper = keeper
         self._stride = 1
         self._skip = 0  # points to leave out before the next that is kept
-        self._xs: list[float] = []
-        self._ys: list[float] = []
+        self._xs = array("d")
+        self._ys = array("d")
         self.count = 0
         self.step = 0.0
         self.last = math.nan
@@ -52,30 +70,33 @@ class History:
         if self._skip:
             self._skip -= 1
             return
+        if self.count == 2 and not self._keeper.take():
+            self._skip = sys.maxsize
+            return
         self._xs.append(step)
         self._ys.append(value)
         self._skip = self._stride - 1
-        if len(self._xs) > self._most:
-            self._thin()
+        if len(self._xs) > 2 * MAX_POINTS:  # an odd number, so that the last one stays
+            del self._xs[1::2], self._ys[1::2]
+            self._stride *= 2
+            self._skip = self._stride - 1
 
-    def _thin(self) -> None:
-        # the number of points is odd, so the last of them stays
-        if len(self._xs) % 2 == 0:
-            self._skip += self._stride
-        del self._xs[1::2], self._ys[1::2]
-        self._stride *= 2
-        self._skip = self._stride - 1
+    @property
+    def is_kept(self) -> bool:
+        """Whether it is to be drawn."""
+        return len(self._xs) > 1
 
     def points(self, most: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """What was kept, as x and y; at most about twice `most` points."""
+        """What was kept, as x and y: about `most` points, or twice as many."""
         every = 1
         while len(self._xs) // every > 2 * most:
             every *= 2
-        xs, ys = self._xs[::every], self._ys[::every]
-        # the last is always there, though the stride may have passed it by
-        if (len(self._xs) - 1) % every or self._skip != self._stride - 1:
-            xs, ys = [*xs, self.step], [*ys, self.last]
-        return tuple(map(float, xs)), tuple(map(float, ys))
+        xs, ys = list(self._xs[::every]), list(self._ys[::every])
+        is_last_among_them = self._skip == self._stride - 1 and (len(self._xs) - 1) % every == 0
+        if not is_last_among_them:
+            xs.append(self.step)
+            ys.append(self.last)
+        return tuple(xs), tuple(ys)
 
 
 @dataclass
@@ -88,7 +109,9 @@ class Run:
     histories: dict[str, History] = field(default_factory=dict)
 
 
-def findings(source: str, runs: Sequence[Run], x: str, warnings: Warnings) -> Findings:
+def findings(
+    source: str, runs: Sequence[Run], keeper: Keeper, x: str, warnings: Warnings
+) -> Findings:
     """Runs as one source's metrics, params and plots, in the order given. `x` names the axis."""
     if len(runs) > MAX_RUNS:
         warnings.add(f"holds {len(runs)} runs; the first {MAX_RUNS} are read.")
@@ -104,12 +127,16 @@ def findings(source: str, runs: Sequence[Run], x: str, warnings: Warnings) -> Fi
         histories |= {
             text(f"{prefix}{key}", MAX_NAME): history
             for key, history in run.histories.items()
-            if history.count > 1
+            if history.is_kept
         }
+    if keeper.refused:
+        warnings.add(
+            f"holds {keeper.refused} histories more than the {MAX_SERIES} that are kept as curves."
+        )
     return Findings(
         {source: _bounded(metrics, "metrics", warnings)} if metrics else {},
         {source: _bounded(params, "params", warnings)} if params else {},
-        tuple(_plots(source, histories, x, warnings)),
+        tuple(_plots(source, histories, x)),
     )
 
 
@@ -151,13 +178,8 @@ def _bounded(values: dict[str, Scalar], what: str, warnings: Warnings) -> dict[s
     return dict(list(values.items())[:MAX_VALUES])
 
 
-def _plots(
-    source: str, histories: dict[str, History], x: str, warnings: Warnings
-) -> Iterable[Plot]:
-    if len(histories) > MAX_SERIES:
-        warnings.add(f"holds {len(histories)} histories; {MAX_SERIES} are kept as curves.")
-    kept = list(histories.items())[:MAX_SERIES]
-    most = max(LEAST_POINTS, min(MAX_POINTS, MAX_CELLS // max(1, len(kept))))
-    for name, history in kept:
+def _plots(source: str, histories: dict[str, History], x: str) -> Iterable[Plot]:
+    most = max(LEAST_POINTS, min(MAX_POINTS, MAX_CELLS // max(1, len(histories))))
+    for name, history in histories.items():
         xs, ys = history.points(most)
         yield Plot(f"{source}/{name}", x, xs, {name: ys})

@@ -21,13 +21,13 @@ from typing import BinaryIO
 from mcgitops.metrics.detect import Claim
 from mcgitops.metrics.files import Files, head, matching
 from mcgitops.metrics.formats.protobuf import bytes_of, fields, signed, string, varint
-from mcgitops.metrics.formats.runs import History, Run, common_folder, findings, lasting
+from mcgitops.metrics.formats.runs import History, Keeper, Run, common_folder, findings, lasting
 from mcgitops.metrics.values import MAX_NAME, Findings, Scalar, Warnings, text
 
 PATTERNS = ("*tfevents*",)
 CHUNK = 1 << 20
-LARGEST = 256 << 20
-"""Bytes of a frame; a length beyond that is taken for damage."""
+LARGEST = 64 << 20
+"""Bytes of a frame that is looked at; a larger one, of pictures or sound, is passed over."""
 MAX_TAGS = 10_000
 MAX_LAYOUTS = 100_000
 
@@ -51,6 +51,7 @@ _TENSORS: dict[int, tuple[int, str]] = {
 class _Log:
     """What the event files of one folder have told so far. `layouts`: bytes → history."""
 
+    keeper: Keeper
     histories: dict[str, History] = field(default_factory=dict)
     single: set[str] = field(default_factory=set)  # tags whose values are all of 32 bits
     params: dict[str, Scalar] = field(default_factory=dict)
@@ -71,9 +72,10 @@ def claims(files: Files) -> Iterable[Claim]:
 def read(files: Files, claim: Claim, warnings: Warnings) -> Findings:
     """Every run: last values, histories, hyperparameters."""
     logs: dict[str, _Log] = {}
+    keeper = Keeper()
     for path in _logs(files):
         own = Warnings()
-        log = logs.setdefault(posixpath.dirname(path), _Log())
+        log = logs.setdefault(posixpath.dirname(path), _Log(keeper))
         try:
             with files.open(path) as stream:
                 _read_frames(stream, log, own)
@@ -101,7 +103,7 @@ def read(files: Files, claim: Claim, warnings: Warnings) -> Findings:
     kept = [run for run in runs.values() if run.metrics or run.params]
     if not kept and not warnings.all():
         warnings.add("holds no scalars.")
-    return findings(claim.source, kept, "step", warnings)
+    return findings(claim.source, kept, keeper, "step", warnings)
 
 
 def _logs(files: Files) -> list[str]:
@@ -118,7 +120,7 @@ def _read_frames(stream: BinaryIO, log: _Log, warnings: Warnings) -> None:
     buffer = b""
     position = 0
     offset = 0  # of the buffer in the file
-    damaged = misunderstood = 0
+    damaged = misunderstood = large = 0
     headers: dict[bytes, int] = {}  # length and its crc → length; most frames have one of a few
     layouts = log.layouts
     decode = struct.Struct("<f").unpack
@@ -132,7 +134,7 @@ def _read_frames(stream: BinaryIO, log: _Log, warnings: Warnings) -> None:
                 size = 0  # more is needed
             else:
                 size, crc = struct.unpack("<QI", header)
-                if _masked(crc32c(header[:8])) != crc or size > LARGEST:
+                if _masked(crc32c(header[:8])) != crc:
                     warnings.add(
                         f"is damaged at byte {offset + position} (wrong checksum of a length); "
                         "what is before it counts."
@@ -141,6 +143,16 @@ def _read_frames(stream: BinaryIO, log: _Log, warnings: Warnings) -> None:
                 if len(headers) < 10_000:
                     headers[header] = size
         end = position + size + 16
+        if size > LARGEST:
+            missing = end - len(buffer)
+            passed = _pass(stream, missing)
+            offset += len(buffer) + passed
+            buffer, position = b"", 0
+            large += 1
+            if passed < missing:
+                warnings.add(f"is cut off in its frame {log.frames + 1}; what is whole counts.")
+                break
+            continue
         if end > len(buffer):
             offset += position
             rest = buffer[position:]
@@ -182,6 +194,8 @@ def _read_frames(stream: BinaryIO, log: _Log, warnings: Warnings) -> None:
         warnings.add("is empty.")
     if damaged:
         warnings.add(f"has {damaged} damaged frames (wrong checksum), which are left out.")
+    if large:
+        warnings.add(f"has {large} frames of over {LARGEST >> 20} MiB, which are left out.")
     if misunderstood:
         warnings.add(f"has {misunderstood} frames that can't be understood.")
 
@@ -192,6 +206,14 @@ def _read(stream: BinaryIO, size: int) -> bytes:
         parts.append(part)
         size -= len(part)
     return b"".join(parts)
+
+
+def _pass(stream: BinaryIO, size: int) -> int:
+    """Read without keeping anything; gives how many bytes there were."""
+    passed = 0
+    while passed < size and (part := stream.read(min(size - passed, CHUNK))):
+        passed += len(part)
+    return passed
 
 
 def _masked(crc: int) -> int:
@@ -257,7 +279,7 @@ def _history(tag: str, log: _Log) -> History | None:
         if len(log.histories) >= MAX_TAGS:
             log.left_out += 1
             return None
-        found = log.histories[name] = History()
+        found = log.histories[name] = History(log.keeper)
     return found
 
 

@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, cast
 from mcgitops.metrics.detect import Claim
 from mcgitops.metrics.files import Files, head, matching
 from mcgitops.metrics.formats.protobuf import bytes_of, fields, signed
-from mcgitops.metrics.formats.runs import History, Run, common_folder, findings, lasting
+from mcgitops.metrics.formats.runs import History, Keeper, Run, common_folder, findings, lasting
 from mcgitops.metrics.values import (
     MAX_TEXT,
     Findings,
@@ -34,6 +34,7 @@ from mcgitops.metrics.values import (
 
 PATTERNS = ("*.wandb",)
 MAGIC = b":W&B"
+VERSION = b"\xe1\xbe\x00"
 HEADER = 7
 BLOCK = 32 * 1024
 LARGEST = 64 << 20
@@ -46,6 +47,7 @@ _HISTORY, _SUMMARY, _CONFIG, _RUN, _EXIT = 2, 3, 5, 17, 18
 class _Log:
     """What a run's log has told so far."""
 
+    keeper: Keeper
     run: Run = field(default_factory=lambda: Run(""))
     history: dict[str, Scalar] = field(default_factory=dict)
     summary: dict[str, Scalar] = field(default_factory=dict)
@@ -74,9 +76,10 @@ def read(files: Files, claim: Claim, warnings: Warnings) -> Findings:
         path for path in files.sizes if head(files, path, len(MAGIC)) == MAGIC
     ]
     found: list[_Log] = []
+    keeper = Keeper()
     for path in sorted(logs):
         own = Warnings()
-        log = _Log()
+        log = _Log(keeper)
         try:
             with files.open(path) as stream:
                 for message in _messages(stream, own):
@@ -91,13 +94,13 @@ def read(files: Files, claim: Claim, warnings: Warnings) -> Findings:
             elif log.ended:
                 own.add(f"is of a run that failed with exit code {log.ended}.")
         log.run.metrics = dict(sorted({**log.history, **log.summary}.items()))
-        log.run.histories = dict(sorted(log.run.histories.items()))  # the log has no order of keys
+        log.run.histories = dict(sorted(log.run.histories.items()))
         found.append(log)
         for sentence in own.all():
             name = posixpath.basename(path)
             warnings.add(f"{name} {sentence}" if claim.source != path else sentence)
     found.sort(key=lambda log: log.started)
-    return findings(claim.source, [log.run for log in found], "step", warnings)
+    return findings(claim.source, [log.run for log in found], keeper, "step", warnings)
 
 
 def _messages(stream: BinaryIO, warnings: Warnings) -> Iterator[bytes]:
@@ -112,6 +115,8 @@ def _messages(stream: BinaryIO, warnings: Warnings) -> Iterator[bytes]:
             first = False
             if block[: len(MAGIC)] != MAGIC:
                 raise UnreadableError("is not a log of W&B.")
+            if block[len(MAGIC) : HEADER] != VERSION:
+                warnings.add("is of an unknown version, or its header is damaged.")
             position = HEADER
         while position + 7 <= len(block):
             crc, length, kind = struct.unpack_from("<IHB", block, position)
@@ -223,13 +228,13 @@ def _history(message: bytes, log: _Log, warnings: Warnings) -> None:
                 step = raw
             _keep(row, key, raw, warnings)
     log.rows += 1
-    for name, found in row.items():
+    for name, found in sorted(row.items()):  # the log has no order of keys
         log.history[name] = found
         if isinstance(found, bool) or not isinstance(found, (int, float)):
             continue
         history = log.run.histories.get(name)
         if history is None:
-            history = log.run.histories[name] = History()
+            history = log.run.histories[name] = History(log.keeper)
         history.add(float(step), float(found))
 
 
