@@ -68,7 +68,6 @@ class Comment:
     updated: float = 0.0  # seconds since the epoch
     created: int = 0
     node: str = ""  # its id in the GraphQL API
-    association: str = ""  # the author's, such as MEMBER
 
     @property
     def age(self) -> tuple[int, int]:

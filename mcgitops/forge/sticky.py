@@ -29,6 +29,7 @@ from mcgitops.forge.comment import (
 
 if TYPE_CHECKING:
     from github.Issue import Issue
+    from github.IssueComment import IssueComment
 
 ROUNDS = 40
 """How often the comment is looked at again after writing, where several runs report at once: each
@@ -81,7 +82,7 @@ class Sticky:
         slowest = 0.0
         for _ in range(ROUNDS):
             begun = monotonic()
-            comments = list(comments_of(self.issue))
+            comments = list(comments_of(self.issue, nodes=self.way == "hide"))
             decision = decide(
                 comments, self.author, self.marker, body, made, way=self.way, quiet=self.quiet
             )
@@ -174,19 +175,25 @@ class Sticky:
         return any(time() - comment.updated < RECENT for comment in others)
 
 
-def comments_of(issue: Issue) -> Iterator[Comment]:
-    """All comments of a pull request, oldest first."""
-    for comment in issue.get_comments():
-        yield Comment(
-            comment.id,
-            getattr(comment.user, "login", ""),  # none once an account is gone
-            comment.body or "",
-            comment.html_url,
-            comment.updated_at.timestamp(),
-            int(comment.created_at.timestamp()),
-            comment.node_id,
-            comment.raw_data.get("author_association", ""),
-        )
+def comments_of(issue: Issue, *, nodes: bool = False) -> Iterator[Comment]:
+    """All comments of a pull request, oldest first; with their `nodes` where they are wanted."""
+    return (comment_of(listed, node=nodes) for listed in issue.get_comments())
+
+
+def comment_of(listed: IssueComment, *, node: bool = False) -> Comment:
+    """A comment as the server lists it.
+
+    What a list lacks PyGithub asks for comment by comment, and Forgejo's have no node.
+    """
+    return Comment(
+        listed.id,
+        getattr(listed.user, "login", ""),  # none once an account is gone
+        listed.body or "",
+        listed.html_url,
+        listed.updated_at.timestamp(),
+        int(listed.created_at.timestamp()),
+        (listed.node_id or "") if node else "",
+    )
 
 
 def is_refusal(error: GithubException) -> bool:

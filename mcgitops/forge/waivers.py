@@ -15,7 +15,7 @@ would inherit what was waived for another model.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,7 @@ from mcgitops.compare.model import Waiver
 from mcgitops.compare.waive import EVERY
 from mcgitops.forge.comment import Comment, Marker, our_comments
 from mcgitops.forge.github import GitHub, answers
-from mcgitops.forge.sticky import comments_of
+from mcgitops.forge.sticky import comment_of
 
 if TYPE_CHECKING:
     from github.Issue import Issue
@@ -84,7 +84,7 @@ def waived(github: GitHub, number: int, marker: Marker) -> Waived:
         issue = github.repository.get_issue(number)
         rights = Rights(github.repository)
         labels, said = _of_labels(issue, rights)
-        comments, said_too = _of_comments(list(comments_of(issue)), github.login(), marker, rights)
+        comments, said_too = _of_comments(_said(issue), github.login(), marker, rights)
         return Waived((*labels, *comments), (*said, *said_too))
 
 
@@ -138,11 +138,20 @@ def _of_labels(issue: Issue, rights: Rights) -> tuple[list[Waiver], list[str]]:
     return waivers, notes
 
 
+def _said(issue: Issue) -> list[Comment]:
+    """The comments; those whom GitHub knows come first: strangers must not use up the questions."""
+    listed = [(comment_of(raw), raw) for raw in issue.get_comments()]
+    known = {
+        comment.id
+        for comment, raw in listed
+        if any(commands(comment.body)) and raw.author_association in KNOWN
+    }
+    return sorted((c for c, _ in listed), key=lambda c: (c.id not in known, c.id))
+
+
 def _of_comments(
-    comments: Iterable[Comment], author: str, marker: Marker, rights: Rights
+    comments: list[Comment], author: str, marker: Marker, rights: Rights
 ) -> tuple[list[Waiver], list[str]]:
-    # Those whom GitHub knows come first: strangers must not use up the questions.
-    comments = sorted(comments, key=lambda c: (c.association not in KNOWN, c.id))
     since = max((c.since(marker.sha) for c in our_comments(comments, author, marker)), default=0)
     waivers, notes = [], []
     for comment in comments:
