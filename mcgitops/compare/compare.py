@@ -388,14 +388,20 @@ def _artifact(stage: str, path: str, old: Artifact | None, new: Artifact | None)
 
 
 def _inputs(run: RunView) -> dict[str, str]:
-    """What the run read of the disk beside its build context and parameters: name → digest."""
+    """The data that the run read of the disk: name → digest.
+
+    Not its parameters and what its image is built from, nor folders that it writes to.
+    """
+    written = [*(output.path for output in run.outputs), *run.metrics]
     return {
         name: digest
         for name, digest in run.facts.items()
         if name not in KEYS
         and name not in run.params
         and not name.startswith(NOT_INPUTS)
+        and "dockerfile" not in name.rpartition("/")[2].lower()
         and digest.startswith("sha256:")
+        and not any(path.startswith(f"{name}/") for path in written)
     }
 
 
