@@ -31,7 +31,7 @@ _REFERENCE = re.compile(
 """What forges turn into links by themselves, even as bare words."""
 
 _ADDRESS = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~/?#=&%+,:@-]*)?")
-MOST_ADDRESS = 4000
+MOST_ADDRESS = 2000
 
 
 def clean(text: str, limit: int = 200) -> str:

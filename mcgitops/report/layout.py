@@ -10,7 +10,13 @@ from collections.abc import Sequence
 
 GAP = "  "
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_UNSTEADY = re.compile("[\ufe00-\ufe0f\U0001f3fb-\U0001f3ff\U000e0100-\U000e01ef]")
 _NARROW = re.compile(r"[ -~↑↓→–−·±≤≥∞…│✖✔▁▂▃▄▅▆▇█░▒▓╲�]*")
+
+
+def steady(text: str) -> str:
+    """The text without what terminals disagree about: looks and skin tones of emoji."""
+    return _UNSTEADY.sub("", text)
 
 
 def width(text: str) -> int:

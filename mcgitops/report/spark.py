@@ -29,7 +29,7 @@ def shade(share: float) -> str:
     """A share from 0 to 1 as a character that is the darker the larger it is."""
     if not share > 0:  # nor NaN
         return SHADES[0]
-    return SHADES[min(1 + int(share * (len(SHADES) - 1)), len(SHADES) - 1)]
+    return SHADES[min(1 + int(min(share, 1.0) * (len(SHADES) - 1)), len(SHADES) - 1)]
 
 
 def _bar(value: float, low: float, high: float) -> str:
@@ -37,5 +37,5 @@ def _bar(value: float, low: float, high: float) -> str:
         return "·"
     if not (math.isfinite(high - low) and high > low):
         return BARS[0]
-    place = (value - low) / (high - low)
-    return BARS[min(max(round(place * (len(BARS) - 1)), 0), len(BARS) - 1)]
+    place = min(max((value - low) / (high - low), 0.0), 1.0)
+    return BARS[round(place * (len(BARS) - 1))]

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mcgitops.compare.model import Failure, MetricChange
-from mcgitops.report import breakdown, curves, layout, words
-from mcgitops.report.escape import clean
+from mcgitops.report import breakdown, curves, escape, layout, words
 from mcgitops.report.model import Report
 from mcgitops.report.templates import render as template
 from mcgitops.report.text import Text
@@ -340,6 +339,11 @@ class _View:
         if report.full_report:
             lines += self.wrap(f"Full report: {clean(report.full_report, 4000)}")
         return "\n".join(lines)
+
+
+def clean(text: str, limit: int = 200) -> str:
+    """One line of visible characters whose widths are known."""
+    return layout.steady(escape.clean(text, limit))
 
 
 def _text(pieces: Text) -> str:

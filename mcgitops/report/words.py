@@ -118,8 +118,15 @@ def cost_label(cost: CostChange, report: Report) -> str:
 
 
 def telling_costs(report: Report) -> list[CostChange]:
-    """The two costs that changed most, by at least a percent."""
-    found = [c for c in report.costs if c.percent is not None and 1 <= abs(c.percent) < 1e6]
+    """The two costs that changed most; times and memory only where it is more than moments."""
+    found = [
+        cost
+        for cost in report.costs
+        if cost.percent is not None
+        and cost.difference is not None
+        and 1 <= abs(cost.percent) < 1e6
+        and (cost.exact or abs(cost.difference) >= (50e6 if cost.unit == "bytes" else 5))
+    ]
     return sorted(found, key=lambda cost: -abs(cost.percent or 0.0))[:2]
 
 

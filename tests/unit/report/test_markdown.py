@@ -288,7 +288,7 @@ def test_any_report_is_sound_markdown(report):
     is_sound(markdown.render(report), link=address(report))
 
 
-@given(reports, st.integers(6000, 20_000))
+@given(reports, st.integers(4000, 20_000))
 @settings(QUICK, max_examples=60)
 def test_any_budget_is_kept(report, budget):
     is_sound(markdown.render(report, budget), budget, address(report))
