@@ -7,6 +7,7 @@ They hold sketches that only whylogs can read, so that package is an optional ex
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -27,11 +28,13 @@ def claims(files: Files) -> Iterator[Claim]:
 
 def read(files: Files, claim: Claim, warnings: Warnings) -> Findings:
     """`COLUMN.counts.n`, `COLUMN.distribution.mean` and so on."""
+    os.environ.setdefault("WHYLOGS_NO_ANALYTICS", "True")  # its import tells its maker otherwise
     try:
         profiles: Any = importlib.import_module("whylogs.core")
     except ImportError:
         raise UnreadableError(
-            "is a profile of whylogs. To read it, install mcgitops[whylogs] where mcgitops runs."
+            "is a profile of whylogs. To read it, install mcgitops[whylogs] where mcgitops runs "
+            "(Python 3.12 at most)."
         ) from None
     with files.open(claim.source) as stream:
         content = stream.read(_LIMIT + 1)

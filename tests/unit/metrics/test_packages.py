@@ -320,7 +320,7 @@ def test_a_whylogs_profile_without_the_package_says_what_to_install():
     assert findings.metrics == {}
     assert findings.warnings == (
         "profile_lengths.bin: is a profile of whylogs. To read it, install mcgitops[whylogs] "
-        "where mcgitops runs.",
+        "where mcgitops runs (Python 3.12 at most).",
     )
 
 
