@@ -150,10 +150,16 @@ def known() -> tuple[str, ...]:
 
 
 def is_known(path: str) -> bool:
-    """Whether a file of this name is worth a look for one of our readers, or a plain format's."""
+    """Whether a file of this name is worth a look for one of our readers, or a plain format's.
+
+    Which names a reader of another package knows can't be told without the files.
+    """
     name = PurePosixPath(path).name
-    return _is_plain(path) or any(
-        fnmatch.fnmatchcase(name, pattern) for patterns in KNOWN.values() for pattern in patterns
+    ours = (pattern for patterns in KNOWN.values() for pattern in patterns)
+    return (
+        _is_plain(path)
+        or any(fnmatch.fnmatchcase(name, pattern) for pattern in ours)
+        or bool(_others())
     )
 
 
