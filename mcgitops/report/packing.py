@@ -24,7 +24,7 @@ MOST_POINTS = 1_000_000
 MANY_POINTS = 500_000
 LEAST_POINTS = 200
 GAP = math.nan
-GREATEST = 3.4e38  # of a 32-bit float; what is beyond it isn't drawn
+GREATEST = 1e38  # a 32-bit float holds three times as much; what is beyond isn't drawn
 
 _TO_HTML = bytes.maketrans(b"<>&", b",./")
 

@@ -1,4 +1,4 @@
-"""Small programs that the tests and the demo call: git, ssh, npm. Installed where they're missing.
+"""Programs that the tests and the demo call: git, ssh, npm, Chromium. Installed where missing.
 
 Also the virtual environment in `.venv`, made from the hashed lock. Standard library only.
 """
@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from tests.lab import debian
+from tests.lab import browser, debian
 from tests.lab.program import ROOT, LabError, run, say
 
 PACKAGES = {
@@ -22,6 +22,7 @@ PACKAGES = {
     "ssh": "openssh-client",
     "ssh-agent": "openssh-client",
     "npm": "npm",
+    "chromium": "chromium",
 }
 LOCK = ROOT / "requirements" / "dev.lock"
 VENV = ROOT / ".venv"
@@ -29,9 +30,13 @@ VENV = ROOT / ".venv"
 
 def provide(names: Iterable[str] = PACKAGES) -> None:
     """Have each of these programs; on Debian and Ubuntu root installs what is missing."""
-    missing = [name for name in names if not shutil.which(name)]
+    missing = [name for name in names if not _is_here(name)]
     if missing:
         _install(missing, list(dict.fromkeys(PACKAGES[name] for name in missing)))
+
+
+def _is_here(name: str) -> bool:
+    return bool(browser.path() if name == "chromium" else shutil.which(name))
 
 
 def _install(missing: list[str], packages: list[str]) -> None:
