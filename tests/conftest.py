@@ -17,7 +17,7 @@ from typing import TypeVar
 import pytest
 from hypothesis import settings
 
-from tests.lab import down, hosts, images, s3
+from tests.lab import down, hosts, images, s3, writers
 from tests.lab import engine as lab_engine
 from tests.lab.program import CACHE, LabError
 
@@ -191,6 +191,12 @@ def base_image(engine: lab_engine.Engine) -> str:
 def mini_image(engine: lab_engine.Engine) -> str:
     """A local image of 2 MB: busybox (sh, httpd, wget, sleep, …)."""
     return _or_fail(images.mini_image)
+
+
+@pytest.fixture(scope="session")
+def mlflow_image(engine: lab_engine.Engine) -> str:
+    """A local image with Python and the real MLflow."""
+    return _or_fail(writers.mlflow_image)
 
 
 @pytest.fixture(scope="session")

@@ -86,7 +86,7 @@ def host_image() -> str:
         folder = Path(name)
         shutil.copytree(HOST_FOLDER, folder, dirs_exist_ok=True)
         shutil.copy(debian.__file__, folder / "debian.py")
-        _build(tag, folder, f"BASE_IMAGE={base}")
+        build(tag, folder, f"BASE_IMAGE={base}")
     return tag
 
 
@@ -102,7 +102,7 @@ def mini_image() -> str:
     with tempfile.TemporaryDirectory(prefix="mclab-mini-") as name:
         folder = Path(name)
         (folder / "Dockerfile").write_text(MINI)
-        _build(tag, folder, f"BASE_IMAGE={base}")
+        build(tag, folder, f"BASE_IMAGE={base}")
     return tag
 
 
@@ -116,7 +116,7 @@ def proxy_image() -> str:
     with tempfile.TemporaryDirectory(prefix="mclab-proxy-") as name:
         folder = Path(name)
         (folder / "Dockerfile").write_text(PROXY)
-        _build(tag, folder, f"BASE_IMAGE={base}", f"MINI_IMAGE={mini}")
+        build(tag, folder, f"BASE_IMAGE={base}", f"MINI_IMAGE={mini}")
     return tag
 
 
@@ -185,10 +185,10 @@ def _build_base(tag: str, folder: Path) -> None:
         "RUN apt-get update && apt-get install -y --no-install-recommends "
         f"{' '.join(PACKAGES)} && update-ca-certificates && {TRIM}\n"
     )
-    _build(tag, folder, f"BASE_IMAGE={PUBLIC}")
+    build(tag, folder, f"BASE_IMAGE={PUBLIC}")
 
 
-def _build(tag: str, folder: Path, *arguments: str) -> None:
+def build(tag: str, folder: Path, *arguments: str) -> None:
     """`docker buildx build`; the machine's proxy variables go along, as Docker defines them."""
     words = ["docker", "buildx", "build", "--load", "--tag", tag]
     proxies = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")

@@ -17,10 +17,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.lab.program import ROOT, run, say
+from tests.lab import images
+from tests.lab.program import REPOSITORY, ROOT, run, say
 
 LOCK = ROOT / "requirements" / "writers.lock"
 SCRIPTS = ROOT / "tests" / "writers"
+MLFLOW = ("alembic", "mlflow-skinny", "sqlalchemy")
+IMAGE_PYTHON = "3.11"  # of the base image
 ENVIRONMENT = ROOT / ".cache" / "writers"
 
 
@@ -44,8 +47,33 @@ def written(script: str) -> Path:
             made = Path(name) / "made"
             made.mkdir()
             run(interpreter, source, made, cwd=made, env=environment(name), timeout=240)
+            for path in made.rglob("*"):
+                if path.is_symlink():  # a convenience that leads nowhere once the folder has moved
+                    path.unlink()
             made.rename(folder)
         return folder
+
+
+def mlflow_image() -> str:
+    """The tag of an image with Python and MLflow, of the versions that the lock names."""
+    with _alone():
+        base = images.base_image()
+        digest = hashlib.sha256(f"{base}\0{MLFLOW}\0".encode() + LOCK.read_bytes()).hexdigest()
+        tag = f"{REPOSITORY}/mlflow:{images.SUITE}-{digest[:12]}"
+        if not images.exists(tag):
+            with tempfile.TemporaryDirectory(prefix="mclab-mlflow-") as name:
+                folder = Path(name)
+                run(
+                    _uv(), "pip", "install", "--quiet", "--target", folder / "packages",
+                    "--python", sys.executable, "--python-version", IMAGE_PYTHON,
+                    "--only-binary", ":all:", "--constraint", LOCK, *MLFLOW,
+                )  # fmt: skip
+                (folder / "Dockerfile").write_text(
+                    "ARG BASE_IMAGE\nFROM $BASE_IMAGE\nENV GIT_PYTHON_REFRESH=quiet\n"
+                    f"COPY packages/ /usr/local/lib/python{IMAGE_PYTHON}/dist-packages/\n"
+                )
+                images.build(tag, folder, f"BASE_IMAGE={base}")
+        return tag
 
 
 def environment(home: str | Path) -> dict[str, str]:
@@ -71,12 +99,16 @@ def _made() -> Path:
         return interpreter
     where = ENVIRONMENT.relative_to(ROOT)
     say(f"Making {where}/ from {LOCK.relative_to(ROOT)}: packages whose files are read in tests …")
-    uv = shutil.which("uv") or str(ROOT / ".venv" / "bin" / "uv")
+    uv = _uv()
     stamp.unlink(missing_ok=True)
     run(uv, "venv", "--quiet", "--clear", "--python", _base(), ENVIRONMENT)
     run(uv, "pip", "sync", "--quiet", "--require-hashes", "--python", interpreter, LOCK)
     stamp.write_text(digest)
     return interpreter
+
+
+def _uv() -> str:
+    return shutil.which("uv") or str(ROOT / ".venv" / "bin" / "uv")
 
 
 def _base() -> str:
