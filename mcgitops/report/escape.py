@@ -26,9 +26,13 @@ _WORD = re.compile(
     r"\(?[+−]?(?:[<>∞][0-9.,]*|[A-Za-z0-9]+(?:[_./,'’=-][A-Za-z0-9]+)*)%?\)?[,;:.]?"
 )
 _REFERENCE = re.compile(
-    r"\bwww\.|\b[A-Za-z]+-\d|\b[0-9a-f]{7,64}\b|\b(?:https?|ftp|mailto|xmpp)\b", re.IGNORECASE
+    r"\bwww\.|\b[A-Za-z]+-\d|\b[0-9a-f]{7,64}\b|\b(?:https?|ftp|mailto|xmpp)\b"
+    r"|[a-z0-9]\.(?:[a-z]{2}|com|org|net|edu|gov|biz|info|pro|web|xxx|aero|asia|coop|museum|name|shop"
+    r"|xn--[a-z0-9-]+)(?![a-z0-9])",
+    re.IGNORECASE,
 )
-"""What forges turn into links by themselves, even as bare words."""
+"""What forges turn into links by themselves, even as bare words; some do so with domains, and
+`train.py` is one in Paraguay."""
 
 _ADDRESS = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~/?#=&%+,:@-]*)?")
 MOST_ADDRESS = 2000

@@ -269,3 +269,29 @@ def huge() -> Report:
     rule = MetricRule("*", "maximize", Gate(max_drop=0.001))
     report = build("wine", compare(side(BASE, 0.5), side(HEAD, 0.4), [rule]), reproduce="mcgitops")
     return slices(replace(report, full_report=LINK))
+
+
+def wide_characters() -> Report:
+    """Names of characters that take two cells, or none, in tables and in lines."""
+
+    def side(commit: str, offset: float) -> Side:
+        rows = tuple(
+            ClassRow(name, {"精度": 0.9 - offset, "recall": 0.9 - offset}, 12)
+            for name in ("猫", "犬🐕", "e\u0301léphant", "دب")
+        )
+        one = RunView(
+            "訓練",
+            commit,
+            commit=commit,
+            metrics={
+                "結果.json": {"精度": 0.9 - offset, "損失🙂": 0.1 + offset, "note": f"注{offset}"}
+            },
+            params={"設定.yaml": {"学習率": offset}},
+            plots=(Plot("履歴.csv", "周", (1.0, 2.0, 3.0), {"損失": (0.5, 0.3, 0.2 + offset)}),),
+            tables=(ClassTable("報告.json", rows),),
+            warnings=(("とても長い警告文" * 8),),
+        )
+        return Side(commit, "main", "merge base with main", runs=(one,))
+
+    rules = [MetricRule("精度", "maximize", Gate(max_drop=0.01))]
+    return build("ワイン", compare(side(BASE, 0.0), side(HEAD, 0.05), rules))

@@ -24,6 +24,7 @@ HOSTILE = [
     "a\nb", "a\r\n\r\n# h", "\u2028b", "\u202eevil", "a\u200bb", "\x1b[31mred", "\x00", "\ud800",
     "$x$", "$`x`$", ":smile:", "```", "~~~", "- x", "1. x", "> x", "a  \nb", "\\", "a\\", "  ", "",
     "e" + "\u0301" * 50, "🙂", "نص", "x" * 5000, "|" * 500, "`" * 300, "@" * 300, "a" * 79 + "|",
+    "w.aG", "x.com", "train.py",
 ]  # fmt: skip
 
 texts = st.one_of(
@@ -144,7 +145,17 @@ def test_mermaid_titles_end_no_string_and_start_no_directive(text):
 
 @pytest.mark.parametrize(
     "text",
-    ["accuracy", "log_loss", "macro avg.f1-score", "out/metrics.json", "SEED=0", "50%", "val 1.5"],
+    [
+        "accuracy",
+        "log_loss",
+        "macro avg.f1-score",
+        "out/metrics.json",
+        "SEED=0",
+        "50%",
+        "val 1.5",
+        "class_1.f1",
+        "class 0.recall",
+    ],
 )
 def test_harmless_names_stay_as_they_are(text):
     assert escape.plain(text) == text
@@ -152,7 +163,23 @@ def test_harmless_names_stay_as_they_are(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["www.example", "GH-12", "deadbeef1", "a:b", "_x_", "JIRA-7", "a@b", "ünï", "-x", "x."]
+    "text",
+    [
+        "w.aG",
+        "train.py",
+        "x.com/y",
+        "a.b.org",
+        "www.example",
+        "GH-12",
+        "deadbeef1",
+        "a:b",
+        "_x_",
+        "JIRA-7",
+        "a@b",
+        "ünï",
+        "-x",
+        "x.",
+    ],
 )
 def test_what_could_mean_something_is_code(text):
     assert escape.plain(text).startswith("`")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from mcgitops.report import json_view, markdown, terminal
+from mcgitops.report import json_view, layout, markdown, terminal
 from mcgitops.report.model import Report
 from tests.unit.report import situations
 
@@ -46,6 +47,19 @@ def test_slices_and_data(regression):
     check("slices.narrow.txt", terminal.render(report, width=60))
 
 
+def test_wide_characters_are_lined_up():
+    report = situations.wide_characters()
+    for width in (40, 200):
+        text = terminal.render(report, width=width)
+        check(f"wide_characters.{width}.txt", text)
+        coloured = terminal.render(report, width=width, color=True)
+        assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == text
+    table = [line for line in text.split("\n") if "→" not in line and "  " in line.strip()][:4]
+    ends = {layout.width(line[: line.index(cell) + len(cell)]) for line, cell in zip(
+        table, ("base", "0.90", "注0.0", "0.10"), strict=True)}  # fmt: skip
+    assert len(ends) == 1
+
+
 def test_huge():
     check("huge.md", markdown.render(situations.huge(), 10_000))
 
@@ -69,8 +83,6 @@ def test_json(named):
 
 
 def test_colour_only_repeats_the_words(regression):
-    import re
-
     coloured = terminal.render(regression, width=140, color=True)
     assert "\x1b[1;31m" in coloured
     assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == terminal.render(regression, width=140)
