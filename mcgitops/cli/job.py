@@ -174,7 +174,7 @@ class Job:
             if failed:
                 return None
             raise
-        report = self._with_waivers(report)
+        report = self._published(self._with_waivers(report))
         self.runner.say(f"{report.project}: {report.headline}")
         text = markdown.render(replace(report, project=self._place.shown))
         self._keep("report", f"report-{self._key}.md", text)
@@ -185,6 +185,23 @@ class Job:
         self.runner.summary(markdown.render(report, workflow.SUMMARY_BYTES // 4))
         self._comment(text, quiet=self.options.quiet and not report.matters)
         return report
+
+    def _published(self, report: Report) -> Report:
+        """The report with the address of its HTML, which goes into the bucket, where there is one.
+
+        It is worth a notice where that fails, and no reason to say nothing of the model.
+        """
+        from mcgitops.cli.html_report import publish_html
+
+        link = self.app.project.spec.report.link
+        try:
+            address = publish_html(self.app.store, report, self._key, link)
+        except StoreError as error:
+            self.runner.notice(f"The HTML report could not be stored: {error.message}")
+            return report
+        if not self.app.store.is_local:
+            self.runner.say(f"HTML report stored in {self.app.store.url}")
+        return replace(report, full_report=address)
 
     def _keep(self, output: str, name: str, text: str) -> None:
         """Keep a text for the steps that come after, and tell them where."""

@@ -1,0 +1,130 @@
+"""The report as a page and as an image, from the program; and the page in a bucket."""
+
+from __future__ import annotations
+
+import re
+import urllib.error
+import urllib.request
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from mcgitops.cli.html_report import publish_html
+from mcgitops.errors import StoreError
+from mcgitops.store.store import open_store
+from tests.browser import reports
+
+
+@pytest.fixture
+def regression(wine):
+    wine.train(0.97)
+    wine.branch("feature")
+    wine.commit({"params.yaml": "lr: 0.05\ndepth: 3\n"})
+    wine.train(0.94)
+    return wine
+
+
+def test_the_program_writes_a_page(regression, run_mcgitops, tmp_path):
+    file = tmp_path / "report.html"
+    result = run_mcgitops(
+        "report", "--format", "html", "--output", file, cwd=regression.folder, check=False
+    )
+    assert result.code == 3  # a gate failed, and the page is there
+    page = file.read_text()
+    assert page.startswith("<!doctype html>")
+    assert "wine: accuracy fell below its gate" in page.replace("<bdi>wine</bdi>", "wine")
+    assert re.search(r'<polyline class="base-line" points="6,6 ', page)
+    again = run_mcgitops("report", "--format", "html", cwd=regression.folder, check=False)
+    assert again.stdout == page
+
+
+def test_the_program_writes_images(regression, run_mcgitops, tmp_path):
+    for form, start in (("svg", b"<svg xmlns="), ("png", b"\x89PNG\r\n")):
+        file = tmp_path / f"report.{form}"
+        result = run_mcgitops(
+            "report", "--format", form, "--output", file, cwd=regression.folder, check=False
+        )
+        assert result.code == 3
+        assert file.read_bytes().startswith(start)
+
+
+def fetched(url: str, **headers: str) -> tuple[bytes, str]:
+    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=30) as answer:
+        return answer.read(), answer.headers["Content-Type"]
+
+
+@pytest.mark.s3
+def test_a_page_in_a_bucket_opens_by_its_signed_address(s3_server, monkeypatch):
+    for name, value in s3_server.env.items():
+        monkeypatch.setenv(name, value)
+    store = open_store(s3_server.url("html/a b"))
+    report = reports.full(plots=1, points=50)
+    address = publish_html(store, report, "wine, leg=a/b", "presigned")
+    page, kind = fetched(address)
+    assert kind == "text/html; charset=utf-8"
+    assert page.decode().startswith("<!doctype html>")
+    query = parse_qs(urlsplit(address).query)
+    assert query["X-Amz-Expires"] == ["604800"]
+    assert query["X-Amz-Algorithm"] == ["AWS4-HMAC-SHA256"]
+    assert s3_server.secret_key not in address
+    if s3_server.kind == "rclone":  # moto lets everybody in
+        with pytest.raises(urllib.error.HTTPError):
+            fetched(address.replace("X-Amz-Signature=", "X-Amz-Signature=0"))
+    assert publish_html(store, report, "wine, leg=a/b") == ""  # the same again: replaced, no link
+
+
+@pytest.mark.s3
+def test_a_page_is_linked_where_the_bucket_is_served(moto_s3, monkeypatch):
+    for name, value in moto_s3.env.items():
+        monkeypatch.setenv(name, value)
+    store = open_store(moto_s3.url("served"))
+    report = reports.full(plots=1, points=50)
+    template = "https://reports.example.com/x/{path}"
+    assert publish_html(store, report, "a b", template) == (
+        f"https://reports.example.com/x/reports/wine/{reports.HEAD}/a%2520b.html"
+    )
+    template = "https://reports.example.com/{project}?c={commit}&k={key}"
+    assert publish_html(store, report, "leg", template) == (
+        f"https://reports.example.com/wine?c={reports.HEAD}&k=leg"
+    )
+
+
+def test_a_folder_gets_no_page_and_has_no_link(tmp_path):
+    store = open_store(str(tmp_path / "store"))
+    for link in ("none", "presigned", "https://reports.example.com/{path}"):
+        assert publish_html(store, reports.full(plots=0), "wine", link) == ""
+    assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.s3
+def test_a_job_of_ci_stores_the_page_and_links_it(regression, run_mcgitops, rclone_s3, tmp_path):
+    compose = (regression.folder / "compose.yml").read_text()
+    linked = {"compose.yml": f"{compose}  report: {{link: presigned}}\n"}
+    regression.commit(linked, "Link the report")
+    regression.train(0.93)
+    env = {
+        **rclone_s3.env,
+        "MCGITOPS_STORE": rclone_s3.url("ci"),
+        "RUNNER_TEMP": str(tmp_path),
+    }
+    run_mcgitops("push", cwd=regression.folder, env=env)
+    result = run_mcgitops(
+        "ci", "--event", "push", "--only", "report", "--no-comment", "--base", "main",
+        cwd=regression.folder, env=env, check=False,
+    )  # fmt: skip
+    assert result.code == 3, result.stderr
+    (comment,) = tmp_path.glob("*report-*.md")
+    text = comment.read_text()
+    address = re.search(r"\[full report\]\(<(https?://[^>\s]+)>\)", text)
+    assert address, text
+    page, _ = fetched(address[1])
+    assert b"accuracy fell below its gate" in page
+
+
+@pytest.mark.s3
+def test_a_bucket_that_is_not_there_is_said(moto_s3, monkeypatch):
+    for name, value in moto_s3.env.items():
+        monkeypatch.setenv(name, value)
+    store = open_store(moto_s3.url().replace("s3://models", "s3://no-such-bucket"))
+    with pytest.raises(StoreError, match="no-such-bucket"):
+        publish_html(store, reports.full(plots=0), "wine")
