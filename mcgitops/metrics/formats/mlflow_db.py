@@ -56,9 +56,10 @@ def claims(files: Files) -> Iterable[Claim]:
 def read(files: Files, claim: Claim, warnings: Warnings) -> Findings:
     """Every run: metrics, params, histories."""
     path = claim.paths[0]
-    if head(files, path, len(MAGIC)) != MAGIC:
-        empty = files.sizes[path] == 0
-        raise UnreadableError("is empty." if empty else "is not a SQLite database.")
+    with files.open(path) as stream:
+        first = stream.read(len(MAGIC))
+    if first != MAGIC:
+        raise UnreadableError("is not a SQLite database." if first else "is empty.")
     needed = [other for other in claim.paths if not other.endswith("-shm")]
     with on_disk(files, *needed) as folder:
         database = folder / PurePosixPath(path).name
