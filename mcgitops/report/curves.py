@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mcgitops.compare import numbers
@@ -12,6 +13,7 @@ from mcgitops.report.spark import sparkline
 
 _TOO_LARGE = 1e12  # what a chart can't write as a fixed-point number
 _FLAT = 1e-9
+_PRECISION = 1e-12  # some thousand times what a double of that size can tell apart
 
 
 @dataclass(frozen=True)
@@ -54,13 +56,25 @@ def charts(report: Report, most: int) -> list[Curve]:
 
 
 def is_drawable(curve: Curve) -> bool:
-    """Whether its numbers can be written out, and aren't all the same."""
-    values = (*curve.base, *curve.head)
-    if not values or not curve.xs or not all(map(math.isfinite, (*values, *curve.xs))):
+    """Whether its numbers can be written out, and aren't all the same.
+
+    Where a step is too small to be added to an end of the axis, Mermaid never comes to the other
+    end, and takes the reader's browser with it.
+    """
+    count = len(curve.xs)
+    if count < 2 or len(curve.head) != count or len(curve.base) not in (0, count):
+        return False
+    return _is_range(curve.xs, count) and _is_range((*curve.base, *curve.head), count)
+
+
+def _is_range(values: Sequence[float], steps: int) -> bool:
+    """Whether a scale of that many steps can be drawn from the least to the largest."""
+    if not all(map(math.isfinite, values)):
         return False
     low, high = min(values), max(values)
-    ends = max(abs(curve.xs[0]), abs(curve.xs[-1]))
-    return max(abs(low), abs(high), ends) < _TOO_LARGE and high - low > _FLAT
+    largest = max(abs(low), abs(high))
+    least = max(_FLAT, largest * steps * _PRECISION)
+    return largest < _TOO_LARGE and high - low > least
 
 
 def line(curve: Curve, width: int = 16) -> Line:

@@ -331,15 +331,19 @@ def parser() -> Iterator[Mermaid]:
         yield found
 
 
-numbers = st.floats(-1e12, 1e12) | st.floats(-10, 10) | st.sampled_from([0.0, -0.0, 1e-12, 5e-324])
+numbers = st.one_of(
+    st.floats(-1e12, 1e12),
+    st.floats(-10, 10),
+    st.sampled_from([0.0, -0.0, 1e-12, 5e-324, 1e11, 1e11 + 1e-3]),
+)
+starts = st.one_of(st.floats(-1e12, 1e12), st.sampled_from([0.0, 1.0, 1e6, 1.7e9, 9e11]))
+steps = st.one_of(st.floats(1e-15, 1e6), st.sampled_from([1.0, 1e-3, 1e-6, 1e-9]))
 drawn = st.builds(
-    lambda series, x, low, steps, base, head: Curve(
+    lambda series, x, low, step, count, base, head: Curve(
         "train", "h.csv", series, x,
-        tuple(low + sum(steps[: i + 1]) for i in range(len(steps))),
-        tuple(base[: len(steps)]), tuple(head[: len(steps)]),
+        tuple(low + step * i for i in range(count)), tuple(base[:count]), tuple(head[:count]),
     ),
-    names, names, st.floats(-1e6, 1e6),
-    st.lists(st.floats(1e-3, 1e6), min_size=2, max_size=6),
+    names, names, starts, steps, st.integers(2, 6),
     st.one_of(st.just([]), st.lists(numbers, min_size=6, max_size=6)),
     st.lists(numbers, min_size=6, max_size=6),
 ).filter(curves.is_drawable)  # fmt: skip
@@ -354,6 +358,21 @@ def test_every_version_of_mermaid_reads_any_chart_as_it_is_meant(parser, curve):
     is_mermaid(chart)
     for version, found in parser.read(chart).items():
         assert found == {"kind": "xychart", "title": mermaid.title(curve)}, version
+
+
+@pytest.mark.parametrize(
+    "xs",
+    [(1.0, 1.0), (9e11, 9e11 + 1e-4), (2e6, 2e6 + 1e-9), (0.0, 1e-10), (0.0, math.inf), (1.0,)],
+)
+def test_what_would_keep_mermaid_busy_for_ever_is_not_drawn(xs):
+    ys = tuple(float(i) for i in range(len(xs)))
+    assert not curves.is_drawable(Curve("t", "h", "loss", "step", xs, (), ys))
+    assert not curves.is_drawable(Curve("t", "h", "loss", "step", ys, (), xs))
+
+
+@pytest.mark.parametrize("sides", [((), ()), ((1.0, 2.0), ()), ((), (1.0,)), ((1.0,), (1.0, 2.0))])
+def test_a_curve_of_another_length_than_its_axis_is_not_drawn(sides):
+    assert not curves.is_drawable(Curve("t", "h", "loss", "step", (1, 2), *sides))
 
 
 def test_what_is_no_chart_is_refused_by_every_version(parser):
