@@ -123,6 +123,11 @@ def _gates(gates: Sequence[GateResult], changes: Sequence[MetricChange]) -> str:
         return f"{len(names)} gates {verb}: {_list(names)}"
     gate = gates[0]
     name = clean(gate.metric, 60)
+    if gate.kind == "budget":
+        unknown = "not measured" in gate.text
+        return f"{name} was not measured" if unknown else f"{name} is over its budget"
+    if gate.kind == "check":
+        return f"the check {name} {'failed' if verb == 'failed' else 'warns'}"
     change = next((c for c in changes if gate in c.gates), None)
     if change is None or change.head_mean is None:
         return f"{name} is missing, and its gate {'failed' if verb == 'failed' else 'warns'}"
@@ -132,8 +137,12 @@ def _gates(gates: Sequence[GateResult], changes: Sequence[MetricChange]) -> str:
         return f"{name} is below its gate"
     if gate.bound.startswith("at most"):
         return f"{name} is above its gate"
+    if gate.bound == "not worse than the noise":
+        return f"{name} left the noise band"
     if not change.direction:
         return f"{name} can't be judged by its gate"
+    if gate.bound.startswith("worse by less than"):
+        return f"{name} may be worse than its gate allows"
     return f"{name} {'fell below' if change.direction == 'higher' else 'rose above'} its gate"
 
 
