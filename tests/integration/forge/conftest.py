@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import ProjectFactory
+from tests.conftest import ProjectFactory, Result, Runner
 from tests.lab.github import FakeGitHub
 from tests.lab.runner import ActRunner
 
@@ -154,3 +155,73 @@ def repository(
         return Repository(folder, tmp_path / "store", project_factory, name, subfolder)
 
     return make
+
+
+ANY_FAILURE = -1
+
+
+@dataclass
+class Ci:
+    """The program with a runner's variables."""
+
+    run: Runner
+    hub: FakeGitHub
+    folder: Path
+    more: dict[str, str] = field(default_factory=dict)
+
+    def variables(self, repo: Repository, event: str, payload: Any) -> dict[str, str]:
+        path = self.folder / "event.json"
+        path.write_text(json.dumps(payload))
+        refs = {"pull_request": "refs/pull/7/merge"}
+        for name in ("summary", "output"):
+            (self.folder / name).write_text("")
+        return {
+            "CI": "true",
+            "GITHUB_ACTIONS": "true",
+            "GITHUB_API_URL": self.hub.url,
+            "GITHUB_EVENT_NAME": event,
+            "GITHUB_EVENT_PATH": str(path),
+            "GITHUB_OUTPUT": str(self.folder / "output"),
+            "GITHUB_REF": refs.get(event, payload.get("ref", "")),
+            "GITHUB_REPOSITORY": "octo/wine",
+            "GITHUB_RUN_ATTEMPT": "1",
+            "GITHUB_RUN_ID": "5",
+            "GITHUB_SHA": repo.git("rev-parse", "HEAD"),
+            "GITHUB_STEP_SUMMARY": str(self.folder / "summary"),
+            "GITHUB_TOKEN": "actions-token",
+            "MCGITOPS_STORE": str(repo.store),
+            "RUNNER_TEMP": str(self.folder),
+            **({"GITHUB_BASE_REF": "main"} if event == "pull_request" else {}),
+            **self.more,
+        }
+
+    def __call__(
+        self, repo: Repository, event: str, payload: Any, *options: str, code: int = 0,
+        folder: str = "", **env: str,
+    ) -> Result:  # fmt: skip
+        variables = self.variables(repo, event, payload) | env
+        result = self.run("ci", *options, cwd=repo.folder / folder, env=variables, check=False)
+        expected = result.code in (1, 4) if code == ANY_FAILURE else result.code == code
+        assert expected, result.stdout + result.stderr
+        return result
+
+    @property
+    def summary(self) -> str:
+        return (self.folder / "summary").read_text()
+
+
+@pytest.fixture
+def ci(run_mcgitops: Runner, hub: FakeGitHub, tmp_path: Path) -> Ci:
+    folder = tmp_path / "runner"
+    folder.mkdir()
+    return Ci(run_mcgitops, hub, folder)
+
+
+def shallow(repo: Repository, folder: Path, branch: str) -> Repository:
+    """A clone as actions/checkout makes it: one commit, and git can't fetch more."""
+    repo.git(
+        "clone", "--quiet", "--depth=1", "--branch", branch, f"file://{repo.folder}", str(folder)
+    )
+    clone = Repository(folder, repo.store, repo.factory)
+    clone.git("remote", "set-url", "origin", f"file://{folder}/nowhere")
+    return clone

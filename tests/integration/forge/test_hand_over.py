@@ -436,7 +436,9 @@ TEXTS = st.sampled_from(
 
 
 # Those that the schema allows only certain words.
-WORDS = ("verdict", "state", "direction", "moved", "unit", "how", "float", "format", "status")
+WORDS = (
+    "verdict", "state", "direction", "moved", "unit", "how", "kind", "float", "format", "status",
+)  # fmt: skip
 
 
 def poisoned(data: Any, draw: Callable[[Any], Any]) -> Any:

@@ -1,0 +1,130 @@
+"""The hand-over for real: a fork's job trains, and the default branch's workflow comments."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mcgitops.adopt import workflow as workflows
+from mcgitops.forge.handover import MEMBER
+from tests.integration.forge.conftest import Repository
+from tests.lab.github import FakeGitHub
+from tests.lab.runner import ACTION, ActRunner
+
+PINNED = f"{ACTION}@{'a' * 40}"
+
+
+def called(text: str) -> str:
+    """The workflow with our actions as the runner has them."""
+    return text.replace("a" * 40, "v1")
+
+
+def finished(head: str, run_id: int = 41, **changes: Any) -> dict[str, Any]:
+    run = {
+        "id": run_id,
+        "run_attempt": 1,
+        "event": "pull_request",
+        "head_sha": head,
+        "head_branch": "feature",
+        "head_repository": {"full_name": "stranger/wine"},
+        "repository": {"full_name": "octo/wine"},
+        "actor": {"login": "stranger"},
+    }
+    return {"action": "completed", "workflow_run": run | changes}
+
+
+@pytest.mark.runner
+@pytest.mark.engine
+def test_a_forks_report_reaches_its_pull_request(
+    runner: ActRunner,
+    repository: Callable[..., Repository],
+    hub: FakeGitHub,
+    tmp_path: Path,
+) -> None:
+    repo = repository()
+    payload = repo.pull_request({"params.yaml": "lr: 0.30\n"}, fork=True)
+    head = payload["pull_request"]["head"]["sha"]
+    hub.pulls.clear()
+    hub.add_pull(7, head_sha=head, head_repository="stranger/wine")
+    kept = tmp_path / "kept"
+    steps = [
+        {"uses": "actions/checkout@v4"},
+        {"id": "mcgitops", "uses": f"{ACTION}@v1", "with": {"store": str(repo.store)}},
+        # What actions/upload-artifact does with a single file, but for the service
+        {
+            "if": "${{ steps.mcgitops.outputs.hand-over != '' }}",
+            "env": {"FILE": "${{ steps.mcgitops.outputs.hand-over }}", "KEPT": str(kept)},
+            "run": 'cp "$FILE" "$KEPT"',
+        },
+    ]
+    job = {"runs-on": "ubuntu-latest", "steps": steps}
+    text = json.dumps({"on": "pull_request", "permissions": {}, "jobs": {"model": job}})
+    trained = runner.run(
+        repo.folder, text, "pull_request", payload, api_url=hub.url, token="fork-token", run_id=41
+    )
+    assert trained.ok, trained.raw
+    assert len(hub.writes()) == 1  # the comment that its token may not make
+    assert hub.comments_of(7) == []
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(kept, MEMBER)
+    hub.add_artifact(41, head, stream.getvalue())
+
+    # The default branch's workflow: a folder that has nothing of the pull request
+    empty = repo.factory({"README": "the default branch"})
+    text = called(workflows.render_forks(PINNED))
+    answered = runner.run(empty, text, "workflow_run", finished(head), api_url=hub.url, run_id=42)
+    assert answered.ok, answered.raw
+    (comment,) = hub.comments_of(7)
+    assert comment["body"].startswith("<!-- mcgitops:report:fork.mcgitops-report run=41 ")
+    assert "Made by the fork's own run, and not checked." in comment["body"]
+    assert "accuracy" in comment["body"]
+    assert hub.statuses == []
+
+    # A run of somebody else's artifact, in the same workflow
+    hub.artifacts.clear()
+    hub.add_artifact(40, "d" * 40, stream.getvalue(), listed_under=43)
+    refused = runner.run(
+        empty, text, "workflow_run", finished(head, 43), api_url=hub.url, run_id=44
+    )
+    assert not refused.ok
+    assert "is refused" in hub.comments_of(7)[0]["body"]
+
+
+@pytest.mark.runner
+def test_a_comment_has_the_pull_requests_own_run_done_again(
+    runner: ActRunner, hub: FakeGitHub, project_factory: Any
+) -> None:
+    hub.pulls.clear()
+    hub.add_pull(7, head_sha="c" * 40)
+    hub.permissions = {"ada": "write", "mallory": "read"}
+    hub.add_run(51, "c" * 40, workflow="mcgitops.yml")
+    hub.add_run(52, "c" * 40, workflow="other.yml")
+    hub.add_run(53, "d" * 40, workflow="mcgitops.yml")
+    text = called(workflows.render_waivers(PINNED))
+    empty = project_factory({"README": "the default branch"})
+
+    def said(by: str, body: str) -> Any:
+        payload = {
+            "action": "created",
+            "issue": {"number": 7, "pull_request": {"url": "x"}},
+            "comment": {"body": body},
+            "sender": {"login": by},
+        }
+        return runner.run(empty, text, "issue_comment", payload, api_url=hub.url)
+
+    command = "/mcgitops waive accuracy `$(touch pwned)` ${{ github.token }}"
+    done = said("mallory", command)
+    assert done.ok, done.raw
+    assert hub.rerun == []
+    done = said("ada", command)
+    assert done.ok, done.raw
+    assert hub.rerun == [("rerun-failed-jobs", 51)]
+    assert not list(empty.glob("pwned"))
+    assert hub.comments_of(7) == []
