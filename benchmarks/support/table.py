@@ -22,6 +22,8 @@ class Row:
     peer: Series | None = None
     kind: Kind = "reported"
     bound: float | None = None
+    most_bytes: int | None = None
+    """The bound of our memory."""
 
     @property
     def value(self) -> float:
@@ -34,7 +36,9 @@ class Row:
 
     @property
     def passed(self) -> bool:
-        """Whether the bound is kept; a row without one can't miss it."""
+        """Whether the bounds are kept; a row without one can't miss it."""
+        if self.most_bytes is not None and self.ours.peak_bytes > self.most_bytes:
+            return False
         return self.bound is None or self.value <= self.bound
 
     def cells(self) -> list[str]:
@@ -48,7 +52,8 @@ class Row:
             _seconds(self.peer) if self.peer is not None else "–",
             value if self.peer is not None or self.kind == "seconds" else "–",
             f"≤ {self.bound:.2f}{unit}" if self.bound is not None else "–",
-            _memory(self.ours, self.peer),
+            _memory(self.ours, self.peer)
+            + (f" ≤ {self.most_bytes / 2**20:.0f} MiB" if self.most_bytes else ""),
             "" if self.bound is None else "kept" if self.passed else "MISSED",
         ]
 

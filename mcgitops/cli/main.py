@@ -6,6 +6,7 @@ pays for what another one needs.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sys
@@ -46,6 +47,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "completion": ("completion", "Print the completion script for a shell."),
     "step": ("step", "One step of a plan; used by exported plans."),
 }
+COLLECT = (50_000, 20, 20)
+"""When the garbage collector looks: a report makes a million objects that live to its end."""
 HIDDEN = {"step"}
 
 
@@ -116,6 +119,7 @@ def run(argv: list[str] | None = None) -> int:
     """Run the program; returns the exit code. Mistakes are sentences, never tracebacks."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
+    gc.set_threshold(*COLLECT)
     try:
         result: Any = cli.main(args=arguments, prog_name="mcgitops", standalone_mode=False)
     except click.exceptions.Exit as exit_:

@@ -47,6 +47,7 @@ def command() -> None:
 @click.pass_obj
 def show(app: App, revision: str, as_json: bool) -> None:
     """Show the metrics of the folder's present state, or of a revision."""
+    name = app.project.name  # before the imports: they are done while Compose reads the file
     from mcgitops import __version__
     from mcgitops.cli.evidence import Evidence
     from mcgitops.compare import compare
@@ -55,7 +56,7 @@ def show(app: App, revision: str, as_json: bool) -> None:
     evidence = Evidence(app)
     side = evidence.commit(revision) if revision else evidence.working_tree()
     comparison = compare(None, side, evidence.rules())
-    report = build(app.project.name, comparison, tool=f"mcgitops {__version__}")
+    report = build(name, comparison, tool=f"mcgitops {__version__}")
     _print(report, as_json, everything=True)
 
 
@@ -70,6 +71,7 @@ def diff(app: App, a: str, b: str, everything: bool, as_json: bool) -> None:
 
     Default: the base (as `mcgitops report` chooses it) with the folder's present state.
     """
+    _ = app.project  # before the imports: they are done while Compose reads the file
     from mcgitops.cli.evidence import make_report
 
     _print(make_report(app, base=a, head=b), as_json, everything=everything)

@@ -42,6 +42,7 @@ def command(app: App, base: str, head: str, format_: str, as_json: bool, output:
 
     Says which base was taken and why. Exits with 3, after the report, where a gate failed.
     """
+    _ = app.project  # before the imports: they are done while Compose reads the file
     from mcgitops.cli.evidence import make_report
 
     report = make_report(app, base=base, head=head)

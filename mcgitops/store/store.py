@@ -34,6 +34,8 @@ from mcgitops.store.records import (
 from mcgitops.store.threads import THREADS, each
 
 LARGEST_RECORD = 64 * 1024 * 1024
+REMEMBERED = 64
+"""Runs that a store keeps in memory: planning and reporting ask for the same ones."""
 _GOOD_COPY = "Delete that key; then push or pull it from where a good copy is, or train again."
 AnyRecord = TypeVar("AnyRecord", bound=Record)
 
@@ -65,6 +67,7 @@ class Store:
     def __init__(self, backend: Backend, cache: Path | None = None) -> None:
         self.backend = backend
         self.objects = Objects(backend)
+        self._runs: dict[str, RunRecord] = {}
         self._cache = RecordCache(cache, backend.url) if cache and not self.is_local else None
 
     @property
@@ -85,8 +88,12 @@ class Store:
     # runs
 
     def run(self, project: str, stage: str, fingerprint: str) -> RunRecord | None:
-        """The succeeded run with this fingerprint."""
-        return self._read(layout.run_key(project, stage, fingerprint), RunRecord)
+        """The succeeded run with this fingerprint. One that was read lately is not read again."""
+        key = layout.run_key(project, stage, fingerprint)
+        found = self._runs.get(key) or self._read(key, RunRecord)
+        if found is not None and len(self._runs) < REMEMBERED:
+            self._runs[key] = found  # records never change
+        return found
 
     def existing_run(self, project: str, stage: str, fingerprint: str) -> RunRecord:
         """The run that a commit or release names; an error where the store lost it."""
