@@ -18,8 +18,8 @@ REPEATS = 25
 RATIO = 0.5
 
 WATCHED = (
-    "boto3", "botocore", "docker", "github", "jinja2", "pydantic", "requests", "rich", "sqlite3",
-    "tabulate", "urllib3", "yaml",
+    "boto3", "botocore", "docker", "github", "jinja2", "numpy", "pydantic", "requests", "rich",
+    "scipy", "sqlite3", "tabulate", "urllib3", "yaml",
 )  # fmt: skip
 """Packages that cost more than ten milliseconds each, or that only some verbs need."""
 
