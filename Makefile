@@ -81,6 +81,10 @@ lock: venv  ## Resolve the dependencies anew into requirements/*.lock
 LOCK_OPTIONS := --quiet --universal --python-version 3.11 --generate-hashes --no-header \
   --no-emit-index-url --no-emit-find-links
 
+.PHONY: vendor
+vendor: venv  ## Fetch the chart library that HTML reports carry, as templates/html/vendor/vendor.json says
+	$(PYTHON) -m tests.lab.vendor
+
 .PHONY: wheel
 wheel: venv  ## Build the wheel into dist/ and try it in an empty environment
 	rm -rf dist

@@ -4,7 +4,12 @@
 (() => {
   const root = document.documentElement;
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
-  const colour = (name) => getComputedStyle(root).getPropertyValue(name).trim();
+  // Asked for at every redraw of every axis, so looked up once for each theme.
+  const palette = new Map();
+  const colour = (name) => {
+    if (!palette.has(name)) palette.set(name, getComputedStyle(root).getPropertyValue(name).trim());
+    return palette.get(name);
+  };
   const said = document.getElementById("said");
   const say = (text) => { said.textContent = text; };
 
@@ -15,6 +20,7 @@
   const toggle = document.getElementById("theme");
   const isDark = () => (root.dataset.theme || (darkness.matches ? "dark" : "light")) === "dark";
   const themed = () => {
+    palette.clear();
     toggle.setAttribute("aria-pressed", String(isDark()));
     for (const chart of charts.values()) chart.redraw(false);
   };
@@ -116,17 +122,18 @@
     const doubles = (count) => {
       const view = new DataView(new ArrayBuffer(8 * count));
       for (let plane = 0; plane < 8; plane++) for (let i = 0; i < count; i++) view.setUint8(8 * i + plane, raw[at++]);
-      return Array.from({ length: count }, (_, i) => view.getFloat64(8 * i));
+      return new Float64Array(count).map((_, i) => view.getFloat64(8 * i));
     };
     const floats = (count) => {
       const words = new Uint32Array(count);
       for (const shift of [24, 16, 8]) for (let i = 0; i < count; i++) words[i] |= raw[at++] << shift;
-      return Array.from(new Float32Array(words.buffer), (y) => (Number.isNaN(y) ? null : y));
+      const ys = new Float32Array(words.buffer);
+      return ys.some(Number.isNaN) ? Array.from(ys, (y) => (Number.isNaN(y) ? null : y)) : ys;
     };
     const sides = [];
     packed.n.forEach((count, index) => {
       const axis = packed.x[index];
-      const xs = axis === 1 ? sides[0][0] : axis === 0 ? doubles(count) : Array.from({ length: count }, (_, i) => axis[0] + i * axis[1]);
+      const xs = axis === 1 ? sides[0][0] : axis === 0 ? doubles(count) : new Float64Array(count).map((_, i) => axis[0] + i * axis[1]);
       sides.push([xs, floats(count)]);
     });
     const [head, base] = sides;
@@ -136,23 +143,24 @@
   const number = (y) => (y === null || y === undefined ? "–" : Number(y.toPrecision(5)).toLocaleString("en", { maximumSignificantDigits: 5 }).replace("-", "−"));
   const shortly = (splits) => splits.map((y) => (Math.abs(y) >= 1e6 || (y && Math.abs(y) < 1e-4) ? y.toExponential(1) : String(Number(y.toPrecision(6)))).replace("-", "−"));
 
-  const draw = async (figure, packed) => {
+  const HEIGHT = 220;
+  const DASHED = 500; // of more points the dashes would only be noise
+  const draw = async (figure, packed, width) => {
     const place = figure.querySelector(".plot");
     const readout = figure.querySelector(".readout");
     const data = await series(packed);
     const hasBase = data.length === 3;
     const names = hasBase ? ["base", "head"] : ["head"];
     const axis = { stroke: () => colour("--quiet"), grid: { stroke: () => colour("--line"), width: 1 }, ticks: { stroke: () => colour("--line"), width: 1 }, values: (_, splits) => shortly(splits) };
-    const size = () => ({ width: Math.max(200, place.clientWidth), height: 220 });
     const chart = new uPlot({
-      ...size(),
+      width, height: HEIGHT,
       legend: { show: false },
       cursor: { drag: { x: true, y: false }, points: { size: 7 } },
       scales: { x: { time: false } },
       axes: [axis, { ...axis, size: 62 }],
       series: [{}, ...names.map((name) => ({
         label: name, stroke: () => colour(`--${name}`), width: name === "base" ? 1.5 : 2,
-        dash: name === "base" ? [5, 4] : undefined, points: { show: false }, spanGaps: true,
+        dash: name === "base" && data[0].length <= DASHED ? [5, 4] : undefined, points: { show: false }, spanGaps: true,
       }))],
       hooks: { setCursor: [(u) => {
         const i = u.cursor.idx;
@@ -164,8 +172,12 @@
     }, data, place);
     chart.root.setAttribute("aria-hidden", "true");
     place.classList.add("drawn");
+    figure.classList.toggle("solid", data[0].length > DASHED);
     charts.set(figure, chart);
-    new ResizeObserver(() => { if (Math.abs(chart.width - size().width) > 1) chart.setSize(size()); }).observe(place);
+    new ResizeObserver(([entry]) => {
+      const now = wide(entry.contentRect.width);
+      if (Math.abs(chart.width - now) > 1) chart.setSize({ width: now, height: HEIGHT });
+    }).observe(place);
 
     const xs = data[0];
     const full = () => chart.setScale("x", { min: xs[0], max: xs[xs.length - 1] });
@@ -208,18 +220,19 @@
 
   const figures = all("figure[data-chart]");
   const packed = figures.length ? JSON.parse(document.getElementById("data").textContent) : [];
+  const wide = (width) => Math.max(200, Math.floor(width));
   let drawn = 0;
   const seen = new IntersectionObserver((entries) => {
-    for (const entry of entries) {
-      if (!entry.isIntersecting || figuresDone.has(entry.target)) continue;
-      figuresDone.add(entry.target);
-      seen.unobserve(entry.target);
-      draw(entry.target, packed[Number(entry.target.dataset.chart)])
+    // all widths before the first chart: each one read afterwards would lay out the page anew
+    const near = entries.filter((entry) => entry.isIntersecting);
+    const widths = near.map((entry) => wide(entry.target.querySelector(".plot").clientWidth));
+    near.forEach(({ target }, index) => {
+      seen.unobserve(target);
+      draw(target, packed[Number(target.dataset.chart)], widths[index])
         .catch((error) => { console.error(error); }) // the still image stays
         .finally(() => { root.dataset.drawn = String(++drawn); });
-    }
+    });
   }, { rootMargin: "400px" });
-  const figuresDone = new Set();
   for (const figure of figures) seen.observe(figure);
   themed();
   root.dataset.ready = "true";

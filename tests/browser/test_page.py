@@ -6,6 +6,7 @@ import itertools
 import re
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.lab import axe
 
@@ -140,7 +141,7 @@ def test_dragging_over_a_chart_zooms_in(watched, pages):
 
     def step_at(share: float) -> int:
         page.mouse.move(box["x"] + share * box["width"], middle)
-        page.wait_for_function("document.querySelector('.readout').textContent !== ''")
+        expect(figure.locator(".readout")).not_to_be_empty()
         return int(figure.locator(".readout").inner_text().split()[1].rstrip(":"))
 
     wide = step_at(0.95) - step_at(0.05)
