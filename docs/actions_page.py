@@ -14,6 +14,8 @@ ACTIONS = {
     "mcgitops/mcgitops/actions/train": ROOT / "actions/train/action.yml",
     "mcgitops/mcgitops/actions/report": ROOT / "actions/report/action.yml",
     "mcgitops/mcgitops/actions/deploy": ROOT / "actions/deploy/action.yml",
+    "mcgitops/mcgitops/actions/hand-over": ROOT / "actions/hand-over/action.yml",
+    "mcgitops/mcgitops/actions/rerun": ROOT / "actions/rerun/action.yml",
 }
 
 INTRODUCTION = """\
@@ -24,9 +26,11 @@ need Docker with Compose and buildx, git, and Python 3.11 or newer; what else th
 install once per runner, by hash. How to use them: [GitHub \
 Actions](../how-to/github-actions.md).
 
-The first action does what the event asks for, which is all that most workflows need. The three \
-others are its parts, for workflows with a job each. All of them call `mcgitops ci`: an input is \
-the option of the same name ([commands](commands.md#mcgitops-ci)).
+The first action does what the event asks for, which is all that most workflows need. The next \
+three are its parts, for workflows with a job each. These four call `mcgitops ci`: an input is the \
+option of the same name ([commands](commands.md#mcgitops-ci)). The last two are for workflows on \
+the default branch; they need neither a checkout nor Docker, and call [`mcgitops \
+hand-over`](commands.md#mcgitops-hand-over) and [`mcgitops rerun`](commands.md#mcgitops-rerun).
 
 Several values in one input have blanks between them; `files` has one a line. An input that is \
 left empty leaves the job's own variable in force, such as `MCGITOPS_STORE`.
@@ -38,7 +42,9 @@ PERMISSIONS = """\
 | permission | for |
 |:--|:--|
 | `contents: read` | the checkout; whether a tag's commit is on the default branch |
-| `pull-requests: write` | the comment |
+| `pull-requests: write` | the comment; a push finds its pull request, gates their waivers |
+| `actions: read` | what a fork's run handed over (`hand-over`) |
+| `actions: write` | to run a workflow again (`rerun`) |
 | `statuses: write` | the commit status, where `status` is true |
 | `deployments: write` | the deployment that GitHub shows for each environment; in the job that \
 deploys only |
@@ -69,11 +75,13 @@ def actions_page(note: str) -> str:
     for name, path in ACTIONS.items():
         action: dict[str, Any] = yaml.safe_load(path.read_text())
         parts += [f"## `{name}`\n", f"{' '.join(action['description'].split())}\n"]
-        parts += [*_table("input", action["inputs"]), *_table("output", action["outputs"])]
+        parts += [*_table("input", action["inputs"]), *_table("output", action.get("outputs", {}))]
     return "\n".join([*parts, PERMISSIONS])
 
 
 def _table(kind: str, entries: dict[str, dict[str, str]]) -> Iterator[str]:
+    if not entries:
+        return
     default = " default |" if kind == "input" else ""
     yield f"| {kind} |{default} |"
     yield "|:--|:--|" + (":--|" if default else "")

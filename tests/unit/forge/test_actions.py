@@ -236,8 +236,10 @@ def test_the_documentation_names_only_inputs_and_outputs_that_exist() -> None:
     page = (ROOT / "docs/how-to/github-actions.md").read_text()
     root = load(ACTIONS[""])
     for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL):
-        for step in re.findall(r"- (?:id: \w+\n +)?uses: mcgitops/.*?\n((?: {8,}.*\n)*)", block):
+        steps = r"- (?:id: \w+\n +)?uses: mcgitops/mcgitops(/\S+)?@.*?\n((?: {8,}.*\n)*)"
+        for name, step in re.findall(steps, block):
             given = re.findall(r"^ {10}([a-z-]+):", step, re.MULTILINE)
-            assert set(given) <= set(root["inputs"]), given
+            alone = ALONE.get(name.removeprefix("/actions/"))
+            assert set(given) <= set(load(alone[0])["inputs"] if alone else root["inputs"]), given
         for output in re.findall(r"steps\.\w+\.outputs\.([a-z-]+)", block):
             assert output in root["outputs"]
