@@ -327,3 +327,15 @@ def test_a_whylogs_profile_without_the_package_says_what_to_install():
 def test_a_bin_file_that_is_no_profile_is_nobodys(tmp_path):
     (tmp_path / "model.bin").write_bytes(b"\0" * 100)
     assert clean(tmp_path) == Findings()
+
+
+@pytest.mark.parametrize("folder", sorted(p.name for p in FIXTURES.iterdir() if p.is_dir()))
+def test_the_order_of_the_readers_decides_nothing_but_for_dvc_yaml(folder, monkeypatch):
+    before = found(folder)
+    order = {"dvc": detect.KNOWN["dvc"], **dict(reversed(detect.KNOWN.items()))}
+    monkeypatch.setattr(detect, "KNOWN", order)
+    after = found(folder)
+    assert after.metrics == before.metrics
+    assert after.params == before.params
+    for kind in ("plots", "tables", "matrices", "checks", "warnings"):
+        assert sorted(getattr(after, kind), key=repr) == sorted(getattr(before, kind), key=repr)
