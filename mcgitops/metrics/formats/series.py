@@ -9,7 +9,7 @@ from typing import Any
 from mcgitops.metrics.values import X_NAMES, Plot, UnreadableError, Warnings
 
 MAX_POINTS = 5_000
-"""Points that are kept of one series, at least, where it has them; never more than twice as many."""
+"""Points that are kept of one series, at least, where it has them; at most twice as many."""
 MAX_CELLS = 200_000
 """Values that are kept of one file, about: one with many columns keeps fewer points."""
 LEAST_POINTS = 500
