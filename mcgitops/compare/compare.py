@@ -179,15 +179,21 @@ def _folds(head: Side, stage: str, variable: str) -> int:
 
 
 def _values(runs: Iterable[RunView]) -> dict[Key, list[Scalar]]:
-    found: dict[Key, list[Scalar]] = {}
+    found: dict[tuple[str, str, str], dict[str, list[Scalar]]] = {}
     for run in runs:
         if run.state != "succeeded":
             continue
         variant = run.variant
         for file, values in run.metrics.items():
+            known = found.setdefault((run.stage, variant, file), {})
             for name, value in values.items():
-                found.setdefault((run.stage, variant, file, name), []).append(value)
-    return found
+                if (numbers := known.get(name)) is None:
+                    known[name] = [value]
+                else:
+                    numbers.append(value)
+    return {
+        (*key, name): numbers for key, known in found.items() for name, numbers in known.items()
+    }
 
 
 def _run_counts(runs: Iterable[RunView]) -> dict[tuple[str, str], int]:

@@ -15,7 +15,8 @@ _TINY = 1e-300
 _EPSILON = 1e-15
 _MOST_TERMS = 20_000
 _LARGE = 30.0
-_NODES = 40
+_NODES = 18
+_MIDDLE = 0.3
 
 
 def student_p(t: float, degrees: float) -> float:
@@ -42,7 +43,9 @@ def student_quantile(level: float, degrees: float) -> float:
         return _quantile(level, degrees)
     if not 1 < degrees < 1e6:
         return _quantile(level, degrees)
-    return _interpolated(level, 1 / degrees)
+    u = 1 / degrees
+    nodes = _nodes(level, 0.0, _MIDDLE) if u <= _MIDDLE else _nodes(level, _MIDDLE, 1.0)
+    return _interpolated(nodes, u)
 
 
 @lru_cache(maxsize=4096)
@@ -66,25 +69,25 @@ def _quantile(level: float, degrees: float) -> float:
     return t
 
 
-@lru_cache(maxsize=8)
-def _nodes(level: float) -> tuple[tuple[float, float, float], ...]:
-    """Node, value, weight of the interpolation in 1/degrees, at Chebyshev's points of 0 to 1."""
+@lru_cache(maxsize=16)
+def _nodes(level: float, low: float, high: float) -> tuple[tuple[float, float, float], ...]:
+    """Node, value, weight of the interpolation in 1/degrees, at Chebyshev's points of a range."""
     found = []
     for k in range(_NODES):
         angle = (2 * k + 1) * math.pi / (2 * _NODES)
-        u = (1 + math.cos(angle)) / 2
+        u = low + (high - low) * (1 + math.cos(angle)) / 2
         value = math.log(_quantile(level, 1 / u))
         found.append((u, value, (-1) ** k * math.sin(angle)))
     return tuple(found)
 
 
-def _interpolated(level: float, u: float) -> float:
-    """The quantile for 1/u degrees of freedom, by the barycentric formula; good to 1e-12.
+def _interpolated(nodes: tuple[tuple[float, float, float], ...], u: float) -> float:
+    """The quantile for 1/u degrees of freedom, by the barycentric formula; good to 1e-11.
 
     Thousands of metrics have as many numbers of degrees, and each quantile would take a search.
     """
     above = below = 0.0
-    for node, value, weight in _nodes(level):
+    for node, value, weight in nodes:
         if u == node:
             return math.exp(value)
         quotient = weight / (u - node)
@@ -104,23 +107,24 @@ def _log_ratio(a: float) -> float:
 
 
 def _fraction(a: float, b: float, x: float) -> float:
-    c, d = 1.0, 1 - (a + b) * x / (a + 1)
-    d = 1 / (d if abs(d) > _TINY else _TINY)
-    result = d
-    twice = a
+    d = 1 - (a + b) * x / (a + 1)
+    d = 1 / (_TINY if -_TINY < d < _TINY else d)
+    c, result, twice, both = 1.0, d, a, a + b
     for m in range(1, _MOST_TERMS):
         twice += 2.0
         term = m * (b - m) * x / ((twice - 1) * twice)
         d = 1 + term * d
-        d = 1 / (d if abs(d) > _TINY else _TINY)
+        d = 1 / (_TINY if -_TINY < d < _TINY else d)
         c = 1 + term / c
-        c = c if abs(c) > _TINY else _TINY
+        if -_TINY < c < _TINY:
+            c = _TINY
         result *= c * d
-        term = -(a + m) * (a + b + m) * x / (twice * (twice + 1))
+        term = -(a + m) * (both + m) * x / (twice * (twice + 1))
         d = 1 + term * d
-        d = 1 / (d if abs(d) > _TINY else _TINY)
+        d = 1 / (_TINY if -_TINY < d < _TINY else d)
         c = 1 + term / c
-        c = c if abs(c) > _TINY else _TINY
+        if -_TINY < c < _TINY:
+            c = _TINY
         change = c * d
         result *= change
         if -_EPSILON < change - 1 < _EPSILON:
