@@ -10,6 +10,13 @@ from collections.abc import Iterable
 
 Argv = tuple[str, ...]
 
+GUARD = "compose.lock"
+SETTLED = (
+    f'if [ -e "$root/{GUARD}" ] && command -v flock >/dev/null;'
+    f' then flock -w 60 "$root/{GUARD}" true; fi\n'
+)
+"""Shell: wait for what `guarded` started below `$root` and nobody waits for any more."""
+
 
 def compose(folder: str, project_name: str, variables: Iterable[str], *arguments: str) -> Argv:
     """`docker compose … ARGUMENT…` with exactly the values of the release folder.
@@ -93,7 +100,7 @@ def guarded(root: str, argv: Argv, *, seconds: int, tools: Iterable[str]) -> Arg
     if "timeout" in known:
         argv = ("timeout", str(seconds), *argv)
     if "flock" in known:
-        argv = ("flock", f"{root}/compose.lock", *argv)
+        argv = ("flock", f"{root}/{GUARD}", *argv)
     return argv
 
 

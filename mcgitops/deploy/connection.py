@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Protocol, Self, TypeVar
 
-from mcgitops.commands import haproxy, ssh
+from mcgitops.commands import compose_host, haproxy, ssh
 from mcgitops.commands.command import Command, Secret
 from mcgitops.commands.ssh import SshOptions
 from mcgitops.deploy import private
@@ -124,7 +124,7 @@ class Connections:
         facts, answer = host_facts.look(
             host, lambda text: ssh.script(host.url, text, self.options).argv, self.folder,
             project, environment, compose_project, more=haproxy.survey(compose_project),
-            known=known,
+            known=known, settled=compose_host.SETTLED if known else "",
         )  # fmt: skip
         if not host.is_local and answer.code == 255:
             raise unreachable(host, answer.stderr)

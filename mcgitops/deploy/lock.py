@@ -137,7 +137,9 @@ def acquire_script(root: str, owner: Owner, lease: int, dead: str = "") -> str:
         "mkdir -p lock",
         f"printf '%s, \"since\": %s, \"expires\": %s}}\\n' {shlex.quote(owner.fields())}"
         f" \"$since\" $((now + {lease}))"
-        " > lock/owner.new && mv -f lock/owner.new lock/owner.json",
+        " > lock/owner.new && mv -f lock/owner.new lock/owner.json && exit 0",
+        # a full disk: what could not be taken is not left behind
+        "rm -f lock/owner.new; rmdir lock 2>/dev/null; exit 1",
     ))  # fmt: skip
 
 
@@ -280,9 +282,11 @@ class HostLock:
                 raise Locked(f"{self._host.label}: too many rollouts start at once.", "Try again.")
             held = host_facts.lock_fact(done.stdout) if done.code == _HELD else None
             if held is None:
+                lines = done.stderr.strip().splitlines() or ["no reason given"]
                 raise McgitopsError(
-                    f"{self._host.label}: can't lock {self._root}: {done.stderr.strip()}",
-                    "Let the user of the deployment write there.",
+                    f"{self._host.label}: can't lock {self._root}: {lines[-1].rstrip('.')}.",
+                    "Its disk must have room, and the user of the deployment must be able to write "
+                    "there.",
                 )
             if dead == held.token or not is_dead(held, held.started):
                 return held

@@ -215,7 +215,13 @@ class Replacement:
             return
         self._sight.forget()
         text = compose_host.retire((one.name for one in leaving), service.grace)
-        self._connections.script(self._host, text, timeout=service.grace + START_SECONDS)
+        # guarded: if we are killed now, it goes on, and whoever comes next waits for its end
+        seconds = service.grace + START_SECONDS
+        argv = compose_host.guarded(
+            self._facts.root, ("sh", "-c", text), seconds=int(seconds), tools=self._facts.tools
+        )
+        command = on_host(self._host.url, argv, self._connections.options)
+        self._connections.execute(self._host, command, timeout=seconds + 15)
 
     def open_up(self) -> None:
         """Let proxies find containers by name again."""

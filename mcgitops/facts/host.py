@@ -71,13 +71,15 @@ def containers_script(compose_project: str) -> str:
 
 
 def host_script(
-    project: str, environment: str, compose_project: str, more: str = "", *, again: bool = False
-) -> str:
+    project: str, environment: str, compose_project: str, more: str = "", *, again: bool = False,
+    settled: str = "",
+) -> str:  # fmt: skip
     """Everything that a rollout or `status` needs to know, one fact a line.
 
     more: shell that looks at what programs inside containers say, run in the environment's folder
     where there is a current release.
     again: leave out what only changes with what is looked at all the same, and takes long.
+    settled: shell that waits until nothing is under way there any more.
     """
     slow = "" if again else _FOLDER + _outdated_script(compose_project) + more
     return (
@@ -161,19 +163,20 @@ def _outdated_script(compose_project: str) -> str:
 
 def look(
     host: Host, to_argv: ToArgv, cwd: Path, project: str, environment: str, compose_project: str,
-    *, timeout: float = 60, more: str = "", known: HostFacts | None = None,
+    *, timeout: float = 120, more: str = "", known: HostFacts | None = None, settled: str = "",
 ) -> tuple[HostFacts, Output]:  # fmt: skip
     """The host's facts, and the raw answer for whoever must explain a failed connection.
 
     known: what was seen a moment ago; where releases and containers are still the same, so is what
     follows from them, and isn't asked for again.
+    settled: shell that waits until nothing is under way there any more; for a host that is locked.
     """
     if known is not None and known.engine:
-        script = host_script(project, environment, compose_project, again=True)
+        script = host_script(project, environment, compose_project, again=True, settled=settled)
         answer = output(to_argv(script), cwd, check=False, timeout=timeout)
         if (facts := _still(known, parse(host, answer.stdout))) is not None:
             return facts, answer
-    script = host_script(project, environment, compose_project, more)
+    script = host_script(project, environment, compose_project, more, settled=settled)
     answer = output(to_argv(script), cwd, check=False, timeout=timeout)
     return parse(host, answer.stdout), answer
 

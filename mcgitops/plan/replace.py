@@ -152,7 +152,9 @@ def forward(side: Generation, service: WantedService) -> tuple[Step, ...]:
     if others and (policy.order == "stop-first" or not running):
         why = f": {policy.why}" if policy.why else ""
         return tuple(_in_place(side, service, f"{service.name} stops first{why}"))
-    return tuple(_surging(side, service, policy, len(mine), len(others)))
+    # what stopped meanwhile is to be started again: a kill can leave it so
+    up = sum(one.state == "running" or is_well(one, side.facts.now) for one in mine)
+    return tuple(_surging(side, service, policy, up, len(others)))
 
 
 def backward(side: Generation, service: WantedService, beside: int) -> tuple[Step, ...]:

@@ -66,9 +66,10 @@ class Fault:
             self.strike()
             return act()
         if self.moment == "after":
-            result = act()
-            self.strike()
-            return result
+            try:
+                return act()
+            finally:  # a step that fails is over as well
+                self.strike()
 
         def later() -> None:
             time.sleep(self.delay)

@@ -93,6 +93,19 @@ def test_the_way_back_is_the_same_towards_the_former_release() -> None:
     assert "/r/releases/v1/1111/compose.yml" in undo[5].command.argv
 
 
+def test_containers_of_the_release_that_were_stopped_are_started_again() -> None:
+    # killed while the former ones were stopped, and now on the way back to them
+    gone = {"state": "exited", "health": "", "exit_code": 143}
+    stopped = (container(API, 3, **gone), container(API, 4, **gone))
+    facts = replace(ON_V1, containers=(*RUNNING, *stopped), attempt="v2/2222")
+    steps = told(plan(facts).of("activate"))
+    assert steps[1:4] == ["hold api 0/2", "surge api 4/2", "healthy api 2/0"]
+    one = replace(facts, containers=(*RUNNING, container(API, 3), stopped[1]))
+    assert "surge api 4/2" in told(plan(one).of("activate"))
+    both = replace(facts, containers=(*RUNNING, container(API, 3), container(API, 4)))
+    assert not [step for step in told(plan(both).of("activate")) if step.startswith("surge")]
+
+
 def test_one_at_a_time_where_the_file_says_so() -> None:
     policy = replace(START, parallelism=1, delay=5.0, monitor=2.0)
     steps = plan(release=wanted(replace(API, update=policy))).of("activate")
