@@ -18,25 +18,36 @@ from mcgitops.metrics.formats.parsed import loaded, over
 from mcgitops.metrics.formats.series import Row, number
 from mcgitops.metrics.values import Findings, Scalar, UnreadableError, Warnings, scalar, text
 
+_CHECKPOINT = re.compile(r"checkpoint-(\d{1,15})")
 _KEPT = ("best_metric", "best_global_step", "epoch", "global_step", "total_flos")
 
 
 def claims(files: Files) -> Iterator[Claim]:
-    """One for a training: its state, and the older ones in its checkpoints."""
-    trainings: dict[PurePosixPath, dict[float, str]] = {}
+    """One for a training: its state, and the older ones in its checkpoints.
+
+    Without its own state it is named after all of its checkpoints, since the last one's number may
+    be another in the next run, which is to be compared with this one.
+    """
+    trainings: dict[PurePosixPath, list[str]] = {}
     for path in matching(files, "trainer_state.json"):
         folder = PurePosixPath(path).parent
-        checkpoint = re.fullmatch(r"checkpoint-(\d{1,15})", folder.name)
-        home, age = (folder.parent, float(checkpoint[1])) if checkpoint else (folder, float("inf"))
-        trainings.setdefault(home, {})[age] = path
-    for states in trainings.values():
-        newest = states[max(states)]
-        yield Claim(newest, tuple(states.values()))
+        home = folder.parent if _CHECKPOINT.fullmatch(folder.name) else folder
+        trainings.setdefault(home, []).append(path)
+    for home, paths in trainings.items():
+        own = str(home / "trainer_state.json")
+        source = own if own in paths else str(home / "checkpoint-*" / "trainer_state.json")
+        yield Claim(source, tuple(paths))
+
+
+def _age(path: str) -> float:
+    """How late in its training a state was written."""
+    checkpoint = _CHECKPOINT.fullmatch(PurePosixPath(path).parent.name)
+    return float(checkpoint[1]) if checkpoint else float("inf")
 
 
 def read(files: Files, claim: Claim, warnings: Warnings) -> Findings:
     """The last value of each logged name, the best metric, and charts over steps."""
-    data = loaded(files, claim.source, warnings)
+    data = loaded(files, max(claim.paths, key=_age), warnings)
     history = data.get("log_history") if isinstance(data, Mapping) else None
     if not isinstance(history, list):
         raise UnreadableError("has no log_history: it isn't what transformers' Trainer writes.")

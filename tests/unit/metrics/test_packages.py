@@ -106,7 +106,7 @@ def test_of_checkpoints_alone_the_last_counts(tmp_path):
         state = {"log_history": [{"step": step, "loss": loss}], "best_metric": None}
         (folder / "trainer_state.json").write_text(json.dumps(state))
     findings = clean(tmp_path)
-    assert findings.metrics == {"checkpoint-1500/trainer_state.json": {"loss": 0.125}}
+    assert findings.metrics == {"checkpoint-*/trainer_state.json": {"loss": 0.125}}
 
 
 def test_lightning_rows_are_merged_by_step():
