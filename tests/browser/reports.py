@@ -12,6 +12,7 @@ from mcgitops.compare.model import (
     ClassChange,
     FactChange,
     FileChanges,
+    GateResult,
     Interval,
     MatrixPair,
     PlotPair,
@@ -127,16 +128,21 @@ def full(plots: int = 4, points: int = 500) -> Report:
     )  # fmt: skip
     facts = (*report.facts, FactChange(("train",), "data", "sha256:1", "sha256:2", files))
     waiver = Waiver(
-        "log_loss", "ada", "comment", "the new data is harder",
+        "f1.macro", "ada", "comment", "the new data is harder",
         "https://forge.example/wine/pull/7#issuecomment-1",
+    )  # fmt: skip
+    waived = GateResult(
+        "f1.macro", "", "at least 0.95", "waived",
+        "0.938 < 0.95, gate waived by ada: the new data is harder",
     )  # fmt: skip
     return dataclasses.replace(
         report,
+        gates=(report.gates[0], waived, *report.gates[1:]),
+        waivers=(waiver,),
         classes=classes,
         matrices=(MatrixPair("train", "", head_matrix, base_matrix),),
         slices=slices,
         facts=facts,
-        waivers=(waiver,),
         plots=tuple(pair(f"loss{index or ''}", points, index) for index in range(plots)),
     )
 

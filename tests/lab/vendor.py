@@ -1,6 +1,6 @@
 """`make vendor`: fetches what the HTML report carries of others, as vendor.json says, through npm.
 
-Changing the version in `templates/html/vendor/vendor.json` and running this is how to update it: the
+To update: change the version in `templates/html/vendor/vendor.json` and run this. The
 files are copied unchanged, their digests written, and what differs is said.
 """
 
