@@ -110,7 +110,7 @@ class Rights:
             if error.status in (403, 404):
                 return False
             raise
-        return permission in ("admin", "write")
+        return permission in ("owner", "admin", "write")  # owner: Forgejo and Gitea
 
 
 def _gate(name: str) -> str:

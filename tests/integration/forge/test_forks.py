@@ -128,3 +128,28 @@ def test_a_comment_has_the_pull_requests_own_run_done_again(
     assert hub.rerun == [("rerun-failed-jobs", 51)]
     assert not list(empty.glob("pwned"))
     assert hub.comments_of(7) == []
+
+
+@pytest.mark.runner
+@pytest.mark.engine
+def test_each_leg_of_a_matrix_has_a_comment_by_itself(
+    runner: ActRunner, repository: Callable[..., Repository], hub: FakeGitHub
+) -> None:
+    """The runner tells the action which leg it is; here of a project that nobody has trained."""
+    repo = repository()
+    payload = repo.pull_request({"params.yaml": "lr: 0.30\n"})
+    job = {
+        "runs-on": "ubuntu-latest",
+        "strategy": {"max-parallel": 1, "fail-fast": False, "matrix": {"device": ["cpu", "gpu"]}},
+        "steps": [
+            {"uses": "actions/checkout@v4"},
+            {"id": "mcgitops", "uses": f"{ACTION}/actions/report@v1"},
+        ],
+    }
+    text = json.dumps({"on": "pull_request", "permissions": {}, "jobs": {"model": job}})
+    done = runner.run(repo.folder, text, "pull_request", payload, api_url=hub.url)
+    assert not done.ok
+    headings = sorted(comment["body"].splitlines()[1] for comment in hub.comments_of(7))
+    assert [heading.partition(", ")[2] for heading in headings] == [
+        "cpu`: failed", "gpu`: failed",
+    ]  # fmt: skip
