@@ -57,7 +57,9 @@ def _candidates(
     found: list[Candidate] = []
     for stage, run in head.items():
         others = {plot.name: plot for plot in base[stage].plots} if stage in base else {}
-        found += [(stage, s, plot, others.get(plot.name)) for plot in run.plots for s in plot.series]
+        found += [
+            (stage, s, plot, others.get(plot.name)) for plot in run.plots for s in plot.series
+        ]
     found.sort(key=lambda item: (not _is_validation(item[1]), rank.get(item[1], len(rank))))
     return found
 
