@@ -91,12 +91,12 @@ def command(
     heads = _within(heads, since, until, _commits(app, wanted))
     wanted = [one for one in wanted if one.name not in COMMITS]
     names: Names | None = None
-    by_value = bool(wanted or sort)
+    by_value = bool(wanted or sort or columns)
     if not by_value:  # only what is shown is looked at
         heads = heads[::-1] if reverse else heads
         heads = heads[: limit or None]
     runs = index.runs(heads)
-    if by_value or columns or as_csv:
+    if by_value or as_csv:
         names = Names(runs)
     if names is not None and runs:
         runs = _fulfilling(runs, wanted, names)

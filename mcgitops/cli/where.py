@@ -198,7 +198,7 @@ class Names:
         if separator and kind in KINDS and rest:
             found = self._of_kind(kind, rest, where)
             if found is None:
-                raise self._unknown(name, where, [f"{kind}:{n}" for n in self._names(kind)])
+                raise self._unknown(rest, where, self._names(kind), f"{kind}:")
             return found
         if name in FIELDS:
             return FIELDS[name]
@@ -245,18 +245,18 @@ class Names:
         split = self._split(kind, name)
         return _value(kind, *split) if split is not None else None
 
-    def _unknown(self, name: str, where: str, known: Sequence[str]) -> UsageError:
-        near = difflib.get_close_matches(name, known, n=3)
+    def _unknown(self, name: str, where: str, known: Sequence[str], prefix: str = "") -> UsageError:
+        near = [prefix + one for one in difflib.get_close_matches(name, known, n=3)]
         if near:
             hint = f"Did you mean {' or '.join(near)}?"
         else:
-            listed = [n for n in known if n not in FIELDS] or known
+            listed = [prefix + one for one in known if one not in FIELDS] or list(known)
             more = "" if len(listed) <= MOST_NAMES else f" and {len(listed) - MOST_NAMES} more"
             hint = f"There are: {', '.join(listed[:MOST_NAMES])}{more}." if listed else ""
         from mcgitops.report.escape import clean
 
         return UsageError(
-            f"{where}: no run has a metric, parameter or variable {clean(name, 80)!r}.",
+            f"{where}: no run has a metric, parameter or variable {clean(prefix + name, 80)!r}.",
             clean(hint, 400),
         )
 
@@ -292,4 +292,4 @@ def _text(value: Scalar) -> str:
         return "null"
     if isinstance(value, bool):
         return "true" if value else "false"
-    return value if isinstance(value, str) else f"{value:.17g}"
+    return f"{value:.17g}" if isinstance(value, float) else str(value)

@@ -23,6 +23,8 @@ def series(seconds: float) -> Series:
         (Row("s", series(1), None, "seconds", 1.0), 1.0, True),
         (Row("s", series(1.01), None, "seconds", 1.0), 1.01, False),
         (Row("reported", series(9), series(1)), 9.0, True),
+        (Row("m", series(1), None, "seconds", 2.0, 50 * 2**20), 1.0, True),
+        (Row("m", series(1), None, "seconds", 2.0, 50 * 2**20 - 1), 1.0, False),
     ],
 )
 def test_a_bound_is_kept_or_missed(row: Row, value: float, passed: bool) -> None:
