@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
 
-MOST_ROWS = 20_000
+MOST_ROWS = 5_000
+"""Of a table. A browser takes seconds for more."""
 MOST_LABELS = 60
 MOST_CHARTS = 200
 MANY = 12
@@ -60,17 +61,15 @@ _TONES = {
 }
 _VERDICTS = {"same": "unchanged"}
 _VERDICT_TONES = {"worse": "warn", "missing": "warn", "better": "good"}
-_GATE_VERDICTS = {"failed": ("gate failed", "bad"), "warned": ("gate warns", "warn")}
+_GATE_VERDICTS = {
+    "failed": ("gate failed", "bad"),
+    "warned": ("gate warns", "warn"),
+    "waived": ("gate waived", "warn"),
+}
 _RANKS = (
-    "gate failed",
-    "gate warns",
-    "missing",
-    "worse",
-    "cannot tell",
-    "changed",
-    "better",
-    "new",
-)
+    "gate failed", "gate warns", "gate waived", "missing", "worse", "cannot tell", "changed",
+    "better", "new", "no difference",
+)  # fmt: skip
 
 
 def render(report: Report) -> str:

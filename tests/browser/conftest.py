@@ -13,7 +13,7 @@ from tests.browser import reports
 from tests.lab import browser as lab_browser
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # no longer: while Playwright runs, no other event loop can
 def chromium() -> Iterator[Browser]:
     with lab_browser.chromium() as browser:
         yield browser
@@ -68,5 +68,6 @@ def watched(chromium: Browser, request: pytest.FixtureRequest) -> Iterator[Watch
     marker = request.node.get_closest_marker("context")
     options = {"viewport": {"width": 1200, "height": 900}, **(marker.kwargs if marker else {})}
     context = chromium.new_context(**options)
+    context.set_default_timeout(90_000)
     yield Watched(context.new_page())
     context.close()

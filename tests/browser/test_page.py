@@ -34,6 +34,7 @@ def test_it_asks_for_nothing_and_draws_every_chart(watched, pages):
 @pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
 def test_nothing_keeps_anybody_from_using_it(chromium, pages, scheme, size):
     context = chromium.new_context(viewport=size, color_scheme=scheme)
+    context.set_default_timeout(90_000)
     page = context.new_page()
     page.goto(pages["many" if size is WIDE else "full"])
     page.wait_for_selector("html[data-ready=true]")

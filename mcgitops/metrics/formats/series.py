@@ -10,8 +10,8 @@ from mcgitops.metrics.values import X_NAMES, Plot, UnreadableError, Warnings
 
 MAX_POINTS = 5_000
 """Points that are kept of one series, at least, where it has them; at most twice as many."""
-MAX_CELLS = 200_000
-"""Values that are kept of one file, about: one with many columns keeps fewer points."""
+MAX_CELLS = 260_000
+"""Values that are kept of one file, at least; at most twice as many: 50 series of 10,000 points."""
 LEAST_POINTS = 500
 MAX_SERIES = 50
 

@@ -241,3 +241,12 @@ def test_what_others_wrote_is_what_they_published():
     assert f"(v{vendor['version']})" in (folder / "uPlot.iife.min.js").read_text()[:200]
     for name in ("report.js", "vendor/uPlot.iife.min.js"):  # what would end their own element
         assert not re.search(r"</script|<!--", templates("html", name).read_text(), re.IGNORECASE)
+
+
+def test_of_very_many_metrics_the_worst_are_shown(monkeypatch):
+    monkeypatch.setattr(html, "MOST_ROWS", 5)
+    document, _ = parsed(html.render(reports.full()))
+    (section,) = (s for s in document.iter("section") if s.get("id") == "metrics")
+    (body,) = section.iter("tbody")
+    assert len(list(body.iter("tr"))) == 5
+    assert "The first 5 of 13; mcgitops report --json has all." in "".join(section.itertext())
