@@ -165,12 +165,10 @@ def _by_commit(
     stage: str,
 ) -> Iterator[Group]:
     """The runs of commits, as the commits' records name them; newest first."""
-    from mcgitops.store import layout
-
     stages = [stage] if stage else sorted({head.stage for head in heads})
     by_name = {(head.stage, head.fingerprint): head for head in heads}
     there = set(store.backend.folders("commits/"))
-    known = [sha for sha in commits if layout.segment(sha) in there]
+    known = [sha for sha in commits if sha in there]
     for start in range(0, len(known), CHUNK):
         chunk = known[start : start + CHUNK]
         records = index.commits(app.project.name, [(sha, name) for sha in chunk for name in stages])

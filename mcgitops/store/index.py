@@ -36,8 +36,8 @@ FORMAT = 1
 BATCH = 500
 """Records that are read before they are saved: what an interruption loses."""
 BUSY_SECONDS = 5.0
-FEW = 200
-"""Up to so many rows are asked for by key."""
+MARKS = 500
+"""Rows that are asked for at once; SQLite may be built to allow no more than 999."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS head (
@@ -223,16 +223,14 @@ class RunIndex:
 
     def _bodies(self, keys: Sequence[str]) -> dict[str, str]:
         def look(connection: sqlite3.Connection) -> dict[str, str]:
-            if len(keys) <= FEW:
-                marks = ",".join("?" * len(keys))
-                where, values = f"key IN ({marks})", list(keys)
-            else:
-                where, values = "key >= ? AND key <= ?", [min(keys), max(keys)]
-            rows = connection.execute(
-                f"SELECT key, content, seal FROM body WHERE {where}",  # noqa: S608  (marks only)
-                values,
-            )
-            return {key: text for key, text, seal in rows if _seal((key, text)) == seal}
+            found: dict[str, str] = {}
+            for some, marks in _parts(keys):
+                rows = connection.execute(
+                    f"SELECT key, content, seal FROM body WHERE key IN ({marks})",  # noqa: S608
+                    some,
+                )
+                found.update((key, text) for key, text, seal in rows if _seal((key, text)) == seal)
+            return found
 
         return self._with_file(look, {}, only_if_there=True) if keys else {}
 
@@ -254,13 +252,12 @@ class RunIndex:
     def _known_commits(self, keys: Sequence[str]) -> dict[str, tuple[str, ...]]:
         def look(connection: sqlite3.Connection) -> dict[str, tuple[str, ...]]:
             found = {}
-            for start in range(0, len(keys), FEW):
-                some = keys[start : start + FEW]
-                marks = ",".join("?" * len(some))
-                for key, runs, seal in connection.execute(
+            for some, marks in _parts(keys):
+                rows = connection.execute(
                     f"SELECT key, runs, seal FROM commits WHERE key IN ({marks})",  # noqa: S608
                     some,
-                ):
+                )
+                for key, runs, seal in rows:
                     if _seal((key, runs)) == seal:
                         found[key] = tuple(runs.split(" "))
             return found
@@ -328,6 +325,13 @@ class RunIndex:
             connection.close()
             raise
         return connection
+
+
+def _parts(keys: Sequence[str]) -> Iterator[tuple[Sequence[str], str]]:
+    """Some of the keys at a time, and as many question marks."""
+    for start in range(0, len(keys), MARKS):
+        some = keys[start : start + MARKS]
+        yield some, ",".join("?" * len(some))
 
 
 def _newest_first(heads: Iterable[Head]) -> list[Head]:

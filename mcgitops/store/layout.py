@@ -25,6 +25,7 @@ from mcgitops.errors import StoreError
 
 LONGEST_SEGMENT = 200  # bytes; file systems allow 255, and ".json" and temporary names need room
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
+_SHORT = re.compile(rf"[A-Za-z0-9._-]{{1,{LONGEST_SEGMENT}}}\Z")
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})\Z")
 _KEY = re.compile(r"(?!\.{1,2}(/|\Z))[A-Za-z0-9._%~-]+(/(?!\.{1,2}(/|\Z))[A-Za-z0-9._%~-]+)*\Z")
 
@@ -33,9 +34,11 @@ def segment(name: str) -> str:
     """A name as one segment of a key. Different names give different segments."""
     if not name:
         raise StoreError("A record needs a name, and this one is empty.")
-    raw = name.encode("utf-8", "surrogatepass")
     if name in (".", ".."):
         return "%2E" * len(name)
+    if _SHORT.match(name):
+        return name  # as nearly all are; there may be tens of thousands
+    raw = name.encode("utf-8", "surrogatepass")
     encoded = "".join(chr(byte) if byte in _PLAIN else f"%{byte:02X}" for byte in raw)
     if len(encoded) <= LONGEST_SEGMENT:
         return encoded
