@@ -182,7 +182,7 @@ class Job:
         self._keep("report", f"report-{self._key}.md", text)
         self._keep("report-json", f"report-{self._key}.json", json_view.render(report) + "\n")
         if self.agenda.has_no_secrets:
-            self._hand_over(json_view.render(report))
+            self._hand_over(report)
         self.runner.output("gate", "failed" if report.failed_gates else "passed")
         self.runner.summary(markdown.render(report, workflow.SUMMARY_BYTES // 4))
         self._comment(text, quiet=self.options.quiet and not report.matters)
@@ -208,17 +208,17 @@ class Job:
     def _keep(self, output: str, name: str, text: str) -> None:
         """Keep a text for the steps that come after, and tell them where."""
         path = (self.settings.temp or self.app.workspace.state) / f"mcgitops-{name}"
-        path.write_text(text, encoding="utf-8")
+        path.write_text(text, encoding="utf-8", errors="replace")
         self.runner.output(output, str(path))
 
-    def _hand_over(self, text: str) -> None:
+    def _hand_over(self, report: Report) -> None:
         """Leave the report as data for a workflow that may comment, in a folder of its own."""
-        from mcgitops.forge.handover import MEMBER
+        from mcgitops.forge.handover import MEMBER, packed
 
         folder = (self.settings.temp or self.app.workspace.state) / f"mcgitops-{self._key}"
         folder.mkdir(exist_ok=True)
         path = folder / MEMBER
-        path.write_text(text + "\n", encoding="utf-8")
+        path.write_text(packed(report), encoding="utf-8")
         self.runner.output("hand-over", str(path))
 
     def _with_waivers(self, report: Report) -> Report:

@@ -29,9 +29,9 @@ ARTIFACT = "mcgitops-report"
 MEMBER = "mcgitops-report.json"
 """Its only member."""
 MOST_ZIPPED = 8 << 20
-"""Bytes of the archive. A report of 10,000 metrics takes about one tenth."""
-MOST_BYTES = 16 << 20
-"""Bytes of the member."""
+"""Bytes of the archive. A report of 10,000 metrics over 5 seeds has about 3 MB."""
+MOST_BYTES = 24 << 20
+"""Bytes of the member. That report has about 12 MB."""
 
 _STORED_OR_DEFLATED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED = 0x1
@@ -51,6 +51,12 @@ class Artifact:
     run_id: int
     head_sha: str
     expired: bool = False
+
+
+def packed(report: Report) -> str:
+    """What the fork's run hands over: the report as JSON, without a blank too many."""
+    data = json_view.to_data(report)
+    return json.dumps(data, allow_nan=False, separators=(",", ":"))
 
 
 def artifact_name(text: str) -> str:

@@ -7,7 +7,7 @@ import json
 import struct
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -292,7 +292,7 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "the same member twice": (packed(report(), MEMBER, ("b", b"")), "has 2 members"),
     "no member": (b"PK\x05\x06" + b"\0" * 18, "has 0 members"),
     "a zip in the zip": (packed(packed(report())), "is not JSON"),
-    "a bomb": (BOMB, "16,777,217 bytes"),
+    "a bomb": (BOMB, f"{handover.MOST_BYTES + 1:,} bytes"),
     "a member of 2 GiB": (huge(2 << 30), "2,147,483,648 bytes"),
     "a member larger than it says": (huge(10), "damaged"),
     "an encrypted member": (encrypted(), "encrypted"),
@@ -358,6 +358,20 @@ def test_a_run_without_a_report_makes_no_comment_and_leaves_none_stale(desk: Des
 def endless() -> Iterator[bytes]:
     while True:
         yield b"\0" * (1 << 20)
+
+
+def test_a_very_large_report_still_fits(desk: Desk) -> None:
+    """10,000 metrics over 5 seeds."""
+    (one,) = report().metrics
+    values = tuple(0.1234567890123456 + seed for seed in range(5))
+    metrics = tuple(
+        replace(one, name=f"class {n}.f1", label=f"class {n}.f1", base=values, head=values,
+                verdict="same", base_sd=0.12345678901234, head_sd=0.12345678901234, gates=())
+        for n in range(10_000)
+    )  # fmt: skip
+    desk.hands_over(packed(handover.packed(report(metrics=metrics))))
+    assert "created" in desk()
+    assert "accuracy is below its gate" in desk.comments[0]
 
 
 @pytest.mark.parametrize(
