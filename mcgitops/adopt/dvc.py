@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -60,8 +61,9 @@ def declared(folder: Path) -> dict[str, Declared]:
 def params(folder: Path, declared: Mapping[str, Declared]) -> Iterator[str]:
     """The parameter files that are there."""
     for path, said in declared.items():
-        if said.kind == "params" and (folder / path).is_file():
-            yield path
+        with suppress(OSError):  # a name too long for a file
+            if said.kind == "params" and (folder / path).is_file():
+                yield path
 
 
 def _paths(section: Mapping[Any, Any], home: str, *, in_stage: bool) -> Iterator[tuple[str, Kind]]:

@@ -80,9 +80,12 @@ def _place(folder: Path, description: str, item: FileObject) -> str | None:
     if item.inside or not item.url:
         return None
     home = posixpath.dirname(description)
-    address = urlsplit(item.url)
+    try:
+        address = urlsplit(item.url)
+    except ValueError:
+        return None
     if not address.scheme and not address.netloc:
-        relative = item.url if (folder / home / item.url).exists() else unquote(address.path)
+        relative = item.url if _is_file(folder / home / item.url) else unquote(address.path)
         place = posixpath.normpath(posixpath.join(home, relative))
         if place.startswith(("/", "../")) or place == "..":
             raise UsageError(
@@ -92,14 +95,12 @@ def _place(folder: Path, description: str, item: FileObject) -> str | None:
         return place
     names = (posixpath.basename(unquote(address.path)), item.name)
     places = (posixpath.normpath(posixpath.join(home, name)) for name in names if name)
-    return next(
-        (p for p in places if not p.startswith(("/", "..")) and (folder / p).is_file()), None
-    )
+    return next((p for p in places if not p.startswith(("/", "..")) and _is_file(folder / p)), None)
 
 
 def _check(folder: Path, description: str, item: FileObject, place: str, index: Index) -> None:
     path = folder / place
-    if not path.is_file():
+    if not _is_file(path):
         raise UsageError(f"{description} names {place}, which isn't there.", f"{_REMEDY}")
     for algorithm in ("sha256", "md5"):
         if wanted := item.digests.get(algorithm):
@@ -111,6 +112,13 @@ def _check(folder: Path, description: str, item: FileObject, place: str, index: 
                     _REMEDY,
                 )
             return
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name too long for a file
+        return False
 
 
 def _sha256(path: Path, index: Index) -> str:

@@ -77,7 +77,8 @@ def file_objects(data: Mapping[str, Any]) -> tuple[FileObject, ...]:
     A checksum that is no hex digits is none: some writers put a link there.
     """
     found = []
-    for item in data.get("distribution") or ():
+    listed = data.get("distribution", data.get("sc:distribution"))
+    for item in listed if isinstance(listed, list) else [listed]:  # JSON-LD: one needs no list
         if not isinstance(item, Mapping) or "FileObject" not in str(item.get("@type")):
             continue
         url = item.get("contentUrl", item.get("sc:contentUrl"))

@@ -65,7 +65,8 @@ def test_what_a_pipeline_declares(tmp_path):
 
 def test_only_parameter_files_that_are_there_count(tmp_path):
     (tmp_path / "params.yaml").write_text("lr: 1\n")
-    assert list(dvc.params(tmp_path, FOUND)) == ["params.yaml"]
+    found = {"x" * 5000: Declared("params"), **FOUND}
+    assert list(dvc.params(tmp_path, found)) == ["params.yaml"]
 
 
 @pytest.mark.parametrize("text", ["", "[1, 2]", "stages: 3", "a: [", "metrics: 5", "plots: {a: 1}"])

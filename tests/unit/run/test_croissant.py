@@ -103,6 +103,34 @@ def test_a_description_that_is_none_stops_as_well(project, content, sentence):
     assert caught.value.message.startswith("data/other.json")
 
 
+@pytest.mark.parametrize(
+    "distribution", [None, True, "x", 3, [], [None, "x", {"@type": "cr:FileSet"}]]
+)
+def test_a_description_without_files_says_that_nothing_was_checked(project, distribution):
+    path = described(project)
+    data = {**json.loads((project / path).read_text()), "distribution": distribution}
+    (project / path).write_text(json.dumps(data))
+    assert checked(project, path) == [f"{path} names no file, so nothing of it was checked."]
+
+
+def test_a_single_file_needs_no_list(project):
+    path = described(project, name="x", contentUrl="train.csv", sha256="0" * 64)
+    data = json.loads((project / path).read_text())
+    data["distribution"] = data["distribution"][0]
+    (project / path).write_text(json.dumps(data))
+    with pytest.raises(UsageError, match=r"data/train\.csv isn't what"):
+        checked(project, path)
+
+
+@pytest.mark.parametrize("url", ["a" * 5000, "a\0b", "%00", "a/" * 3000, "https://[bad"])
+def test_an_address_that_can_be_no_file_is_missing_or_not_checked(project, url):
+    path = described(project, name="x", contentUrl=url, sha256="0" * 64)
+    try:
+        assert "x not checked" in checked(project, path)[0]
+    except UsageError as error:
+        assert "data/one.json" in error.message
+
+
 def test_a_truncated_or_damaged_description_never_crashes(project):
     content = (FIXTURE / "metadata.json").read_bytes()
     for at in range(0, len(content), 31):
