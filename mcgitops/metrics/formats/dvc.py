@@ -34,6 +34,7 @@ from mcgitops.metrics.values import (
 
 _TABLES = (".csv", ".tsv")
 _READ = (*_TABLES, ".json", ".yaml", ".yml")
+_MAX_PLOTS = 200
 _MAX_ROWS = 1_000_000
 """Rows of a confusion plot's file that are counted."""
 
@@ -133,10 +134,13 @@ def declared(path: str, data: Any, warnings: Warnings) -> Declared:
     names = [*metrics, *params, *(file for spec in plots for file, _ in (*spec.ys, *spec.xs))]
     if open_ or any("${" in name for name in names):
         warnings.add("names paths with variables (${…}, foreach, matrix); those are left out.")
+    drawn = [s for s in plots if not any("${" in file for file, _ in (*s.ys, *s.xs))]
+    if len(drawn) > _MAX_PLOTS:
+        warnings.add(f"names more than {_MAX_PLOTS} plots; the rest is left out.")
     return Declared(
         tuple(name for name in metrics if "${" not in name),
         tuple(name for name in params if "${" not in name),
-        tuple(s for s in plots if not any("${" in file for file, _ in (*s.ys, *s.xs))),
+        tuple(drawn[:_MAX_PLOTS]),
     )
 
 

@@ -16,7 +16,7 @@ from mcgitops.metrics.detect import Claim
 from mcgitops.metrics.files import Files, matching
 from mcgitops.metrics.formats.parsed import loaded, over
 from mcgitops.metrics.formats.series import Row, number
-from mcgitops.metrics.values import Findings, Scalar, UnreadableError, Warnings, scalar, text
+from mcgitops.metrics.values import Findings, UnreadableError, Warnings, flatten
 
 _CHECKPOINT = re.compile(r"checkpoint-(\d{1,15})")
 _KEPT = ("best_metric", "best_global_step", "epoch", "global_step", "total_flos")
@@ -54,15 +54,11 @@ def read(files: Files, claim: Claim, warnings: Warnings) -> Findings:
     rows = [row for row in history if isinstance(row, Mapping)]
     if len(rows) < len(history):
         warnings.add("has entries in log_history that aren't rows; they are left out.")
-    values: dict[str, Scalar] = {}
+    last: dict[str, Any] = {}
     for row in rows:
-        for key, value in row.items():
-            if key != "step" and not isinstance(value, (Mapping, list)):
-                name = text(str(key), 200)
-                values[name] = scalar(value, name, warnings)
-    for key in _KEPT:
-        if (value := data.get(key)) is not None and not isinstance(value, (Mapping, list)):
-            values[key] = scalar(value, key, warnings)
+        last.update((key, value) for key, value in row.items() if key != "step")
+    last.update((key, data[key]) for key in _KEPT if data.get(key) is not None)
+    values = flatten(last, warnings)
     if not rows:
         warnings.add("has an empty log_history: nothing was logged.")
     times = Counter(str(key) for row in rows for key in row)

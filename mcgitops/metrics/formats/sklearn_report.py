@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -31,6 +32,8 @@ from mcgitops.metrics.values import (
 )
 
 AVERAGES = ("micro avg", "macro avg", "weighted avg", "samples avg")
+MAX_ROWS = 1000
+"""Classes that are kept of one report."""
 _MATRICES = ("confusion_matrix", "matrix")
 _LIKELY = re.compile(rb'\s*\[\s*\[|.*"(?:precision|confusion_matrix|matrix)"\s*:', re.DOTALL)
 _MAX_CSV = 1 << 20
@@ -64,7 +67,10 @@ def read(files: Files, claim: Claim, warnings: Warnings) -> Findings:
         rest = {k: v for k, v in data.items() if k not in known} if key else {}
     tables: tuple[ClassTable, ...] = ()
     if (classes := _report(rest)) is not None:
-        rows = tuple(_row(name, values, warnings) for name, values in classes.items())
+        if len(classes) > MAX_ROWS:
+            warnings.add(f"has more than {MAX_ROWS} classes; the rest is left out.")
+        kept = itertools.islice(classes.items(), MAX_ROWS)
+        rows = tuple(_row(name, values, warnings) for name, values in kept)
         tables = (ClassTable(path, rows),)
         rest = {key: value for key, value in rest.items() if key not in classes}
     metrics = {path: flatten(rest, warnings, root=stem(path))} if rest else {}

@@ -4,13 +4,18 @@ never a value that nobody wrote without a sentence about it.
 
 from __future__ import annotations
 
+import copy
 import io
-from collections.abc import Mapping
+import json
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import given
+import yaml
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcgitops.metrics import detect
@@ -18,6 +23,8 @@ from mcgitops.metrics.values import Findings
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "readers"
 FOLDERS = sorted(path.name for path in FIXTURES.iterdir() if path.is_dir() and path.name != "write")
+
+CHECK_STATES = ("passed", "failed", "warned", "error", "skipped")
 
 
 @dataclass(frozen=True)
@@ -101,6 +108,48 @@ def test_a_changed_byte_never_crashes(folder, data):
         assert all(len(points) == len(plot.xs) for points in plot.series.values())
     for matrix in findings.matrices:
         assert all(len(row) == len(matrix.labels) == len(matrix.counts) for row in matrix.counts)
+
+
+ODD: list[Any] = [
+    None, True, 0, -1, math.nan, math.inf, 10**400, "", "x", "a\ud800b", "../..", [], {}, [[]],
+    [{}], {"a": 1}, {"": None}, ["x", 1, None], {"x": {"y": ["z"]}}, "1" * 600,
+]  # fmt: skip
+NESTED = sorted(
+    (folder, path)
+    for folder, files in WHOLE.items()
+    for path in files
+    if path.endswith((".json", ".yaml"))
+)
+
+
+def places(data: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where each value of nested data is."""
+    yield above
+    if isinstance(data, dict | list):
+        for key, value in data.items() if isinstance(data, dict) else enumerate(data):
+            yield from places(value, (*above, key))
+
+
+@pytest.mark.parametrize(("folder", "path"), NESTED)
+@settings(max_examples=40)
+@given(data=st.data())
+def test_values_of_the_wrong_kind_never_crash(folder, path, data):
+    whole = yaml.safe_load(WHOLE[folder][path])
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = data.draw(st.sampled_from(list(places(whole))))
+        odd = copy.deepcopy(data.draw(st.sampled_from(ODD)))
+        if not place:
+            whole = odd
+            continue
+        at = whole
+        for key in place[:-1]:
+            at = at[key]
+        at[place[-1]] = odd
+    text = json.dumps(whole)  # which is YAML as well
+    findings = found({**WHOLE[folder], path: text.encode()}, path)
+    assert all(check.state in CHECK_STATES for check in findings.checks)
+    for table in findings.tables:
+        assert all(isinstance(value, float) for row in table.rows for value in row.values.values())
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
