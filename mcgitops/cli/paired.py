@@ -82,18 +82,26 @@ def _budgets(spec: ProjectSpec) -> tuple[Budget, ...]:
 
 
 def _examples(evidence: Evidence, base: Side | None, head: Side) -> Iterator[PairedExamples]:
-    """Of each combination the predictions of one run on each side, of the same replicate."""
+    """Of each combination the predictions of one run on each side, of the same replicate.
+
+    What can be measured on the other replicates' predictions goes with it.
+    """
     before = _by_combination(base.runs if base else ())
     for count, (key, runs) in enumerate(_by_combination(head.runs).items()):
         if count == MOST_PAIRS:
             return
-        new, old = _pair(runs, before.get(key, []))
+        others = before.get(key, [])
+        new, old = _pair(runs, others)
         service = evidence.app.project.services.get(new.stage)
         spec = service.stage if service and service.stage else StageSpec()
         ours = evidence.record(new)
         theirs = evidence.record(old) if old else None
         for path in _paths(evidence, ours, spec)[:MOST_FILES]:
-            yield _compared(evidence, new, path, spec.predictions.get(path), ours, theirs)
+            columns = spec.predictions.get(path)
+            found = _compared(evidence, new, path, columns, ours, theirs)
+            if max(len(runs), len(others)) > 1:
+                found = _with_replicates(evidence, found, columns, runs, others)
+            yield found
 
 
 def _compared(
@@ -118,6 +126,44 @@ def _compared(
 
     found = compared(run.stage, run.variant, path, before, after, replicate)
     return replace(found, warnings=tuple(dict.fromkeys((*said, *found.warnings))))
+
+
+def _with_replicates(
+    evidence: Evidence,
+    found: PairedExamples,
+    spec: PredictionsSpec | None,
+    runs: Sequence[RunView],
+    others: Sequence[RunView],
+) -> PairedExamples:
+    """With the measures' values of all replicates, so that these decide, as for other metrics."""
+    from mcgitops.compare.examples import values
+
+    said: list[str] = []
+
+    def measured(run: RunView, side: str) -> dict[str, float]:
+        record = evidence.record(run)
+        if _reference(record, found.source) is None:
+            return {}
+        side = f"{side}{assignments(run.replicate)} "
+        read_ = _read(evidence, found.source, spec, record, said, side)
+        return values(read_) if read_ else {}
+
+    after = [measured(run, "") for run in runs]
+    before = [measured(run, "base: ") for run in others]
+    known = [text.removeprefix("base: ") for text in found.warnings]
+    new = [text for text in said if not any(text.endswith(other) for other in known)]
+    return replace(
+        found,
+        measures=tuple(
+            replace(
+                measure,
+                base_values=tuple(v[measure.name] for v in before if measure.name in v),
+                head_values=tuple(v[measure.name] for v in after if measure.name in v),
+            )
+            for measure in found.measures
+        ),
+        warnings=(*found.warnings, *new),
+    )
 
 
 def _read(

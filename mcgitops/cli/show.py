@@ -91,6 +91,7 @@ def _run(record: RunRecord) -> Iterator[tuple[str, str]]:
         ("output", record.outputs),
         ("metric file", record.metric_files),
         ("plot", record.plots),
+        ("predictions", record.predictions),
     ):
         for file in files:
             yield kind, _file(file)

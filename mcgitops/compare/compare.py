@@ -128,7 +128,7 @@ def _metrics(
                 labels[stage, file, name],
                 old,
                 new,
-                runs=min(expected, 1) if key in measured.head else expected,
+                runs=expected,
                 has_base=base is not None,
                 rule=rule,
                 by_name=by_name,

@@ -58,9 +58,9 @@ def matched(examples: Iterable[PairedExamples], base: Side | None, head: Side) -
                 continue
             key = (one.stage, one.variant, one.source, measure.name)
             by_key[key] = measure
-            new[key] = [measure.head]
+            new[key] = list(measure.head_values or (measure.head,))
             if measure.base is not None:
-                old[key] = [measure.base]
+                old[key] = list(measure.base_values or (measure.base,))
     return Matched(by_key, old, new)
 
 

@@ -14,6 +14,7 @@ class Measure:
     base: None where the base has no predictions.
     interval, inner: of the difference head minus base, at 95 % and at 90 %, where it can be had.
     p: of McNemar's test, where what counts is right or wrong.
+    base_values, head_values: of all replicates, this run among them, where there are several.
     """
 
     name: str
@@ -24,6 +25,8 @@ class Measure:
     interval: Interval | None = None
     inner: Interval | None = None
     p: float | None = None
+    base_values: tuple[float, ...] = ()
+    head_values: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -403,7 +403,7 @@ def _unchanged(changes: Sequence[MetricChange]) -> str:
     if len(changes) > len(alike):
         parts.append(f"{words.count(len(changes) - len(alike), 'metric')} unchanged")
     if alike:
-        parts.append(f"{words.count(len(alike), 'metric')} without a difference beyond noise")
+        parts.append(f"{words.count(len(alike), 'metric')} without a difference that matters")
     return _fold(", ".join(parts), table)
 
 

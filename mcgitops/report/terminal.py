@@ -148,7 +148,7 @@ class _View:
         if len(quiet) > alike:
             parts.append(f"{words.count(len(quiet) - alike, 'metric')} unchanged")
         if alike:
-            parts.append(f"{words.count(alike, 'metric')} without a difference beyond noise")
+            parts.append(f"{words.count(alike, 'metric')} without a difference that matters")
         return "\n".join(self.wrap(", ".join(parts)))
 
     def _metrics(

@@ -35,6 +35,9 @@ def test_predictions_and_earlier_runs_decide_where_there_is_one_run_each(trial: 
     project = trial(SCRIPT, keys=KEYS, top=TOP, files={"data/quality": "90"})
     compose = project.text("compose.yml")
     project.train()
+    first = json.loads(project("report", "--json", check=False).stdout)
+    (f1,) = [metric for metric in first["metrics"] if metric["label"] == "f1"]
+    assert (f1["verdict"], len(f1["head"])) == ("new", 3)  # of each seed's predictions
     # the branch goes on with one seed: the three runs before are of the same code and data
     alone = {"compose.yml": compose.replace("[0, 1, 2]", "[0]")}
     project.factory.commit(project.folder, alone)
