@@ -18,6 +18,7 @@ from typing import Protocol, cast
 
 from mcgitops.metrics import readers
 from mcgitops.metrics.files import Files, Part
+from mcgitops.metrics.foreign import harmless
 from mcgitops.metrics.values import Findings, Scalar, UnreadableError, Warnings
 
 GROUP = "mcgitops.readers"
@@ -231,14 +232,15 @@ class _Other:
         if isinstance(claim, _Failed):
             raise UnreadableError(claim.why)
         try:
-            found = cast(Reader, self.load()).read(files, claim, warnings)
+            found: object = cast(Reader, self.load()).read(files, claim, warnings)
+            kept = harmless(found, warnings) if isinstance(found, Findings) else None
         except (UnreadableError, OSError):
             raise
         except Exception as error:  # noqa: BLE001 - it is somebody else's code
             raise UnreadableError(f"the reader {self.name} failed: {_said(error)}") from None
-        if not isinstance(found, Findings):
+        if kept is None:
             raise UnreadableError(f"the reader {self.name} failed: it returned no Findings.")
-        return found
+        return kept
 
 
 @functools.cache

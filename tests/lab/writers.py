@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import shutil
 import sys
 import tempfile
@@ -20,6 +21,7 @@ from pathlib import Path
 from tests.lab import images
 from tests.lab.program import REPOSITORY, ROOT, run, say
 
+os.environ.setdefault("UV_CACHE_DIR", str(ROOT / ".cache" / "uv"))
 LOCK = ROOT / "requirements" / "writers.lock"
 SCRIPTS = ROOT / "tests" / "writers"
 MLFLOW = ("alembic", "mlflow-skinny", "sqlalchemy")
