@@ -232,8 +232,8 @@ def _cells(line: Line) -> list[str]:
         if line.unit:
             show = numbers.size if line.unit == "bytes" else numbers.duration
             text, moved = show(one.mean), ""
-            if difference:
-                moved = numbers.signed(show(difference), difference)
+            if difference and re.search("[1-9]", shown := show(difference)):
+                moved = numbers.signed(shown, difference)
         elif number == 0 or first is None:
             mean = other.mean if other is not None else None
             text, moved = numbers.row(one.mean, mean, _minus(mean, one.mean))[0], ""

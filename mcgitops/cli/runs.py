@@ -282,7 +282,8 @@ def _table(
         rows = [[_shown(cell, name, read, run) for name, read in chosen] for run in runs]
         return table(rows, [clean(name, 40) for name, _ in chosen])
     patterns = list(app.project.spec.metrics)
-    extra = [name for name in dict.fromkeys(used) if name and name not in FIELDS]
+    there = {*FIELDS, *runs[0].variables, *(label for label, _ in headlines(runs[0], patterns))}
+    extra = [name for name in dict.fromkeys(used) if name and name not in there]
     more = [(name, names.reader(name, "--where")) for name in extra] if names is not None else []
     rows = []
     for run in runs:
