@@ -33,9 +33,9 @@ def base_for(app: App, github: Callable[[], GitHub], event: Event) -> bases.Base
         return None
     head = git.head(folder)
     target = _target(event)
-    if len(head.parents) > 1 or not target or _is(event, target):
-        # A merge with the base, or the base's own branch: the first parent is known. Its ancestors
-        # matter only where it has no runs of its own.
+    if bases.is_pull_merge(head, app.environ) or not target or _is(event, target):
+        # GitHub's merge with the base, or the base's own branch: the first parent is known. Its
+        # ancestors matter only where it has no runs of its own.
         if head.parents and not _has_runs(app, head.parents[0]):
             _fetch(app, head.parents[0])
         return None

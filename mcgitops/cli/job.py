@@ -161,9 +161,11 @@ class Job:
         head, name = "", ""
         if isinstance(event, PullRequest):
             head, name = event.head_sha, event.head_ref
-        elif isinstance(event, Push) and self._pulls:
-            # It leads where the pull request says, which needn't be the default branch.
-            event = replace(event, default_branch=self._pulls[0].base_ref)
+        elif isinstance(event, Push) and event.branch != event.default_branch:
+            # It leads where its pull request says, which needn't be the default branch. Without
+            # one the event knows better than a clone which branch that is.
+            if self._pulls:
+                event = replace(event, default_branch=self._pulls[0].base_ref)
             self.app.environ["GITHUB_BASE_REF"] = event.default_branch
         base = self.options.base or history.base_for(self.app, lambda: self._github, event) or ""
         given = base.commit if isinstance(base, Base) else base

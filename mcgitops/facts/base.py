@@ -34,7 +34,7 @@ def wanted(
         return Base(git.resolve(folder, given), given, "as asked for")
     if not head.commit:
         return None
-    if _is_pull_merge(head, environ):
+    if is_pull_merge(head, environ):
         # What is checked out is the merge with the base, whose tip is the first parent. It need
         # not be here (a shallow clone) to be looked up in the store.
         name = environ.get("GITHUB_BASE_REF") or "the base"
@@ -54,7 +54,7 @@ def wanted(
     return None
 
 
-def _is_pull_merge(head: git.Head, environ: Mapping[str, str]) -> bool:
+def is_pull_merge(head: git.Head, environ: Mapping[str, str]) -> bool:
     """Whether GitHub's own merge of a pull request is checked out.
 
     A workflow may have checked out the branch instead, whose last commit may be a merge, too.

@@ -169,6 +169,25 @@ def test_a_shallow_clone_without_a_base_says_what_to_do(
     assert "fetch-depth: 0" in ci.summary
 
 
+def test_the_base_of_a_shallow_branch_that_ends_with_a_merge_is_what_it_merged(
+    ci: Ci, repository: MakeRepository, tmp_path: Path
+) -> None:
+    """Its first parent is its own commit before, and no base."""
+    repo = repository()
+    repo.git("checkout", "--quiet", "-b", "topic")
+    own = repo.commit({"params.yaml": "lr: 0.05\n"})
+    repo.git("checkout", "--quiet", "main")
+    base = repo.commit({"README": "main went on"})
+    ci(repo, "push", repo.pushed(), "--only", "train")
+    repo.git("checkout", "--quiet", "topic")
+    repo.git("merge", "--quiet", "--no-edit", "main")
+    clone = shallow(repo, tmp_path / "clone", "topic")
+    clone.git("remote", "set-url", "origin", f"file://{repo.folder}")
+    ci(clone, "push", repo.pushed() | TOPIC, "--no-comment")
+    assert f"against `{base[:12]}` (merge base with main)" in ci.summary
+    assert own[:12] not in ci.summary
+
+
 def test_a_fork_leaves_its_report_for_who_may_comment(
     ci: Ci, repository: MakeRepository, hub: FakeGitHub
 ) -> None:
