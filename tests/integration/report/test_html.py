@@ -13,6 +13,7 @@ from mcgitops.cli.html_report import publish_html
 from mcgitops.errors import StoreError
 from mcgitops.store.store import open_store
 from tests.browser import reports
+from tests.lab import s3
 
 
 @pytest.fixture
@@ -128,3 +129,30 @@ def test_a_bucket_that_is_not_there_is_said(moto_s3, monkeypatch):
     store = open_store(moto_s3.url().replace("s3://models", "s3://no-such-bucket"))
     with pytest.raises(StoreError, match="no-such-bucket"):
         publish_html(store, reports.full(plots=0), "wine")
+
+
+@pytest.mark.s3
+def test_a_bucket_that_takes_no_page_costs_the_page_and_not_the_report(
+    regression, run_mcgitops, monkeypatch, tmp_path
+):
+    (tmp_path / "runner").mkdir()
+
+    def env(server: s3.S3Server) -> dict[str, str]:
+        return {
+            **server.env,
+            "MCGITOPS_STORE": server.url("ci"),
+            "RUNNER_TEMP": str(tmp_path / "runner"),
+        }
+
+    with s3.rclone(tmp_path / "data") as server:
+        run_mcgitops("push", cwd=regression.folder, env=env(server))
+    monkeypatch.setenv("RCLONE_READ_ONLY", "true")
+    with s3.rclone(tmp_path / "data") as server:
+        result = run_mcgitops(
+            "ci", "--event", "push", "--only", "report", "--no-comment", "--base", "main",
+            cwd=regression.folder, env=env(server), check=False,
+        )  # fmt: skip
+    assert result.code == 3
+    assert "The HTML report could not be stored: " in result.stdout + result.stderr
+    (report,) = (tmp_path / "runner").glob("*report-*.md")
+    assert "accuracy fell below its gate" in report.read_text()
