@@ -38,7 +38,9 @@ class ReportSpec(Spec):
         if re.search(r"[\s<>\"'`()\\|]", link) or not link.isascii() or not link.isprintable():
             raise ValueError(f'"{link}" holds characters that no address has. {example}')
         if parts.username is not None or parts.password is not None:
-            raise ValueError("link holds a name or a password, which comments would show. Remove it.")
+            raise ValueError(
+                "link holds a name or a password, which comments would show. Remove it."
+            )
         names = re.findall(r"\{([^{}]*)\}", link)
         if unknown := [name for name in names if name not in PLACEHOLDERS]:
             known = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
