@@ -36,6 +36,8 @@ HIGHER = frozenset(_HIGHER.split())
 LOWER = frozenset(_LOWER.split())
 QUALIFIERS = frozenset(_QUALIFIERS.split())
 _GOALS: dict[str, Direction] = {"maximize": "higher", "minimize": "lower", "neutral": ""}
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_WORD = re.compile(r"[a-z0-9]+")
 _NEGATED = ("neg_", "negative_mean", "negative_root", "negative_median")
 
 
@@ -63,8 +65,8 @@ def measure_of(name: str) -> tuple[str, list[str]]:
 
 
 def _words(name: str) -> list[str]:
-    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name[:200])  # valLoss, rocAUC
-    return [word for word in re.split(r"[^a-z0-9]+", name.lower()) if word]
+    name = _CAMEL.sub(" ", name[:200])  # valLoss, rocAUC
+    return _WORD.findall(name.lower())
 
 
 def _measure(words: list[str]) -> str:

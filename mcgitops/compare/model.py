@@ -201,6 +201,8 @@ class MetricChange:
     @property
     def gate_state(self) -> str:
         """The worst state of its gates; "" without any."""
+        if not self.gates:
+            return ""
         states = {gate.state for gate in self.gates}
         ordered = ("failed", "warned", "waived", "not judged", "passed")
         return next((state for state in ordered if state in states), "")
