@@ -58,12 +58,39 @@ def test_an_answer_that_github_wouldnt_give_is_a_violation() -> None:
         "/repos/octo/wine/pulls?head=octo:feature",
         COMMENTS,
         "/repos/octo/wine/deployments",
+        "/repos/octo/wine/pulls/7",
+        "/repos/octo/wine/issues/7/labels",
+        "/repos/octo/wine/issues/7/events",
+        "/repos/octo/wine/collaborators/ada/permission",
+        "/repos/octo/wine/actions/workflows/mcgitops.yml/runs?head_sha=" + "c" * 40,
+        "/repos/octo/wine/actions/runs/5/artifacts?name=mcgitops-report",
     ],
 )
 def test_what_the_fake_answers_is_what_github_describes(hub: FakeGitHub, path: str) -> None:
     hub.accounts["actions-token"] = hub.accounts["someone-token"]
     hub.add_comment(7, "x")
+    hub.labels[7] = {"bug": "ada"}
+    hub.permissions["ada"] = "write"
+    hub.add_run(5, "c" * 40, workflow="mcgitops.yml")
+    hub.add_artifact(5, "c" * 40, b"x")
     assert call(hub, "GET", path).status_code == 200
+
+
+def test_what_of_graphql_the_fake_does_not_know_is_a_violation() -> None:
+    with pytest.raises(AssertionError, match="the fake doesn't know"), FakeGitHub() as hub:
+        call(hub, "POST", "/graphql", json={"query": "{ viewer { login } }", "variables": {}})
+    mutation = "mutation M($input: X!) { minimizeComment(input: $input) { clientMutationId } }"
+    with pytest.raises(AssertionError, match="minimizeComment"), FakeGitHub() as hub:
+        hub.add_pull(7)
+        node = hub.comments[hub.add_comment(7, "x")]["node_id"]
+        variables = {"input": {"subjectId": node, "classifier": "OLD"}}
+        call(hub, "POST", "/graphql", json={"query": mutation, "variables": variables})
+
+
+def test_a_token_that_reaches_the_storage_is_a_violation() -> None:
+    with pytest.raises(AssertionError, match="sends the token"), FakeGitHub() as hub:
+        number = hub.add_artifact(5, "c" * 40, b"x")
+        call(hub, "GET", f"/repos/octo/wine/actions/artifacts/{number}/zip")
 
 
 def test_pages_link_to_the_next(hub: FakeGitHub) -> None:
