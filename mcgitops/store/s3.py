@@ -312,7 +312,38 @@ def _connect(place: BucketUrl, signature: str | None = None) -> S3Client:
         )
     except ValueError as error:  # botocore's own check of endpoint and region
         raise UsageError(f"{place}: {error}", "Correct the store's URL.") from error
+    client.meta.events.register("before-parse.s3.ListObjectsV2", _listed_quickly)
     return client
+
+
+def _listed_quickly(
+    response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: object
+) -> None:
+    """Take the keys out of a listing before botocore parses it.
+
+    It takes seven times as long for a thousand of them, mostly for dates that nobody asked for.
+    Anything unusual is left to it.
+    """
+    from xml.etree import ElementTree
+
+    if response_dict.get("status_code") != 200:
+        return
+    try:
+        root = ElementTree.fromstring(response_dict["body"])  # noqa: S314  (as botocore does)
+        found = [child for child in root if child.tag.rpartition("}")[2] == "Contents"]
+        contents = []
+        for child in found:
+            fields = {field.tag.rpartition("}")[2]: field.text or "" for field in child}
+            contents.append(
+                {"Key": fields["Key"], "Size": int(fields["Size"]), "ETag": fields.get("ETag", "")}
+            )
+    except (ElementTree.ParseError, KeyError, ValueError):
+        return
+    for child in found:
+        root.remove(child)
+    response_dict["body"] = ElementTree.tostring(root)
+    if contents:
+        customized_response_dict["Contents"] = contents
 
 
 def _response(error: Exception) -> dict[str, Any]:
