@@ -54,11 +54,11 @@ def shown(findings: Findings) -> dict[str, object]:
     return {**metrics, **{plot.name: repr(plot.series) for plot in findings.plots}}
 
 
-def logged(findings: Findings) -> set[str]:
-    """All values that a metric ever had."""
+def logged(findings: Findings) -> set[bytes]:
+    """All values that a metric ever had, as floats of 32 bits: several texts stand for one."""
     values = [value for metrics in findings.metrics.values() for value in metrics.values()]
     curves = [value for plot in findings.plots for line in plot.series.values() for value in line]
-    return {f"{value:.6g}" for value in (*values, *curves)}  # floats of 32 bits
+    return {struct.pack("<f", value) for value in (*values, *curves)}
 
 
 def files_of(contents: Mapping[str, bytes], *patterns: str) -> list[str]:
