@@ -36,6 +36,8 @@ FORMAT = 1
 BATCH = 500
 """Records that are read before they are saved: what an interruption loses."""
 BUSY_SECONDS = 5.0
+MANY = 2000
+"""Runs of a stage: from so many on a bucket is listed in parts."""
 MARKS = 500
 """Rows that are asked for at once; SQLite may be built to allow no more than 999."""
 
@@ -116,10 +118,10 @@ class RunIndex:
         if attempts:
             prefixes.append(layout.attempts_prefix(project, stage))
         known = self._known(prefixes)
-        threads = 1 if self._store.is_local else len(prefixes)
+        threads = 1 if self._store.is_local else THREADS
         found: dict[str, Head] = {}
         unknown: list[Entry] = []
-        for entries in each(self._listed, prefixes, threads):
+        for entries in each(self._listed, self._parts_of(prefixes, stage, known), threads):
             for entry in entries:
                 head = known.get(entry.key)
                 if head is not None and head.version == entry.version:
@@ -171,8 +173,26 @@ class RunIndex:
             return None
         return None if record is None else record.runs
 
-    def _listed(self, prefix: str) -> list[Entry]:
-        return list(self._store.record_entries(prefix))
+    def _parts_of(
+        self, prefixes: Sequence[str], stage: str, known: Mapping[str, Head]
+    ) -> list[tuple[str, str]]:
+        """What to list: prefixes, and what keys go on with.
+
+        A bucket gives a thousand keys a request, one request after the other. Where a stage is
+        known to have many, sixteen are asked for side by side, by the fingerprint's first digit.
+        """
+        if self._store.is_local or len(known) < MANY:
+            return [(prefix, "") for prefix in prefixes]
+        found = []
+        for prefix in prefixes:
+            folders = [""] if stage else [f"{one}/" for one in self._store.backend.folders(prefix)]
+            for place in (prefix + folder for folder in folders):
+                many = sum(key.startswith(place) for key in known) >= MANY
+                found += [(place, digit) for digit in "0123456789abcdef"] if many else [(place, "")]
+        return found
+
+    def _listed(self, part: tuple[str, str]) -> list[Entry]:
+        return list(self._store.record_entries(*part))
 
     def _read_all(self, entries: Sequence[Entry]) -> Iterator[Head]:
         """Read records that the index doesn't know, and save them, batch by batch."""
