@@ -92,6 +92,7 @@ def compared(
     )
 
 
+@np.errstate(all="ignore")  # what isn't finite ends as NaN, and is said as such
 def values(side: Predictions) -> dict[str, float]:
     """Each metric that the columns of one side allow."""
     one = np.ones((1, len(side)))
@@ -130,6 +131,7 @@ def join(base: Predictions, head: Predictions) -> Joined:
     return Joined(base, head, only_base, only_head)
 
 
+@np.errstate(all="ignore")
 def measures(joined: Joined) -> tuple[Measure, ...]:
     """Each metric that both sides' columns allow, with its evidence."""
     n = len(joined.head)

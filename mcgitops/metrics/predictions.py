@@ -20,7 +20,7 @@ from mcgitops.metrics.values import UnreadableError, Warnings, text
 
 ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson")
 MOST_EXAMPLES = 200_000
-MOST_BYTES = 256 << 20
+MOST_BYTES = 64 << 20
 MOST_TEXT = 200
 MOST_SLICES = 20
 """Slice columns."""
@@ -299,8 +299,10 @@ def _task(truth: Sequence[str], prediction: Sequence[str] | None) -> Task:
     """Regression where all are numbers and some aren't whole, as classes are."""
     whole = True
     for value in (*truth, *(prediction or ())):
-        number = _number(value)
-        if number is None:
+        try:
+            number = float(value)
+        except ValueError:
             return "classification"
-        whole = whole and number == int(number)
+        # a NaN among numbers is one that went wrong, and says nothing of what they are
+        whole = whole and (not math.isfinite(number) or number == int(number))
     return "classification" if whole else "regression"

@@ -310,3 +310,12 @@ def test_any_classes_are_compared(rows, grouped):
         assert measure.base == measure.base
         if measure.interval:
             assert measure.interval.low <= measure.interval.high
+
+
+def test_a_prediction_that_is_not_a_number_shows_in_the_metrics(recwarn):
+    base = numbers_of(1)
+    head = Predictions(base.truth, ("nan", "inf", *base.prediction[2:]), task="regression")
+    found = {measure.name: measure for measure in compared("t", "", "p", base, head).measures}
+    assert np.isnan(found["rmse"].head)
+    assert all(measure.test is None for measure in found.values())
+    assert not recwarn.list

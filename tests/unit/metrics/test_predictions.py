@@ -54,7 +54,7 @@ def test_declared_columns():
     [
         ("1", "0", "classification"), ("1.0", "2", "classification"),
         ("cat", "2.5", "classification"),
-        ("1", "0.5", "regression"), ("-1e3", "1.5", "regression"), ("nan", "0.5", "classification"),
+        ("1", "0.5", "regression"), ("-1e3", "1.5", "regression"), ("nan", "0.5", "regression"),
     ],
 )  # fmt: skip
 def test_numbers_that_aren_t_whole_are_a_regression(truth, prediction, task):
