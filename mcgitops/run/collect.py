@@ -256,6 +256,7 @@ def _take(workspace: Workspace, stage: Service, run: RunPlan, container: Contain
         if (mount := writable_mount(workspace.project, stage, path)) is not None
     }
     declared = tuple(normalised(path) for path in stage.spec.produced)
+    folders = tuple(normalised(path) for path in stage.spec.metrics)
     undeclared: list[str] = []
     seeds = _seeded(workspace, stage)
     for target, mount in mounts.items():
@@ -280,6 +281,8 @@ def _take(workspace: Workspace, stage: Service, run: RunPlan, container: Contain
                 if original is not None:
                     made.files[path] = original.model_copy(update={"path": path})
                 continue
+            if entry.issym() and any(is_within(path, f) and path != f for f in folders):
+                continue  # a tracker's convenience, such as latest-run; the files are what is read
             if content is None:
                 made.warnings.append(f"{path} is a link or a device and was left out.")
                 continue

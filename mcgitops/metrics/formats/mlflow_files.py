@@ -42,7 +42,7 @@ def read(files: Files, claim: Claim, warnings: Warnings) -> Findings:
     found: list[tuple[float, str, Run]] = []
     keeper = Keeper()
     for folder, paths in contents.items():
-        below = posixpath.relpath(folder, claim.source)
+        below = "/".join(folder.split("/")[-2:])
         try:
             meta = _meta(files, f"{folder}/{META}")
         except (UnreadableError, OSError) as error:

@@ -73,7 +73,9 @@ def read(files: Files, claim: Claim, warnings: Warnings) -> Findings:
     """Every run: last values, histories, hyperparameters."""
     logs: dict[str, _Log] = {}
     keeper = Keeper()
-    for path in _logs(files):
+    paths = _logs(files)
+    common = common_folder(paths)
+    for path in paths:
         own = Warnings()
         log = logs.setdefault(posixpath.dirname(path), _Log(keeper))
         try:
@@ -82,12 +84,12 @@ def read(files: Files, claim: Claim, warnings: Warnings) -> Findings:
         except OSError as error:
             own.add(f"can't be read: {error.strerror or error}.")
         for sentence in own.all():
-            warnings.add(f"{posixpath.relpath(path, claim.source)} {sentence}")
-    common = posixpath.commonpath(list(logs))
+            warnings.add(f"{posixpath.relpath(path, common or '.')} {sentence}")
     runs: dict[str, Run] = {}
     for folder, log in logs.items():
         if log.left_out:
-            warnings.add(f"{folder} holds more than {MAX_TAGS} scalars; the rest is left out.")
+            shown = posixpath.relpath(folder or ".", common or ".")
+            warnings.add(f"{shown} holds more than {MAX_TAGS} scalars; the rest is left out.")
         parent = posixpath.dirname(folder)
         if log.is_session and parent in logs and not logs[parent].is_session:
             folder = (

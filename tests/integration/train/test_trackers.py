@@ -16,7 +16,7 @@ from mcgitops.plan.tracking import tracking
 from mcgitops.project.load import load
 from mcgitops.project.source import Sources
 from tests.conftest import ProjectFactory, Runner
-from tests.integration.train.conftest import Trial
+from tests.integration.train.conftest import Make, Trial
 from tests.lab import writers
 
 SCRIPT = """\
@@ -85,3 +85,21 @@ def test_the_variables_lead_the_real_tools_to_what_is_declared(tmp_path: Path) -
     found = detect.find(Folder.of(tmp_path / "o u t"))
     assert found.metrics == {"mlruns": {"accuracy": 0.8}, "wandb": {"loss": 0.25}}
     assert found.warnings == ()
+
+
+def test_links_that_a_tracker_makes_in_its_folder_are_no_warning(trial: Make) -> None:
+    script = (
+        "mkdir out/runs; echo '{\"accuracy\": 0.9}' >out/runs/m.json; ln -s m.json out/runs/latest"
+    )
+    project = trial(
+        f"{script}; echo model >out/model.txt; ln -s model.txt out/link",
+        keys="metrics: [out/runs]\noutputs: [out/model.txt, out/link]",
+    )
+    done = project("train", "--json", check=False)
+    assert done.code != 0  # an output that is a link is still missed
+    assert "out/link" in done.stderr
+    project = trial(script, keys="metrics: [out/runs]")
+    (run,) = project.train()["runs"]["train"]
+    assert run["metrics"] == {"out/runs/m.json": {"accuracy": 0.9}}
+    assert run["warnings"] == []
+    assert not (project.folder / "out" / "runs" / "latest").exists()
