@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mcgitops.compare.model import MetricRule, RunView, Side, assignments
+from mcgitops.compare.model import MetricRule, RunView, Side, Test, assignments
 from mcgitops.compare.paired import PairedExamples
 from mcgitops.compare.policy import Budget, Cost, Design, Policy
 from mcgitops.errors import StoreError
@@ -157,6 +157,8 @@ def _with_replicates(
         measures=tuple(
             replace(
                 measure,
+                test=_of_one(measure.test, found.run) if measure.test else None,
+                others=tuple(_of_one(test, found.run) for test in measure.others),
                 base_values=tuple(v[measure.name] for v in before if measure.name in v),
                 head_values=tuple(v[measure.name] for v in after if measure.name in v),
             )
@@ -164,6 +166,11 @@ def _with_replicates(
         ),
         warnings=(*found.warnings, *new),
     )
+
+
+def _of_one(test: Test, run: str) -> Test:
+    """Says that it is about one run of several."""
+    return replace(test, text=f"{test.text}, {run} alone") if run else test
 
 
 def _read(

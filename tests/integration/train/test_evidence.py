@@ -75,6 +75,24 @@ def test_predictions_and_earlier_runs_decide_where_there_is_one_run_each(trial: 
     assert all(change["verdict"] == "worse" for change in slices.values())
 
 
+def test_of_several_seeds_each_is_measured_and_the_examples_are_of_one(trial: Make) -> None:
+    project = trial(SCRIPT, keys=KEYS.replace("[0, 1, 2]", "[0, 1]"), files={"data/quality": "90"})
+    project.train()
+    project.factory.git(project.folder, "switch", "--quiet", "--create", "worse")
+    project.factory.commit(project.folder, {"data/quality": "80"})
+    project.train()
+    report = json.loads(project("report", "--json").stdout)
+    metrics = {metric["label"]: metric for metric in report["metrics"]}
+    assert [len(metrics["f1"][side]) for side in ("base", "head")] == [2, 2]
+    accuracy = metrics["accuracy"]
+    assert (accuracy["base"], accuracy["head"]) == ([0.9, 0.91], [0.8, 0.81])
+    assert [test["method"] for test in accuracy["tests"]] == ["welch", "mcnemar", "bootstrap"]
+    assert accuracy["evidence"] == accuracy["tests"][0]["text"] == "p = 0.005 (Welch, 2 + 2)"
+    assert accuracy["tests"][1]["text"] == (
+        "p < 0.001 (McNemar, 20 lost and 0 won of 200 examples), SEED=0 alone"
+    )
+
+
 def test_predictions_that_are_cut_off_are_named_and_nothing_is_made_of_them(trial: Make) -> None:
     script = """
     printf '{"accuracy": 0.9}' > out/metrics.json
