@@ -14,11 +14,14 @@ _BINARY = {"k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
 SIZE = r"^\d+(\.\d+)? ?([kKMGT]i?)?B?$"
 
 
-def _size_text(value: Any) -> Any:
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+def _size_text(value: Any) -> str:
+    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if not isinstance(text, str) or not re.fullmatch(SIZE, text.strip()):
+        raise ValueError(f"{value!r} is not a size. Write 500MB, 2GiB or a number of bytes.")
+    return text
 
 
-Size = Annotated[str, BeforeValidator(_size_text), Field(pattern=SIZE)]
+Size = Annotated[str, BeforeValidator(_size_text), Field(json_schema_extra={"pattern": SIZE})]
 """`500MB`, `2GiB`, or bytes as a number."""
 
 
