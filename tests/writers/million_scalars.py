@@ -1,4 +1,4 @@
-"""1,000,000 scalars by tensorboardX: 10 tags, 100,000 steps each; for the benchmark, not the tests."""
+"""1,000,000 scalars by tensorboardX: 10 tags, 100,000 steps each; for the benchmark only."""
 
 import sys
 from pathlib import Path
