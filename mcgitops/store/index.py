@@ -140,16 +140,15 @@ class RunIndex:
 
     def runs(self, heads: Sequence[Head]) -> list[IndexedRun]:
         """The runs of these heads, in their order."""
-        wanted = [head.key for head in heads if head.key not in self._fresh]
-        bodies = self._bodies(wanted)
-        found = []
-        for head in heads:
-            content = self._fresh.get(head.key) or bodies.get(head.key)
-            run = _run(head, content) if content is not None else None
-            if run is None and (run := self._again(head)) is None:
-                continue  # gone since it was listed, or damaged, which was said
-            found.append(run)
-        return found
+        contents = self._bodies([head.key for head in heads if head.key not in self._fresh])
+        contents |= self._fresh
+        found = {head.key: _run(head, contents.get(head.key, "")) for head in heads}
+        damaged = [head for head in heads if found[head.key] is None]
+        # read again, side by side as well
+        for head in self._read_all([Entry(head.key, 0, head.version) for head in damaged]):
+            found[head.key] = _run(head, self._fresh[head.key])
+        runs = (found[head.key] for head in heads)
+        return [run for run in runs if run is not None]  # others are gone since, or were named
 
     def commits(
         self, project: str, wanted: Sequence[tuple[str, str]]
@@ -214,14 +213,6 @@ class RunIndex:
             self.unreadable.append(str(error))
             return None
         return None if record is None else _rows(record, entry.key, entry.version)
-
-    def _again(self, head: Head) -> IndexedRun | None:
-        """A run whose row turned out to be damaged."""
-        row = self._read(Entry(head.key, 0, head.version))
-        if row is None:
-            return None
-        self._save([row])
-        return _run(*row)
 
     # the file
 

@@ -255,3 +255,18 @@ def test_processes_fill_it_side_by_side(store: Store, tmp_path: Path) -> None:
     assert ended == [("", 0)] * 3
     index = RunIndex(store, tmp_path / "c")
     assert len(index.remembered("wine")) == 60
+
+
+def test_lost_rows_are_read_again_all_at_once(store: Store, reads: Reads, tmp_path: Path) -> None:
+    for number in range(5):
+        store.publish(a_run(store, number))
+    RunIndex(store, tmp_path).heads("wine")
+    with sqlite3.connect(the_file(tmp_path)) as connection:
+        connection.execute("DELETE FROM body")
+    connection.close()
+    told: list[tuple[int, int]] = []
+    reads.keys.clear()
+    index = RunIndex(store, tmp_path, lambda done, total: told.append((done, total)))
+    assert numbers(index) == [4, 3, 2, 1, 0]
+    assert numbers(RunIndex(store, tmp_path)) == [4, 3, 2, 1, 0]
+    assert len(reads.keys) == 5 and told == [(5, 5)]
