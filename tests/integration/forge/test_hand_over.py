@@ -472,7 +472,7 @@ FINISHED = FinishedRun(RUN, 1, "pull_request", HEAD, "feature", FORK, "octo/wine
 
 
 @given(reports, st.data())
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_whatever_a_report_says_the_comment_is_sound_or_refused(made: Report, data: Any) -> None:
     plain = json_view.to_data(made) | {"head": json_view.to_data(Revision(HEAD))}
     given_ = poisoned(plain, data.draw) | {"head": plain["head"]}

@@ -79,9 +79,8 @@ def test_a_failed_gate_is_waived_for_as_long_as_somebody_says_so(
     assert [(w.gate, w.by, w.how) for w in report.waivers] == [("accuracy", "ada", "label")]
     again(3, "--no-waivers", run=7)
 
-    # Taken back, it fails again; a comment of this head does it as well.
+    # A comment on this head does it as well.
     hub.labels.clear()
-    again(3, run=8)
     said = "/mcgitops waive all <img src=x> @everyone [x](https://evil.example)"
     hub.add_comment(7, said, login="ada", later=30)
     assert "* is waived by ada (comment)" in again(0, run=9)
@@ -130,8 +129,8 @@ def test_projects_of_one_name_and_legs_of_one_matrix_have_a_comment_each(
     for place in ("a", "b"):
         ci(repo, "pull_request", payload, "--only", "train", folder=f"models/{place}")
     cpu, gpu = '{"device": "cpu"}', '{"device": "gpu", "python": "3.11"}'
-    for place, leg in (("a", ""), ("a", cpu), ("a", gpu), ("b", "{}"), ("b", cpu), ("a", "null"),
-                       ("a", cpu)):  # fmt: skip
+    legs = [("a", ""), ("a", cpu), ("a", gpu), ("b", "{}"), ("b", cpu), ("a", "null")]
+    for place, leg in legs:
         ci.more = {"MCGITOPS_LEG": leg}
         ci(repo, "pull_request", payload, "--only", "report", folder=f"models/{place}")
     headings = [comment["body"].splitlines()[1] for comment in hub.comments_of(7)]
@@ -146,15 +145,6 @@ def test_a_leg_that_is_no_matrix_is_a_sentence(ci: Ci, repository: MakeRepositor
     repo = repository()
     payload = repo.pull_request({"params.yaml": "lr: 0.2\n"})
     assert "MCGITOPS_LEG:" in ci(repo, "pull_request", payload, code=2, MCGITOPS_LEG="[1]").stderr
-
-
-@pytest.mark.parametrize("words", ["hide recreate", "false changes", "true hide", "false edit"])
-def test_words_that_contradict_each_other_are_refused(
-    ci: Ci, repository: MakeRepository, words: str
-) -> None:
-    repo = repository()
-    done = ci(repo, "push", repo.pushed(), code=2, MCGITOPS_CI_COMMENT=words)
-    assert "contradict each other" in done.stderr
 
 
 def test_a_shallow_clone_without_a_base_says_what_to_do(
