@@ -229,8 +229,8 @@ def refuse_privileged(environ: Mapping[str, str]) -> None:
         raise UsageError(
             f"mcgitops doesn't train or deploy under {name}: the job holds the repository's "
             "secrets, and the code may be a stranger's.",
-            "Start the workflow with `on: pull_request`, `push` or a tag. What comments on a fork's "
-            "pull request is mcgitops hand-over.",
+            "Start the workflow with `on: pull_request`, `push` or a tag. What comments on a fork's"
+            " pull request is mcgitops hand-over.",
         )
 
 
