@@ -11,7 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 class Spec(BaseModel):
     """Base of all `x-mcgitops` models: immutable, no unknown keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", str_strip_whitespace=True, defer_build=True
+    )
 
 
 DURATION = r"^(\d+(h|m|s))+$"

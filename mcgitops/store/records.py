@@ -47,7 +47,7 @@ Value = Annotated[Scalar, BeforeValidator(_decode), PlainSerializer(_encode)]
 class Record(BaseModel):
     """Base of all records: immutable; unknown keys are ignored on reading."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=False)
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=False, defer_build=True)
 
 
 class FileRef(Record):

@@ -36,10 +36,10 @@ services:
     configs: [{{source: banner, target: /www/banner.txt}}]
     healthcheck:
       test: ["CMD", "sh", "/app/healthy.sh"]
-      interval: 1s
+      interval: 2s
       retries: 2
       start_period: 5s
-      start_interval: 100ms
+      start_interval: 200ms
     stop_grace_period: 1s
 
   proxy:
@@ -49,7 +49,7 @@ services:
     healthcheck:
       test: ["CMD", "true"]
       start_period: 5s
-      start_interval: 100ms
+      start_interval: 200ms
     stop_grace_period: 0s
 
 configs:

@@ -34,8 +34,8 @@ services:
     volumes: ["./pages:/www/pages:ro"]
     healthcheck:
       test: ["CMD", "wget", "-q", "-O", "-", "http://127.0.0.1:8080/version"]
-      interval: 500ms
-      start_interval: 100ms
+      interval: 3s
+      start_interval: 300ms
       start_period: 300s
     stop_grace_period: 1s
 x-mcgitops:

@@ -29,9 +29,9 @@ services:
     environment: {{VERSION: "{version}", HEALTH: "{health}"}}
     healthcheck:
       test: ["CMD", "sh", "/app/healthy.sh"]
-      interval: 500ms
+      interval: 1s
       retries: 2
-      start_interval: 100ms
+      start_interval: 200ms
       start_period: 10s
     stop_grace_period: 10s
     deploy: {{replicas: 2, update_config: {{parallelism: {parallelism}}}}}
@@ -48,7 +48,7 @@ services:
     depends_on: {{api: {{condition: service_healthy}}}}
     healthcheck:
       test: ["CMD", "wget", "-q", "-O", "-", "http://127.0.0.1/.proxy"]
-      start_interval: 100ms
+      start_interval: 200ms
       start_period: 10s
     stop_grace_period: 1s
     x-mcgitops: {{proxy: {{switches: [api]}}}}

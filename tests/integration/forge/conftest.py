@@ -33,9 +33,9 @@ services:
     ports: ["18080:8080"]
     healthcheck:
       test: ["CMD", "wget", "-q", "-O", "-", "http://127.0.0.1:8080/model"]
-      interval: 1s
+      interval: 2s
       start_period: 5s
-      start_interval: 100ms
+      start_interval: 200ms
     stop_grace_period: 0s
 
 x-mcgitops:
