@@ -26,6 +26,16 @@ if TYPE_CHECKING:
 WIDTH, HEIGHT = 600, 220
 BUCKETS = 60
 SUMMARY_WIDTH = 960
+FAMILIES = (
+    "DejaVu Sans",
+    "Liberation Sans",
+    "Noto Sans",
+    "Ubuntu",
+    "Verdana",
+    "Arial",
+    "Helvetica",
+)
+"""Fonts of images, the first that the machine has."""
 SUMMARY_ROWS = 8
 _TONES = {
     "failed": "#cf222e",
@@ -126,6 +136,7 @@ def svg(report: Report) -> str:
         curve=drawn[0] if drawn else None,
         curve_has_base=bool(drawn and drawn[1].drawable),
         image=still(drawn[1], drawn[2], SUMMARY_WIDTH - 64, 180) if drawn else None,
+        families=_families(),
     ).strip() + "\n"  # fmt: skip
 
 
@@ -140,11 +151,16 @@ def png(report: Report) -> bytes:
         ) from None
     if not _has_fonts():
         raise UsageError(
-            "This machine has no font, so that an image would have no text.",
+            f"This machine has none of the fonts {', '.join(FAMILIES)}: an image would have no "
+            "text.",
             "Install one (on Debian: fonts-dejavu-core), or use --format svg.",
         )
-    family = "DejaVu Sans"
-    return bytes(resvg_py.svg_to_bytes(svg_string=svg(report), zoom=2, font_family=family))
+    return bytes(resvg_py.svg_to_bytes(svg_string=svg(report), zoom=2, font_family=FAMILIES[0]))
+
+
+def _families() -> str:
+    """The fonts as an SVG names them; the generic name alone finds none where Arial is missing."""
+    return ", ".join((*(f"'{name}'" for name in FAMILIES), "sans-serif"))
 
 
 @lru_cache(maxsize=1)
@@ -153,7 +169,7 @@ def _has_fonts() -> bool:
     import resvg_py
 
     frame = '<svg xmlns="http://www.w3.org/2000/svg" width="40" height="40">{}</svg>'
-    letter = '<text x="5" y="30" font-size="24" font-family="sans-serif">M</text>'
+    letter = f'<text x="5" y="30" font-size="24" font-family="{_families()}">M</text>'
     images = [resvg_py.svg_to_bytes(svg_string=frame.format(text)) for text in ("", letter)]
     return bytes(images[0]) != bytes(images[1])
 
