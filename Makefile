@@ -18,8 +18,10 @@ export PIP_CACHE_DIR := $(CURDIR)/.cache/pip
 export UV_CACHE_DIR := $(CURDIR)/.cache/uv
 export npm_config_cache := $(CURDIR)/.cache/npm
 export BUILDX_CONFIG := $(CURDIR)/.cache/buildx
-# Not beside the sources, and not never: the tests start the program thousands of times.
+# Not beside the sources, and not never, as many images of Python have it: the tests start the program
+# thousands of times, and without bytecode each start compiles everything anew, twice the start itself.
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.cache/pycache
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help:  ## Say what each target does
