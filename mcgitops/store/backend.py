@@ -49,6 +49,13 @@ class Backend(Protocol):
         """The value as a stream, or None where there is none."""
         ...
 
+    def read_range(self, key: str, offset: int, length: int) -> bytes | None:
+        """`length` bytes of a value from `offset` on; fewer where it ends before; None where none.
+
+        It is held in memory: for parts of some MiB.
+        """
+        ...
+
     def size(self, key: str) -> int | None:
         """How many bytes the value has, or None where there is none."""
         ...

@@ -70,6 +70,16 @@ class FolderBackend:
             except (FileNotFoundError, NotADirectoryError):
                 return None
 
+    def read_range(self, key: str, offset: int, length: int) -> bytes | None:
+        """A part of the value, or None."""
+        with self._explained("read"):
+            try:
+                with self._file(key).open("rb") as stream:
+                    stream.seek(offset)
+                    return stream.read(length)
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+
     def size(self, key: str) -> int | None:
         """How many bytes the value has, or None."""
         with self._explained("read"):

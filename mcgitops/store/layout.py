@@ -1,6 +1,10 @@
 """Where things are in a store: the keys, and how names become parts of keys. Pure.
 
-    objects/sha256/ab/<64 hex>                          artifacts by content
+    objects/sha256/ab/<64 hex>                          artifacts by content, a file each
+    packs/ab/<64 hex>                                   many small artifacts after one another
+    packs/ab/<64 hex>.index                             what is in that pack, and where
+    journal/<number>.json                               what came into the store, counted from 1
+    journal/spans/<number>-<length>.json                so many of these from that number on
     runs/<project>/<stage>/<fingerprint>.json           succeeded runs
     attempts/<project>/<stage>/<fingerprint>/<id>.json  runs that failed
     commits/<sha>/<project>/<stage>.json                which runs a commit has
@@ -27,6 +31,7 @@ LONGEST_SEGMENT = 200  # bytes; file systems allow 255, and ".json" and temporar
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 _SHORT = re.compile(rf"[A-Za-z0-9._-]{{1,{LONGEST_SEGMENT}}}\Z")
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})\Z")
+_INDEX = re.compile(r"packs/([0-9a-f]{2})/([0-9a-f]{64})\.index\Z")
 _KEY = re.compile(r"(?!\.{1,2}(/|\Z))[A-Za-z0-9._%~-]+(/(?!\.{1,2}(/|\Z))[A-Za-z0-9._%~-]+)*\Z")
 
 
@@ -50,6 +55,33 @@ def object_key(digest: str) -> str:
     """The key of the object with this digest (`sha256:<64 hex>`)."""
     hexadecimal = hex_of(digest)
     return f"objects/sha256/{hexadecimal[:2]}/{hexadecimal}"
+
+
+def pack_key(name: str) -> str:
+    """The key of the pack whose bytes have this SHA-256 (64 hex digits)."""
+    hexadecimal = hex_of(f"sha256:{name}")
+    return f"packs/{hexadecimal[:2]}/{hexadecimal}"
+
+
+def index_key(name: str) -> str:
+    """The key of what says what is in that pack."""
+    return f"{pack_key(name)}.index"
+
+
+def pack_of(key: str) -> str | None:
+    """The name of the pack whose index has this key; None where it is no index of a pack."""
+    match = _INDEX.match(key)
+    return match[2] if match and match[2].startswith(match[1]) else None
+
+
+def journal_key(number: int) -> str:
+    """What came into the store, the `number`th entry."""
+    return f"journal/{number:010}.json"
+
+
+def span_key(first: int, length: int) -> str:
+    """`length` entries of the journal in one, from number `first` on."""
+    return f"journal/spans/{first:010}-{length}.json"
 
 
 def hex_of(digest: str) -> str:

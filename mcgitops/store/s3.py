@@ -24,7 +24,7 @@ from mcgitops.store.layout import check_key
 from mcgitops.store.s3_download import Download
 from mcgitops.store.s3_errors import code_of, explain
 from mcgitops.store.s3_url import BucketUrl, parse
-from mcgitops.store.streams import ChainedReader, read_fully
+from mcgitops.store.streams import CHUNK, ChainedReader, read_fully
 from mcgitops.store.threads import THREADS, each
 
 if TYPE_CHECKING:
@@ -96,6 +96,29 @@ class S3Backend:
                     return None
                 raise
         return closing(cast("BinaryIO", Download(self, key, answer)))
+
+    def read_range(self, key: str, offset: int, length: int) -> bytes | None:
+        """A part of the value, or None. It survives broken connections."""
+        if length <= 0:
+            return b""
+        wanted = f"bytes={offset}-{offset + length - 1}"
+        with self.explained("read"):
+            try:
+                answer: Any = self._client.get_object(
+                    Bucket=self._place.bucket, Key=self._key(key), Range=wanted
+                )
+            except self._client.exceptions.ClientError as error:
+                code = code_of(_response(error))
+                if code in ABSENT:
+                    return None
+                if code in ("InvalidRange", "416"):
+                    return b""
+                raise
+        skipped = 0 if "ContentRange" in answer else offset  # a service that knows no ranges
+        with closing(Download(self, key, answer, offset - skipped)) as stream:
+            while skipped and (part := stream.read(min(skipped, CHUNK))):
+                skipped -= len(part)
+            return read_fully(cast("BinaryIO", stream), length)
 
     def size(self, key: str) -> int | None:
         """How many bytes the value has, or None."""

@@ -30,12 +30,12 @@ class Source(Protocol):
 class Download(io.RawIOBase):
     """The body of an object. Where the connection breaks, it goes on at the byte it had reached."""
 
-    def __init__(self, source: Source, key: str, answer: Any) -> None:
+    def __init__(self, source: Source, key: str, answer: Any, offset: int = 0) -> None:
         self._source = source
         self._key = key
         self._body = answer["Body"]
         self._version = str(answer.get("ETag", ""))
-        self._offset = 0
+        self._offset = offset  # of the value, at which the body begins
 
     def readable(self) -> bool:
         """It is for reading, and can't seek."""
