@@ -42,6 +42,7 @@ engine: python
 .PHONY: test
 test: venv engine lint  ## Set everything up and run all tests
 	@for image in base mini proxy host; do $(LAB) $$image-image || exit; done
+	@$(LAB) ceph
 	@$(LAB) writers
 	$(BIN)/pytest --numprocesses $(JOBS) --dist worksteal $(ARGS)
 

@@ -5,6 +5,7 @@ A component that can't be had fails the test that asks for it; nothing is skippe
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import subprocess
@@ -17,7 +18,7 @@ from typing import TypeVar
 import pytest
 from hypothesis import settings
 
-from tests.lab import down, hosts, images, s3, writers
+from tests.lab import ceph, down, hosts, images, s3, writers
 from tests.lab import engine as lab_engine
 from tests.lab.program import CACHE, LabError
 
@@ -233,9 +234,16 @@ def moto_s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[s3.S3Server]:
         yield server
 
 
-@pytest.fixture(params=["rclone", "moto"])
+@pytest.fixture(scope="session")
+def ceph_s3() -> Iterator[ceph.Ceph]:
+    """Ceph's gateway, as its administrator: users, policies, conditional writes, tokens."""
+    with contextlib.ExitStack() as stack:
+        yield _or_fail(lambda: stack.enter_context(ceph.running()))
+
+
+@pytest.fixture(params=["rclone", "moto", "ceph"])
 def s3_server(request: pytest.FixtureRequest) -> s3.S3Server:
-    """Both S3 servers, one after the other: the test runs twice."""
+    """Each of the S3 servers, one after the other: the test runs three times."""
     server = request.getfixturevalue(f"{request.param}_s3")
     assert isinstance(server, s3.S3Server)
     return server

@@ -5,6 +5,7 @@ base-image   the base image; prints its tag
 mini-image   an image of 2 MB that holds busybox; prints its tag
 proxy-image  the same with HAProxy; prints its tag
 host-image   the image of the SSH hosts; prints its tag
+ceph         the programs of Ceph's S3 gateway; the tests start and end it
 writers      an environment with the packages whose files are read in tests
 down         remove what the lab made: containers, networks, volumes, images
 """  # the text is also the command's help
@@ -14,7 +15,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from tests.lab import down, engine, images, tools, writers
+from tests.lab import ceph, down, engine, images, tools, writers
 from tests.lab.program import LabError, say
 
 
@@ -34,6 +35,7 @@ def main(argv: list[str] | None = None) -> int:
         "mini-image",
         "proxy-image",
         "host-image",
+        "ceph",
         "writers",
     ):
         verbs.add_parser(verb)
@@ -58,10 +60,13 @@ def main(argv: list[str] | None = None) -> int:
             print(images.proxy_image())
         elif options.verb == "host-image":
             print(images.host_image())
+        elif options.verb == "ceph":
+            ceph.provide()
         elif options.verb == "writers":
             writers.python()
         else:
             down.remove(with_images=options.images or options.engine)
+            ceph.stop()
             if options.engine:
                 engine.stop()
     except LabError as error:
