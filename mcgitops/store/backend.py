@@ -16,11 +16,15 @@ from typing import BinaryIO, Protocol
 
 @dataclass(frozen=True)
 class Entry:
-    """One key of a listing. `version` changes whenever the value does."""
+    """One key of a listing. `version` changes whenever the value does.
+
+    `modified`: when it was written, seconds since 1970; None where the listing doesn't say.
+    """
 
     key: str
     size: int
     version: str
+    modified: float | None = None
 
 
 class Backend(Protocol):
@@ -90,6 +94,14 @@ class Backend(Protocol):
 
     def missing(self, keys: Iterable[str]) -> set[str]:
         """Those of `keys` that don't exist."""
+        ...
+
+    def freshen(self, key: str) -> bool:
+        """Make a value as young as if it had just been written; False where that can't be done.
+
+        In a folder, that is: who relies on a value that is there already says so, and garbage
+        collection leaves what is young. A bucket's values have no age that could be set.
+        """
         ...
 
     def entries(self, prefix: str, starting: str = "") -> Iterator[Entry]:

@@ -135,6 +135,14 @@ class FolderBackend:
         with self._explained("read"):
             return {key for key in keys if not self._file(key).is_file()}
 
+    def freshen(self, key: str) -> bool:
+        """Set the time of the last change to now; False where there is none, or it isn't ours."""
+        try:
+            os.utime(self._file(key))
+        except OSError:
+            return False
+        return True
+
     def entries(self, prefix: str, starting: str = "") -> Iterator[Entry]:
         """All keys below `prefix` that go on with `starting`, sorted."""
         key = check_key(prefix.rstrip("/"))
@@ -156,7 +164,7 @@ class FolderBackend:
                         with suppress(FileNotFoundError):
                             state = item.stat()
                             version = f"{state.st_ino}-{state.st_mtime_ns}"
-                            found.append(Entry(name, state.st_size, version))
+                            found.append(Entry(name, state.st_size, version, state.st_mtime))
         yield from sorted(found, key=lambda entry: entry.key)
 
     def folders(self, prefix: str) -> list[str]:

@@ -12,6 +12,9 @@
     deployments/<project>/<environment>/<id>.json
     wanted/<project>/<environment>/<number>.json        what its agent is to deploy, counted from 1
     reports/<project>/<sha>/<key>.html                  the HTML report of a commit, for browsers
+    marks/<time>-<random>.json                          what garbage collection found unneeded
+    trash/<id>…                                         what it is removing, until that is safe
+    damaged/<key>                                       what `verify --repair` set aside
 
 A name (of a project, a stage, a tag) may hold any character. As a segment of a key everything but
 `A-Z a-z 0-9 . _ -` is percent-encoded, `.` and `..` too, and a name whose encoding is longer than
@@ -90,6 +93,11 @@ def hex_of(digest: str) -> str:
     if match is None:
         raise StoreError(f"{digest[:100]!r} is not a digest. Expected sha256: and 64 hex digits.")
     return match[1]
+
+
+def is_digest(digest: str) -> bool:
+    """Whether it is `sha256:` and 64 hexadecimal digits."""
+    return _DIGEST.match(digest) is not None
 
 
 def run_key(project: str, stage: str, fingerprint: str) -> str:

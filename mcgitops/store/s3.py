@@ -186,6 +186,10 @@ class S3Backend:
             absent = each(self._absent, wanted, THREADS)
         return {key for key, is_absent in zip(wanted, absent, strict=True) if is_absent}
 
+    def freshen(self, key: str) -> bool:
+        """A bucket has nothing like it: see `marks`."""
+        return False
+
     def entries(self, prefix: str, starting: str = "") -> Iterator[Entry]:
         """All keys below `prefix` that go on with `starting`, sorted."""
         top = self._key(prefix.rstrip("/")) + "/" + starting
@@ -307,24 +311,24 @@ def _connect(place: BucketUrl, signature: str | None = None) -> S3Client:
     signature: `s3v4` for signed addresses, which boto3 else signs in the old way in some regions.
     """
     import boto3
+    from botocore import UNSIGNED
     from botocore.config import Config
 
     from mcgitops import __version__
 
     session = boto3.Session(profile_name=place.profile or None)
     retries: _RetryDict = {"mode": "standard"} if os.environ.get("AWS_MAX_ATTEMPTS") else RETRIES
+    style: Any = {"addressing_style": place.addressing or "path"}
     config = Config(
         user_agent_extra=f"mcgitops/{__version__}",
         connect_timeout=10,
         read_timeout=60,
         retries=retries,
         max_pool_connections=THREADS + LARGE_AT_ONCE * PARTS_IN_MEMORY,
-        # Newer boto3 adds checksums that services other than AWS often don't know; content is
-        # verified by its digest anyway.
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
-        s3={"addressing_style": "path"} if place.endpoint_url else None,
-        signature_version=signature,
+        request_checksum_calculation=_checksums(place, "AWS_REQUEST_CHECKSUM_CALCULATION"),
+        response_checksum_validation=_checksums(place, "AWS_RESPONSE_CHECKSUM_VALIDATION"),
+        s3=style if place.addressing or place.endpoint_url else None,
+        signature_version=UNSIGNED if place.anonymous else signature,
     )
     try:
         client: S3Client = session.client(
@@ -337,6 +341,17 @@ def _connect(place: BucketUrl, signature: str | None = None) -> S3Client:
         raise UsageError(f"{place}: {error}", "Correct the store's URL.") from error
     client.meta.events.register("before-parse.s3.ListObjectsV2", _listed_quickly)
     return client
+
+
+def _checksums(place: BucketUrl, variable: str) -> Any:
+    """Whether the client adds checksums of its own; None where the caller's environment says it.
+
+    Newer boto3 adds some that services other than AWS often don't know; content is verified by its
+    digest anyway.
+    """
+    if place.checksums:
+        return "when_supported" if place.checksums == "on" else "when_required"
+    return None if os.environ.get(variable) else "when_required"
 
 
 def _listed_quickly(

@@ -269,6 +269,14 @@ class Store:
         """The record at a key, of the kind that the key says."""
         return self._read(key, _KINDS[key.split("/")[0]])
 
+    def value_of(self, entry: Entry, *, fresh: bool = False) -> bytes | None:
+        """A listed record's bytes; None where it is gone since. `fresh`: not from the cache."""
+        return self.backend.get(entry.key, LARGEST_RECORD) if fresh else self._value(entry)
+
+    def decoded(self, key: str, value: bytes) -> Record:
+        """The record that these bytes are; an error where they are none that belongs at this key."""
+        return self._decoded(key, value, _KINDS[key.split("/")[0]])
+
     # records as bytes
 
     def _read(self, key: str, kind: type[AnyRecord]) -> AnyRecord | None:
