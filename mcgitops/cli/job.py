@@ -156,6 +156,7 @@ class Job:
         """Make the report and show it. None where a training failed before it left anything."""
         from mcgitops.cli.evidence import make_report
         from mcgitops.report import json_view, markdown
+        from mcgitops.report.words import is_quiet
 
         event = self.agenda.event
         head, name = "", ""
@@ -187,7 +188,7 @@ class Job:
             self._hand_over(report)
         self.runner.output("gate", "failed" if report.failed_gates else "passed")
         self.runner.summary(markdown.render(report, workflow.SUMMARY_BYTES // 4))
-        self._comment(text, quiet=self.options.quiet and not report.matters)
+        self._comment(text, quiet=self.options.quiet and is_quiet(report))
         return report
 
     def _published(self, report: Report) -> Report:

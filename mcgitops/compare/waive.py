@@ -37,6 +37,21 @@ def waive(
     return tuple(judged), tuple(used)
 
 
+def unwaive(gates: Iterable[GateResult], waivers: Sequence[Waiver]) -> tuple[GateResult, ...]:
+    """The gates as if none of them had been waived; `waivers` are those whose words they hold."""
+    said = [_word(waiver) for waiver in waivers]
+
+    def judged(gate: GateResult) -> GateResult:
+        if gate.state != "waived":
+            return gate
+        text = gate.text
+        for word in said:
+            text = text.replace(word, _FAILED)
+        return replace(gate, state="failed", text=text)
+
+    return tuple(judged(gate) for gate in gates)
+
+
 def _of(gate: GateResult, waivers: Sequence[Waiver]) -> Waiver | None:
     # Labels of one name in other letters are the same label, so letters' case says nothing.
     name = gate.metric.casefold()
@@ -44,6 +59,10 @@ def _of(gate: GateResult, waivers: Sequence[Waiver]) -> Waiver | None:
 
 
 def _said(text: str, waiver: Waiver) -> str:
-    why = f": {waiver.reason}" if waiver.reason else ""
-    word = f"gate waived by {waiver.by}{why}"
+    word = _word(waiver)
     return text.replace(_FAILED, word, 1) if _FAILED in text else f"{text}, {word}"
+
+
+def _word(waiver: Waiver) -> str:
+    why = f": {waiver.reason}" if waiver.reason else ""
+    return f"gate waived by {waiver.by}{why}"

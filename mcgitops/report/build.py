@@ -78,11 +78,11 @@ def _headline(comparison: Comparison) -> tuple[Status, str]:
         # What only waits for a run that failed isn't news.
         told = [failure for failure in failures if failure.state != "missing"] or failures
         runs = [failure.run for failure in told]
-        return "failed", f"{_list(runs)} {_ended([failure.state for failure in told])}"
+        return "failed", f"{listed(runs)} {_ended([failure.state for failure in told])}"
     if failed := [gate for gate in comparison.gates if gate.state == "failed"]:
-        return "gate failed", _gates(failed, changes)
+        return "gate failed", gate_headline(failed, changes)
     if warned := [gate for gate in comparison.gates if gate.state == "warned"]:
-        return "warning", _gates(warned, changes)
+        return "warning", gate_headline(warned, changes)
     if comparison.base is None:
         return "nothing to compare", "nothing to compare with yet"
     return _differences(changes)
@@ -116,11 +116,12 @@ def _differences(changes: Sequence[MetricChange]) -> tuple[Status, str]:
     return "unchanged", "no metric changed" if changes else "no metrics"
 
 
-def _gates(gates: Sequence[GateResult], changes: Sequence[MetricChange]) -> str:
+def gate_headline(gates: Sequence[GateResult], changes: Sequence[MetricChange]) -> str:
+    """What gates that failed, or that warn, say in one line. changes: the metrics they are of."""
     verb = "failed" if gates[0].state == "failed" else "warn"
     names = list(dict.fromkeys(gate.metric for gate in gates))
     if len(names) > 1:
-        return f"{len(names)} gates {verb}: {_list(names)}"
+        return f"{len(names)} gates {verb}: {listed(names)}"
     gate = gates[0]
     name = clean(gate.metric, 60)
     if gate.kind == "budget":
@@ -149,9 +150,10 @@ def _gates(gates: Sequence[GateResult], changes: Sequence[MetricChange]) -> str:
 def _count(names: Sequence[str], one: str, many: str) -> str:
     if len(names) == 1:
         return f"{clean(names[0], 60)} {one}"
-    return f"{len(names)} metrics {many}: {_list(names)}"
+    return f"{len(names)} metrics {many}: {listed(names)}"
 
 
-def _list(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """The first few names, and how many more there are."""
     shown = ", ".join(clean(name, 60) for name in names[:MOST_NAMES])
     return f"{shown} and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else shown

@@ -48,6 +48,7 @@ _TONES = {
 _SIGN_COLORS = {
     words.RED: "#cf222e",
     words.ORANGE: "#bf5700",
+    words.YELLOW: "#bf8700",
     words.GREEN: "#1a7f37",
     words.WHITE: "#8c959f",
 }

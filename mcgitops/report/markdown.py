@@ -36,8 +36,6 @@ TABLES = 4
 WAIVABLE = 3
 NUMBER = r"[+−]?[0-9][0-9.,]*(e[+−][0-9]+)?"
 
-_SIGNS = {"failed": words.RED, "warned": words.ORANGE}
-
 
 @dataclass(frozen=True)
 class Section:
@@ -147,6 +145,7 @@ def _heading(report: Report) -> str:
         "markdown/heading.md.j2",
         report=report,
         sign=words.heading_sign(report),
+        quiet=words.is_quiet(report),
         stages=words.stages(report),
     )
 
@@ -212,10 +211,10 @@ def _values_table(changes: Sequence[MetricChange], total: int) -> str:
 
 
 def _loose_gates(report: Report) -> list[GateResult]:
-    """Gates that failed or warn without a row in the table."""
+    """Gates that failed, warn or are waived without a row in the table."""
     first = (words.leading(report.metrics)[0] if report.base else report.metrics)[:ROWS]
     shown = {gate for change in first for gate in change.gates}
-    return [g for g in report.gates if g.state in _SIGNS and g not in shown]
+    return [g for g in report.gates if g.state in words.SPEAKING and g not in shown]
 
 
 def _gates(gates: Sequence[GateResult], most: int) -> str:
@@ -223,7 +222,7 @@ def _gates(gates: Sequence[GateResult], most: int) -> str:
     return template(
         "markdown/gates.md.j2",
         gates=gates[:most],
-        sign=_SIGNS,
+        sign=words.GATE_SIGNS,
         more=f"{words.count(more, 'gate')} more" if more > 0 else "",
     )
 

@@ -97,8 +97,3 @@ class Report:
     def failed_gates(self) -> tuple[GateResult, ...]:
         """The gates that make the exit code 3."""
         return tuple(gate for gate in self.gates if gate.state == "failed")
-
-    @property
-    def matters(self) -> bool:
-        """Whether there is more to say than one line."""
-        return self.status != "unchanged"

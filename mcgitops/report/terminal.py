@@ -206,9 +206,9 @@ class _View:
         shown = {gate for change in first[:ROWS] for gate in change.gates}
         lines: list[str] = []
         for gate in report.gates:
-            if gate.state not in ("failed", "warned") or gate in shown:
+            if gate.state not in words.SPEAKING or gate in shown:
                 continue
-            sign = words.RED if gate.state == "failed" else words.ORANGE
+            sign = words.GATE_SIGNS[gate.state]
             text = f"{clean(gate.metric)}: {clean(gate.text)} (gate: {clean(gate.bound)})"
             lines += [
                 self.paint(line, _COLOURS[sign])

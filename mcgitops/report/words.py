@@ -29,7 +29,8 @@ NOTABLE_CONSUMPTION_PERCENT = 25.0
 NOTABLE_SECONDS = 10.0
 NOTABLE_BYTES = 100e6
 """Time and memory are noisy: beside the metrics only if they changed by all of that."""
-SPEAKING = ("failed", "warned", "waived")
+GATE_SIGNS = {"failed": RED, "warned": ORANGE, "waived": YELLOW}
+SPEAKING = tuple(GATE_SIGNS)
 """The states of gates that a reader must see."""
 
 
@@ -131,8 +132,11 @@ def telling_costs(report: Report) -> list[CostChange]:
 
 
 def is_quiet(report: Report) -> bool:
-    """Whether one line says it all: nothing that matters changed, and nothing was odd."""
-    if report.matters or report.warnings or report.waivers:
+    """Whether one line says it all: nothing that matters changed, and nothing was odd.
+
+    The one rule for what is folded, for what has no heading, and for what `comment: changes` posts.
+    """
+    if report.status != "unchanged" or report.warnings or report.waivers:
         return False
     sizes = any(cost.exact for cost in notable_costs(report))
     classes = any(old != new for item in report.classes for old, new in item.values.values())
@@ -160,10 +164,12 @@ def leading(changes: Sequence[MetricChange]) -> tuple[list[MetricChange], list[M
 
 def heading_sign(report: Report) -> str:
     """The report's status as a sign; the headline says the same in words."""
+    if report.status == "warning":
+        states = {gate.state for gate in report.gates}
+        return YELLOW if "waived" in states and "warned" not in states else ORANGE
     return {
         "failed": RED,
         "gate failed": RED,
-        "warning": ORANGE,
         "worse": ORANGE,
         "better": GREEN,
         "unchanged": GREEN,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -113,7 +115,15 @@ def test_one_that_is_not_waived_still_fails() -> None:
     changed = with_waivers(report(gate("accuracy"), gate("loss")), [ADA])
     with pytest.raises(GateFailed, match="1 gate failed: loss"):
         fail_on_gates(changed)
-    assert (changed.status, changed.headline) == ("gate failed", "accuracy fell")
+    assert (changed.status, changed.headline) == (
+        "gate failed", "loss is below its gate; the gate of accuracy is waived",
+    )  # fmt: skip
+    assert [gate.metric for gate in changed.gates] == ["loss", "accuracy"]
+    assert [change.name for change in changed.metrics] == ["loss", "accuracy"]
+    more = with_waivers(
+        report(gate("accuracy"), gate("loss"), gate("f1")), [ADA, replace(ADA, gate="f1")]
+    )
+    assert more.headline == "loss is below its gate; 2 gates are waived: accuracy, f1"
     assert with_waivers(report(gate("loss")), [ADA]) == report(gate("loss"))
 
 
@@ -122,6 +132,11 @@ def test_waivers_that_cannot_be_believed_are_taken_away() -> None:
     assert {g.state for g in forged.gates} == {"failed"}
     assert {m.gate_state for m in forged.metrics} == {"failed"}
     assert forged.waivers == ()
+    assert forged.status == "gate failed"
+    assert forged.headline == "2 gates failed: accuracy, loss"
+    assert {g.text for g in forged.gates} == {"0.94 < 0.95, gate failed"}
+    untouched = report(gate("accuracy"))
+    assert without_waivers(untouched) == untouched
 
 
 HOSTILE = st.text(st.sampled_from(list("ab @#|`<>[]()!*_\\/:.-\n\u202e")), max_size=40)

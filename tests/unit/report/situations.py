@@ -9,7 +9,6 @@ from mcgitops.compare.model import (
     Artifact,
     FactChange,
     FileChanges,
-    GateResult,
     Interval,
     MetricChange,
     SliceChange,
@@ -17,9 +16,10 @@ from mcgitops.compare.model import (
     Waiver,
 )
 from mcgitops.metrics import Plot
-from mcgitops.metrics.values import ClassRow, ClassTable, Matrix
+from mcgitops.metrics.values import Check, ClassRow, ClassTable, Matrix
 from mcgitops.report.build import build
 from mcgitops.report.model import Report
+from mcgitops.report.waived import with_waivers
 from tests.unit.report.conftest import BASE, GATE, HEAD, base_side, run, worse_runs
 from tests.unit.report.test_escape import HOSTILE
 
@@ -70,30 +70,28 @@ def with_evidence(change: MetricChange) -> MetricChange:
 
 def waived() -> Report:
     """A gate that failed and was waived, one that wasn't, and one that another tool judged."""
+    return with_waivers(
+        _with_failed_gates(),
+        [Waiver("accuracy", "octocat", "comment", "known: the split changed in @main")],
+    )
+
+
+def all_waived() -> Report:
+    """All that failed is waived, one gate with a reason of its own."""
+    waivers = [
+        Waiver("*", "hubot", "label"),
+        Waiver("accuracy", "octocat", "comment", "known: the split changed in @main"),
+    ]
+    return with_waivers(_with_failed_gates(), waivers)
+
+
+def _with_failed_gates() -> Report:
     head = Side(HEAD, "feature/lr", runs=worse_runs())
     rules = [GATE, MetricRule("log_loss", "minimize", Gate(max=0.12))]
-    report = build("wine", compare(base_side(), head, rules), reproduce="mcgitops train")
-
-    def judged(gate: GateResult) -> GateResult:
-        if gate.metric != "accuracy":
-            return gate
-        text = gate.text.replace("gate failed", "gate waived by octocat")
-        return replace(gate, state="waived", text=text)
-
-    return replace(
-        report,
-        gates=(
-            *map(judged, report.gates),
-            GateResult("TestShareOfDriftedColumns", "", "evidently", "failed", "0.8 is above 0.3"),
-        ),
-        metrics=tuple(
-            replace(change, gates=tuple(map(judged, change.gates))) for change in report.metrics
-        ),
-        waivers=(
-            Waiver("accuracy", "octocat", "comment", "known: the split changed in @main"),
-            Waiver("*", "hubot", "label"),
-        ),
-    )
+    drifted = Check("out/drift.json", "TestShareOfDriftedColumns", "failed", "0.8 is above 0.3")
+    first = replace(head.runs[0], checks=(drifted,))
+    head = replace(head, runs=(first, *head.runs[1:]))
+    return build("wine", compare(base_side(), head, rules), reproduce="mcgitops train")
 
 
 def classes() -> Report:

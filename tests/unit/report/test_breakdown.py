@@ -6,7 +6,14 @@ import dataclasses
 
 import pytest
 
-from mcgitops.compare.model import ClassChange, CostChange, Interval, MatrixPair, SliceChange
+from mcgitops.compare.model import (
+    ClassChange,
+    CostChange,
+    Interval,
+    MatrixPair,
+    SliceChange,
+    Waiver,
+)
 from mcgitops.metrics.values import Matrix
 from mcgitops.report import breakdown, curves, markdown, words
 from mcgitops.report.model import Report, Revision
@@ -115,6 +122,27 @@ def test_a_size_that_changed_is_seen_though_no_metric_did():
     assert not words.is_quiet(dataclasses.replace(costs(), warnings=("odd",)))
     assert not words.is_quiet(dataclasses.replace(costs(), slices=(cut("worse", "a"),)))
     assert not words.is_quiet(dataclasses.replace(costs(), classes=(one("a", recall=(1, 0)),)))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"warnings": ("odd",)},
+        {"waivers": (Waiver("*", "ada", "label"),)},
+        {"slices": (cut("worse", "a"),)},
+        {"classes": (one("a", recall=(1, 0)),)},
+        {"costs": (CostChange("t", "", "size of m", "bytes", 44e6, 11e6, True),)},
+        {"costs": (CostChange("t", "", "wall time", "seconds", 40, 90),)},
+        {"status": "better"},
+    ],
+)
+def test_what_is_worth_a_comment_has_a_heading_and_the_rest_is_folded(change):
+    report = dataclasses.replace(costs(), **change)
+    text = markdown.render(report)
+    assert text.startswith("### ") == (not words.is_quiet(report))
+    whole = dataclasses.replace(report, reproduce="mcgitops train")
+    assert markdown.render(whole).startswith("<details>") == words.is_quiet(report)
 
 
 def test_the_curve_of_a_metric_whose_gate_speaks_comes_first(regression):

@@ -384,7 +384,9 @@ def test_what_is_no_chart_is_refused_by_every_version(parser):
         assert all("error" in found for found in parser.read(broken).values()), broken
 
 
-@pytest.mark.parametrize("name", ["improvement", "waived", "classes", "curves", "hostile", "huge"])
+@pytest.mark.parametrize(
+    "name", ["improvement", "waived", "all_waived", "classes", "curves", "hostile", "huge"]
+)
 def test_situations_are_sound(name):
     report = getattr(situations, name)()
     for budget in (markdown.BUDGET, 12_000):

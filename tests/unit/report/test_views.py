@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mcgitops.report import json_view, layout, markdown, terminal
+from mcgitops.report import chart, html, json_view, layout, markdown, terminal
 from mcgitops.report.model import Report
 from tests.unit.report import situations
 
@@ -31,7 +31,7 @@ def named(request: pytest.FixtureRequest) -> tuple[str, Report]:
 
 
 @pytest.mark.parametrize(
-    "name", ["improvement", "waived", "classes", "many_classes", "curves", "hostile"]
+    "name", ["improvement", "waived", "all_waived", "classes", "many_classes", "curves", "hostile"]
 )
 def test_situations(name):
     report = getattr(situations, name)()
@@ -80,6 +80,30 @@ def test_json(named):
     text = json_view.render(report)
     check(f"{name}.json", text + "\n")
     assert json_view.from_data(json.loads(text)) == replace(report, plots=())
+
+
+@pytest.mark.parametrize("name", ["waived", "all_waived"])
+def test_what_is_waived_reads_as_waived_in_the_verdict_of_every_view(name):
+    report = getattr(situations, name)()
+    check(f"{name}.json", json_view.render(report) + "\n")
+    page, image = html.render(report), chart.svg(report)
+    for text in (page, image):
+        assert f"wine: {report.headline}" in re.sub(r"<[^>]*>", "", text)
+    if name == "waived":
+        assert report.status == "gate failed"
+        assert report.headline == (
+            "2 gates failed: log_loss, TestShareOfDriftedColumns; the gate of accuracy is waived"
+        )
+        states = [gate.state for gate in report.gates]
+        assert states == ["failed", "failed", "waived"]
+    else:
+        assert report.status == "warning"
+        assert report.headline == (
+            "3 gates failed and are waived: log_loss, accuracy, TestShareOfDriftedColumns"
+        )
+        assert "waive: label" not in markdown.render(report)
+        assert markdown.render(report).startswith("### 🟡 wine: ")
+        assert '<div class="verdict warn">' in page
 
 
 def test_colour_only_repeats_the_words(regression):
