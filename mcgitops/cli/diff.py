@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import click
@@ -42,6 +41,7 @@ def command(
     found = difference(target(app.project, app.store, name, wanted, app.environ))
     reports = _metrics(app, found)
     if as_json:
+        from mcgitops.cli.listing import json_text
         from mcgitops.deploy.views import difference_json
         from mcgitops.report.json_view import to_data
 
@@ -49,7 +49,7 @@ def command(
         for step in data["releases"]:
             report = reports.get(step["before"])
             step["metrics"] = to_data(report.metrics) if report else None
-        click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+        click.echo(json_text(data))
     else:
         from mcgitops.deploy.views import difference_text
 

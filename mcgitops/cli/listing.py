@@ -128,4 +128,6 @@ def json_text(data: Any) -> str:
     """JSON as the other verbs print it."""
     import json
 
-    return json.dumps(data, indent=2, ensure_ascii=False)
+    from mcgitops.report.escape import writable
+
+    return writable(json.dumps(data, indent=2, ensure_ascii=False))

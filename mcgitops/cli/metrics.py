@@ -86,9 +86,9 @@ def _print(report: Report, as_json: bool, *, everything: bool) -> None:
     from mcgitops.cli.report import wants_color, width
 
     if as_json:
-        import json
+        from mcgitops.report.json_view import text_of
 
-        click.echo(json.dumps(_data(report), indent=2, ensure_ascii=False, allow_nan=False))
+        click.echo(text_of(_data(report)))
         return
     from mcgitops.report import terminal
 

@@ -55,8 +55,7 @@ class Artifact:
 
 def packed(report: Report) -> str:
     """What the fork's run hands over: the report as JSON, without a blank too many."""
-    data = json_view.to_data(report)
-    return json.dumps(data, allow_nan=False, separators=(",", ":"))
+    return json_view.text_of(json_view.to_data(report), indent=None)
 
 
 def artifact_name(text: str) -> str:

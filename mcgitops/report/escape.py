@@ -20,6 +20,7 @@ UNSEEN = "\ufffd"
 MOST_MARKS = 3
 """Combining marks in a row that are kept; more of them paint over other lines."""
 
+_HALVES = re.compile("[\ud800-\udfff]")
 _PLAIN = re.compile(r"[A-Za-z0-9]+(?:(?:[_./= -]|, )[A-Za-z0-9]+)*%?")
 _WORD = re.compile(
     r"[=<>≤≥+·–%]|[+−]?[0-9][0-9.,]*e[+−][0-9]+[,;:.]?|"
@@ -52,6 +53,15 @@ def clean(text: str, limit: int = 200) -> str:
     if cut or len(text) > limit:
         text = text[: limit - 1].rstrip() + "…"
     return text
+
+
+def writable(text: str) -> str:
+    """The text as UTF-8 can write it: a half of a surrogate pair, which it can't, becomes �.
+
+    Python reads one from the JSON escape of it, and from a file's name that is not UTF-8. What
+    goes through `clean` has none left.
+    """
+    return text if text.isascii() else _HALVES.sub(UNSEEN, text)
 
 
 def plain(text: str, limit: int = 80) -> str:

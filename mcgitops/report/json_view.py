@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from mcgitops.report.escape import writable
 from mcgitops.report.model import Report
 
 if TYPE_CHECKING:
@@ -20,7 +21,19 @@ if TYPE_CHECKING:
 
 def render(report: Report) -> str:
     """The report as indented JSON text."""
-    return json.dumps(to_data(report), indent=2, ensure_ascii=False, allow_nan=False)
+    return text_of(to_data(report))
+
+
+def text_of(data: Any, *, indent: int | None = 2) -> str:
+    """JSON text that is valid UTF-8 whatever the strings in it hold, and that any parser reads.
+
+    indent: None for no blank too many.
+    """
+    separators = (",", ":") if indent is None else None
+    text = json.dumps(
+        data, indent=indent, separators=separators, ensure_ascii=False, allow_nan=False
+    )
+    return writable(text)
 
 
 def to_data(value: Any) -> Any:

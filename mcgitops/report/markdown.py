@@ -336,8 +336,7 @@ def _files(report: Report, rows: Sequence[tuple[str, ...]], most: int) -> str:
 
 
 def _has_evidence(change: MetricChange) -> bool:
-    has_interval = bool(change.base_interval or change.head_interval)
-    return change.verdict != "same" and (has_interval or bool(change.tests))
+    return change.verdict != "same" and change.has_evidence
 
 
 def _evidence(changes: Sequence[MetricChange], most: int) -> str:
@@ -357,7 +356,7 @@ def _evidence(changes: Sequence[MetricChange], most: int) -> str:
     parts = [table]
     if len(changes) > most:
         parts.append(f"and {len(changes) - most:,} more")
-    if level := words.levels(changes):
+    if level := words.levels(changes[:most]):
         parts.append(
             f"In brackets {level} intervals of the mean over the runs; "
             "± in other tables is one standard deviation."
