@@ -35,6 +35,10 @@ _SERVICE: dict[str, tuple[str, str]] = {
         "The credentials need s3:GetObject, s3:PutObject, s3:DeleteObject and "
         "s3:AbortMultipartUpload on {bucket}/{prefix}*, and s3:ListBucket on {bucket}.",
     ),
+    "AnonymousDenied": (
+        "the service doesn't allow it without credentials",
+        "Remove anonymous=true from the store's URL, and give credentials.",
+    ),
     "RequestTimeTooSkewed": (
         "this machine's clock is too far off",
         "Set the clock (timedatectl set-ntp true), then run the same again.",
@@ -89,7 +93,8 @@ _CLIENT: dict[str, tuple[str, str]] = {
     # class of botocore: (what, what to do)
     "NoCredentialsError": (
         "there are no credentials",
-        "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give the job a role.",
+        "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give the job a role; "
+        "a store that is open to everybody is read with ?anonymous=true.",
     ),
     "PartialCredentialsError": (
         "the credentials are incomplete",
@@ -156,6 +161,8 @@ def explain(error: Exception, action: str, place: BucketUrl, endpoint: str) -> S
         code = _SAME.get(code, code)
         if code in _SKEWED and abs(_skew(response)) > SKEW_SECONDS:
             code = "RequestTimeTooSkewed"
+        if code == "AccessDenied" and place.anonymous:
+            code = "AnonymousDenied"
         known = _SERVICE.get(code)
         unknown = (f"the service said {_line(code)}: {_line(_message_of(response))}", "")
     else:

@@ -1,4 +1,4 @@
-"""What an `s3://` URL says: bucket, prefix, endpoint, region, profile. Pure."""
+"""What an `s3://` URL says: bucket, prefix, endpoint, and how the service is spoken to. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,12 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from mcgitops.errors import UsageError
 
-QUERY_KEYS = ("endpoint_url", "region", "profile")
+QUERY_KEYS = ("endpoint_url", "region", "profile", "addressing", "checksums", "anonymous")
+CHOICES = {
+    "addressing": ("path", "virtual"),
+    "checksums": ("on", "off"),
+    "anonymous": ("true", "false"),
+}
 
 
 @dataclass(frozen=True)
@@ -21,6 +26,9 @@ class BucketUrl:
     endpoint_url: str = ""
     region: str = ""
     profile: str = ""
+    addressing: str = ""  # "path": host/bucket/key, "virtual": bucket.host/key, "": as is usual
+    checksums: str = ""  # "on": those that newer AWS clients add, "off": none, "": see the client
+    anonymous: str = ""  # "true": requests aren't signed
 
     def __str__(self) -> str:
         query = "&".join(
@@ -63,6 +71,9 @@ def parse(url: str, environ: Mapping[str, str]) -> BucketUrl:
         endpoint_url=endpoint,
         region=query.get("region", "") or environ.get("AWS_REGION", ""),
         profile=query.get("profile", ""),
+        addressing=query.get("addressing", ""),
+        checksums=query.get("checksums", ""),
+        anonymous=query.get("anonymous", "").replace("false", ""),
     )
 
 
@@ -83,6 +94,10 @@ def _query(text: str, shown: str) -> dict[str, str]:
             raise UsageError(f"{shown}: {name} is given twice.", "Keep one.")
         if not value:
             raise UsageError(f"{shown}: {name} is empty.", "Give it a value or remove it.")
+        if (known := CHOICES.get(name)) and value not in known:
+            raise UsageError(
+                f"{shown}: {name} can't be {value[:60]!r}.", f"Write {' or '.join(known)}."
+            )
         values[name] = value
     return values
 
