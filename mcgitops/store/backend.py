@@ -96,6 +96,14 @@ class Backend(Protocol):
         """Those of `keys` that don't exist."""
         ...
 
+    def move(self, key: str, to: str) -> bool:
+        """Give a value another key, replacing what is there; False where there is none.
+
+        In a folder it is one step. In a bucket it is copied by the service and then removed: who is
+        killed in between leaves both.
+        """
+        ...
+
     def freshen(self, key: str) -> bool:
         """Make a value as young as if it had just been written; False where that can't be done.
 

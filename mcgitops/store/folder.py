@@ -135,6 +135,16 @@ class FolderBackend:
         with self._explained("read"):
             return {key for key in keys if not self._file(key).is_file()}
 
+    def move(self, key: str, to: str) -> bool:
+        """Rename a value."""
+        with self._explained("write to"):
+            target = self._prepared(to)
+            try:
+                self._file(key).replace(target)
+            except (FileNotFoundError, NotADirectoryError):
+                return False
+            return True
+
     def freshen(self, key: str) -> bool:
         """Set the time of the last change to now; False where there is none, or it isn't ours."""
         try:

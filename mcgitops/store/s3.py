@@ -30,6 +30,7 @@ from mcgitops.store.threads import THREADS, each
 if TYPE_CHECKING:
     from botocore.config import _RetryDict
     from types_boto3_s3 import S3Client
+    from types_boto3_s3.type_defs import CopySourceTypeDef
 
 MIB = 1024 * 1024
 PART = 8 * MIB  # at least; larger where a file would need more parts than S3 allows
@@ -40,6 +41,7 @@ LARGE_AT_ONCE = 2  # multipart uploads at once, each with a few parts in memory
 MIDDLE_AT_ONCE = 4  # uploads between SMALL and PART at once
 PARTS_IN_MEMORY = 4
 RETRIES: _RetryDict = {"mode": "standard", "total_max_attempts": 5}  # waits 7.5 s on average
+LARGEST_COPY = 4 * 1024 * MIB  # by one request; S3 allows 5 GiB
 ABSENT = {"NoSuchKey", "404", "NotFound"}
 
 
@@ -185,6 +187,21 @@ class S3Backend:
         with self.explained("look into"):
             absent = each(self._absent, wanted, THREADS)
         return {key for key, is_absent in zip(wanted, absent, strict=True) if is_absent}
+
+    def move(self, key: str, to: str) -> bool:
+        """Copy a value inside the bucket, then remove it where it was."""
+        bucket = self._place.bucket
+        with self.explained("write to"):
+            size = self._head(key)
+            if size is None:
+                return False
+            source: CopySourceTypeDef = {"Bucket": bucket, "Key": self._key(key)}
+            if size < LARGEST_COPY:
+                self._client.copy_object(CopySource=source, Bucket=bucket, Key=self._key(to))
+            else:
+                self._client.copy(source, bucket, self._key(to))  # in parts
+            self._client.delete_object(Bucket=bucket, Key=self._key(key))
+            return True
 
     def freshen(self, key: str) -> bool:
         """A bucket has nothing like it: see `marks`."""

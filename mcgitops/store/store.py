@@ -66,7 +66,7 @@ class Store:
 
     def __init__(self, backend: Backend, cache: Path | None = None) -> None:
         self.backend = backend
-        self.objects = Objects(backend)
+        self.objects = Objects(backend, cache / "packs" if cache else None)
         self._runs: dict[str, RunRecord] = {}
         self._cache = RecordCache(cache, backend.url) if cache and not self.is_local else None
 
@@ -274,7 +274,7 @@ class Store:
         return self.backend.get(entry.key, LARGEST_RECORD) if fresh else self._value(entry)
 
     def decoded(self, key: str, value: bytes) -> Record:
-        """The record that these bytes are; an error where they are none that belongs at this key."""
+        """The record that these bytes are; an error where they are none that belongs here."""
         return self._decoded(key, value, _KINDS[key.split("/")[0]])
 
     # records as bytes

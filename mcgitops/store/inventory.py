@@ -1,0 +1,126 @@
+"""What a store holds, listed: places of objects, pages, and what nobody of us wrote there.
+
+Only `verify` and `gc` list a store; everybody else asks for what he wants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mcgitops.errors import StoreError
+from mcgitops.store import layout, packs
+from mcgitops.store.backend import Entry
+from mcgitops.store.reach import Item, Place
+from mcgitops.store.store import Store
+from mcgitops.store.survey import is_record_key
+from mcgitops.store.threads import THREADS, each
+
+OURS = ("objects", "packs", "journal", "marks", "trash", "damaged", "reports", "tmp")
+"""First segments of keys that hold something of ours beside records."""
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """The keys of a store, sorted out.
+
+    `unfinished`: packs without an index, which an upload left or is writing. `indexes`: pack's key
+    → its index, of those that could be read. `broken`: key → sentence, of indexes that say nothing
+    or whose pack is gone. `strange`: keys below our folders that we never write.
+    """
+
+    places: tuple[Place, ...]
+    pages: tuple[Item, ...]
+    unfinished: tuple[Place, ...]
+    indexes: dict[str, packs.PackIndex]
+    broken: dict[str, str]
+    strange: tuple[str, ...]
+
+
+def inventory(store: Store) -> Inventory:
+    """List a store. The indexes of packs are read; objects are not."""
+    strange: list[str] = []
+    loose: list[Place] = []
+    for entry in store.backend.entries("objects/"):
+        digest = digest_of(entry.key)
+        if digest is None:
+            strange.append(entry.key)
+        else:
+            members = ((digest, entry.size),)
+            loose.append(Place(entry.key, entry.size, members, entry.modified))
+    whole: dict[str, Entry] = {}
+    beside: dict[str, Entry] = {}
+    for entry in store.backend.entries("packs/"):
+        if layout.pack_of(entry.key) is not None:
+            beside[entry.key.removesuffix(".index")] = entry
+        elif layout.pack_of(f"{entry.key}.index") is not None:
+            whole[entry.key] = entry
+        else:
+            strange.append(entry.key)
+    broken = {
+        beside[key].key: f"{beside[key].key} in {store.url} says what is in a pack that is gone."
+        for key in beside.keys() - whole.keys()
+    }
+    known = sorted(beside.keys() & whole.keys())
+    threads = 1 if store.is_local else THREADS
+    indexes: dict[str, packs.PackIndex] = {}
+    for key, found in zip(known, each(lambda key: _index(store, key), known, threads), strict=True):
+        if isinstance(found, str):
+            broken[f"{key}.index"] = found
+        else:
+            indexes[key] = found
+    packed = tuple(
+        Place(
+            key,
+            whole[key].size + beside[key].size,
+            tuple((member.digest, member.stored) for member in index),
+            _latest(whole[key].modified, beside[key].modified),
+            is_pack=True,
+        )
+        for key, index in indexes.items()
+    )
+    unfinished = tuple(
+        Place(entry.key, entry.size, (), entry.modified, is_pack=True)
+        for key, entry in sorted(whole.items())
+        if key not in beside
+    )
+    strange += _strange_records(store)
+    pages = [
+        Item(entry.key, entry.size, "reports", entry.modified)
+        for entry in store.backend.entries("reports/")
+        if layout.is_key(entry.key) and entry.key.endswith(".html")
+    ]
+    return Inventory(
+        (*loose, *packed), tuple(pages), unfinished, indexes, broken, tuple(sorted(strange))
+    )
+
+
+def digest_of(key: str) -> str | None:
+    """The digest that an object's key says, or None where it is no key of an object."""
+    digest = f"sha256:{key.rpartition('/')[2]}"
+    return digest if layout.is_digest(digest) and layout.object_key(digest) == key else None
+
+
+def _index(store: Store, key: str) -> packs.PackIndex | str:
+    place = f"{key}.index in {store.url}"
+    value = store.backend.get(f"{key}.index", packs.LARGEST_INDEX)
+    if value is None:
+        return f"{place} was removed while the store was listed."
+    try:
+        return packs.PackIndex.decoded(value, place)
+    except StoreError as error:
+        return error.message
+
+
+def _strange_records(store: Store) -> Iterator[str]:
+    from mcgitops.store.survey import KINDS
+
+    for kind in KINDS:
+        for entry in store.backend.entries(f"{kind}/"):
+            if not is_record_key(entry.key):
+                yield entry.key
+
+
+def _latest(*moments: float | None) -> float | None:
+    known = [moment for moment in moments if moment is not None]
+    return max(known) if known else None
