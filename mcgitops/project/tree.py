@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -117,6 +118,19 @@ def difference(before: Tree, after: Tree) -> TreeChange:
 def link_digest(target: str) -> str:
     """What stands for a symbolic link's content."""
     return "link:" + _escaped(target).replace(" ", "\\x20")
+
+
+def link_target(digest: str) -> str | None:
+    """Where a link leads, of an entry's `digest`; None for a file."""
+    if not digest.startswith("link:"):
+        return None
+    # \x20 after an even number of backslashes is a space
+    return re.sub(
+        r"\\(x20|.)",
+        lambda found: {"x20": " ", "n": "\n", "r": "\r"}.get(found[1], found[1]),
+        digest[5:],
+        flags=re.DOTALL,
+    )
 
 
 def _escaped(path: str) -> str:

@@ -63,7 +63,7 @@ def restore(workspace: Workspace, record: RunRecord, declared: Iterable[str]) ->
     for path in declared:
         for found in _files_at(workspace.folder, path):
             if found not in wanted:
-                aside += _put_aside(workspace, found)
+                aside += put_aside(workspace, found)
     for file in wanted.values():
         aside += _write(workspace, file)
     return aside
@@ -82,7 +82,7 @@ def _digest_now(workspace: Workspace, path: str) -> str:
     return entries[0].digest if len(entries) == 1 else ""
 
 
-def _put_aside(workspace: Workspace, path: str) -> list[str]:
+def put_aside(workspace: Workspace, path: str) -> list[str]:
     """Remove a file whose content the store has; keep any other one."""
     source = workspace.folder / path
     digest = _digest_now(workspace, path)
@@ -122,7 +122,7 @@ def _write(workspace: Workspace, file: FileRef) -> list[str]:
         return []
     aside: list[str] = []
     if now and workspace.local.missing([now] if now.startswith("sha256:") else []):
-        aside = _put_aside(workspace, file.path)
+        aside = put_aside(workspace, file.path)
     fetch(workspace.local, file, target)
     return aside
 

@@ -8,7 +8,7 @@ moves nothing.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from mcgitops.errors import StoreError
@@ -73,14 +73,7 @@ def copy_records(
     images = {digest for record in everything for digest in image_objects(record)}
     missing = target.missing(sizes.keys() | images)
     sizes |= {digest: source.objects.size(digest) for digest in images & missing}
-    counter = _Counter(sum(sizes[digest] for digest in missing), len(missing), progress)
-
-    def copy(digest: str) -> None:
-        target.objects.copy_from(source.objects, digest, sizes[digest], counter.add)
-        counter.finish()
-
-    # The largest first, so that they don't come last and alone.
-    each(copy, sorted(missing, key=lambda digest: -sizes[digest]), THREADS, counter.stop)
+    copy_objects(source, target, {digest: sizes[digest] for digest in missing}, progress)
     created: list[bool] = []
     # Runs before what points at them: commits and releases.
     for kinds in ((RunRecord,), (CommitRecord,), (ReleaseRecord,), (DeploymentRecord,)):
@@ -95,6 +88,20 @@ def copy_records(
         bytes=sum(sizes[digest] for digest in missing),
         conflicts=tuple(ours.name for ours in releases if _is_another(target, ours)),
     )
+
+
+def copy_objects(
+    source: Store, target: Store, sizes: Mapping[str, int], progress: OnProgress | None = None
+) -> None:
+    """Copy objects, digest → size in bytes, that the target lacks; nobody asks it again."""
+    counter = _Counter(sum(sizes.values()), len(sizes), progress)
+
+    def copy(digest: str) -> None:
+        target.objects.copy_from(source.objects, digest, sizes[digest], counter.add)
+        counter.finish()
+
+    # The largest first, so that they don't come last and alone.
+    each(copy, sorted(sizes, key=lambda digest: -sizes[digest]), THREADS, counter.stop)
 
 
 def references(record: Record) -> tuple[FileRef, ...]:
