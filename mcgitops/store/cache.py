@@ -55,7 +55,7 @@ class RecordCache:
             files = [
                 (entry.stat().st_mtime_ns, entry.path)
                 for entry in os.scandir(self._folder)
-                if entry.name != ".gitignore"
+                if entry.name != ".gitignore" and entry.is_file()
             ]
             if len(files) > MOST_FILES:
                 for _, path in sorted(files)[: len(files) - MOST_FILES // 2]:

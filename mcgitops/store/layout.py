@@ -34,6 +34,7 @@ LONGEST_SEGMENT = 200  # bytes; file systems allow 255, and ".json" and temporar
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 _SHORT = re.compile(rf"[A-Za-z0-9._-]{{1,{LONGEST_SEGMENT}}}\Z")
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})\Z")
+_OBJECT = re.compile(r"objects/sha256/([0-9a-f]{2})/([0-9a-f]{64})\Z")
 _INDEX = re.compile(r"packs/([0-9a-f]{2})/([0-9a-f]{64})\.index\Z")
 _KEY = re.compile(r"(?!\.{1,2}(/|\Z))[A-Za-z0-9._%~-]+(/(?!\.{1,2}(/|\Z))[A-Za-z0-9._%~-]+)*\Z")
 
@@ -58,6 +59,12 @@ def object_key(digest: str) -> str:
     """The key of the object with this digest (`sha256:<64 hex>`)."""
     hexadecimal = hex_of(digest)
     return f"objects/sha256/{hexadecimal[:2]}/{hexadecimal}"
+
+
+def digest_of(key: str) -> str | None:
+    """The digest of the object that has this key of its own; None where the key is no object's."""
+    match = _OBJECT.match(key)
+    return f"sha256:{match[2]}" if match and match[2].startswith(match[1]) else None
 
 
 def pack_key(name: str) -> str:

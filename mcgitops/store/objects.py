@@ -1,6 +1,7 @@
 """Content-addressed objects over a backend: hashed on the way in, verified on the way out.
 
-This is the only place that knows how a digest becomes a place in the backend.
+This is the only place that knows how a digest becomes a place in the backend: a key of its own, or
+a place in a pack. Objects are read from wherever a good copy is.
 """
 
 from __future__ import annotations
@@ -11,22 +12,65 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from mcgitops.errors import StoreError
 from mcgitops.store import layout
 from mcgitops.store.backend import Backend
+from mcgitops.store.catalogue import Catalogue, listed, read_index
+from mcgitops.store.packs import LARGEST_MEMBER, Member, content_of
 from mcgitops.store.streams import CHUNK, HashingReader, VerifyingReader
+from mcgitops.store.threads import THREADS, each
+
+SMALL = 1024 * 1024
+"""Objects up to this size travel in packs."""
+MOST_ASKED = 64
+"""Small objects of which a bucket is asked one by one: more are cheaper sent than asked for."""
+
+
+@dataclass(frozen=True)
+class Holding:
+    """Where one copy of an object lies: `length` bytes of a key from `offset` on.
+
+    `member` is its entry in a pack's index; None where the key is the object itself.
+    """
+
+    digest: str
+    key: str
+    offset: int
+    length: int
+    member: Member | None = None
 
 
 class Objects:
-    """Files by digest."""
+    """Files by digest. `cache` is a folder for copies of a bucket's pack indexes."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, cache: Path | None = None) -> None:
         self._backend = backend
+        self.catalogue = Catalogue(backend, cache)
+
+    @property
+    def backend(self) -> Backend:
+        """Where they are."""
+        return self._backend
+
+    def holdings(self) -> Iterator[Holding]:
+        """Every copy of every object, by listing the store: for looking after it, not for using it.
+
+        A pack counts once its index is there; one whose index can't be read isn't told here.
+        """
+        for entry in self._backend.entries("objects/sha256/"):
+            digest = layout.digest_of(entry.key)
+            if digest is not None:
+                yield Holding(digest, entry.key, 0, entry.size)
+        for name, _ in listed(self._backend):
+            key = layout.pack_key(name)
+            for member in read_index(self._backend, name) or ():
+                yield Holding(member.digest, key, member.offset, member.stored, member)
 
     def put_file(self, path: Path) -> tuple[str, int]:
         """Store a file's content; gives its digest and size."""
@@ -74,9 +118,12 @@ class Objects:
 
     def read_bytes(self, digest: str, limit: int | None = None) -> bytes:
         """A whole small object, verified."""
-        key = layout.object_key(digest)
-        value = self._backend.get(key, limit)
+        if (packed := self._unpacked(digest, limit)) is not None:
+            return packed
+        value = self._backend.get(layout.object_key(digest), limit)
         if value is None:
+            if (packed := self._unpacked(digest, limit, look=True)) is not None:
+                return packed
             raise self._absent(digest)
         if f"sha256:{hashlib.sha256(value).hexdigest()}" != digest:
             raise self._damaged(digest)
@@ -85,9 +132,13 @@ class Objects:
     @contextmanager
     def open(self, digest: str, told: Callable[[int], None] | None = None) -> Iterator[BinaryIO]:
         """An object as a stream; reading to the end raises where it is damaged."""
-        opened = self._backend.open(layout.object_key(digest))
+        packed = self._unpacked(digest)
+        opened = None if packed is not None else self._backend.open(layout.object_key(digest))
         if opened is None:
-            raise self._absent(digest)
+            packed = packed if packed is not None else self._unpacked(digest, look=True)
+            if packed is None:
+                raise self._absent(digest)
+            opened = io.BytesIO(packed)
         with opened as stream:
             yield cast("BinaryIO", VerifyingReader(stream, digest, self._damaged(digest), told))
 
@@ -105,15 +156,118 @@ class Objects:
 
     def size(self, digest: str) -> int:
         """How many bytes an object has; an error where there is none."""
-        size = self._backend.size(layout.object_key(digest))
+        key = layout.object_key(digest)
+        if (found := self.catalogue.find(digest)) is not None:
+            return found[1].size
+        size = self._backend.size(key)
         if size is None:
+            for look in (self.catalogue.refresh, self.catalogue.list_once):
+                look()
+                if (found := self.catalogue.find(digest)) is not None:
+                    return found[1].size
             raise self._absent(digest)
         return size
 
     def missing(self, digests: Iterable[str]) -> set[str]:
         """Those that the store lacks."""
-        keys = {layout.object_key(digest): digest for digest in digests}
-        return {keys[key] for key in self._backend.missing(keys)}
+        keys = {digest: layout.object_key(digest) for digest in digests}
+        if not keys:
+            return set()
+        if self._backend.path is not None:
+            lacking = self._not_alone(keys)
+            if lacking:
+                self.catalogue.refresh()
+                lacking -= self._packed(lacking)
+            return lacking
+        self.catalogue.refresh()
+        lacking = keys.keys() - self._packed(keys)
+        lacking = self._not_alone({digest: keys[digest] for digest in lacking})
+        if lacking and self.catalogue.list_once():
+            lacking -= self._packed(lacking)
+        return lacking
+
+    def to_send(self, sizes: Mapping[str, int], marked: Collection[str] = ()) -> set[str]:
+        """Which of these objects (size by digest) are to be sent for the store to have them all.
+
+        Without listing anything, and with few requests: where many small ones aren't in any pack
+        that is known, they are sent, even if some should be there on their own. `marked` are keys
+        that are about to be removed: what lies there counts as not there.
+        """
+        keys = {digest: layout.object_key(digest) for digest in sizes}
+        if self._backend.path is not None:
+            there = keys.keys() - self.missing(sizes)
+            return keys.keys() - {digest for digest in there if keys[digest] not in marked}
+        if not keys:
+            return set()
+        self.catalogue.refresh()
+        unknown = keys.keys() - self._packed(keys, marked)
+        small = {digest for digest in unknown if sizes[digest] <= SMALL}
+        asked = unknown if len(small) <= MOST_ASKED else unknown - small
+        lone = asked - self._not_alone({digest: keys[digest] for digest in asked})
+        return unknown - {digest for digest in lone if keys[digest] not in marked}
+
+    def _packed(self, digests: Iterable[str], marked: Collection[str] = ()) -> set[str]:
+        """Those that are in packs which are known, and which are really there."""
+        besides = {name for key in marked if (name := layout.pack_of(f"{key}.index")) is not None}
+        found: set[str] = set()
+        wanted = set(digests)
+        while wanted:
+            places = self.catalogue.find_all(wanted, besides)
+            standing = each(self.catalogue.stands, list(places), THREADS)
+            for members, stands in zip(places.values(), standing, strict=True):
+                if stands:
+                    found |= {member.digest for member in members}
+            if all(standing):
+                break  # else the catalogue has forgotten some: others may have the same objects
+            wanted -= found
+        return found
+
+    def _not_alone(self, keys: Mapping[str, str]) -> set[str]:
+        """Those of these objects (key by digest) that have no key of their own in the store."""
+        absent = self._backend.missing(keys.values())
+        return {digest for digest, key in keys.items() if key in absent}
+
+    def _unpacked(
+        self, digest: str, limit: int | None = None, *, look: bool = False
+    ) -> bytes | None:
+        """An object out of a pack, verified; None where no pack is known to have it.
+
+        look: what came into the store since is looked for, and before the object is called
+        missing the packs are listed. Raises where all copies are damaged.
+        """
+        tried: set[str] = set()
+        damage: StoreError | None = None
+        steps: list[Callable[[], object]] = [lambda: None]
+        if look:
+            steps = [self.catalogue.refresh, self.catalogue.list_once]
+        for step in steps:
+            step()
+            while (found := self.catalogue.find(digest, tried)) is not None:
+                name, member = found
+                tried.add(name)
+                if limit is not None and member.size > limit:
+                    raise StoreError(
+                        f"{digest} in {self._backend.url} is larger than {limit} bytes."
+                    )
+                try:
+                    value = self._member(name, member)
+                except StoreError as error:
+                    damage = error
+                    continue
+                if value is not None:
+                    return value
+                self.catalogue.forget(name)
+        if damage is not None and look:
+            raise damage
+        return None
+
+    def _member(self, name: str, member: Member) -> bytes | None:
+        key = layout.pack_key(name)
+        length = min(member.stored, LARGEST_MEMBER)
+        stored = self._backend.read_range(key, member.offset, length)
+        if stored is None:
+            return None
+        return content_of(member, stored, f"{key} in {self._backend.url}")
 
     def _put(self, digest: str, stream: BinaryIO | HashingReader, size: int) -> None:
         self._backend.put_stream(layout.object_key(digest), cast("BinaryIO", stream), size)

@@ -1,0 +1,291 @@
+"""What is packed in a store, and where: from the journal and the packs' indexes.
+
+An index never changes, so a copy of it is good for ever; copies and the place up to which the
+journal was read are kept in a cache folder, sealed, and losing them costs only time. That a pack is
+known here doesn't say that it is still there: who relies on it asks (`stands`), one request for a
+whole pack.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import threading
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from mcgitops.errors import StoreError
+from mcgitops.store import layout
+from mcgitops.store.backend import Backend
+from mcgitops.store.journal import START, Journal, News, Position
+from mcgitops.store.packs import LARGEST_INDEX, Member, PackIndex, index_of
+from mcgitops.store.threads import THREADS, each
+
+FORMAT = 1
+
+
+class Catalogue:
+    """The packs of one store. May be used from several threads."""
+
+    def __init__(self, backend: Backend, cache: Path | None = None) -> None:
+        self._backend = backend
+        self._journal = Journal(backend)
+        self._kept = _Kept(cache, backend.url) if cache is not None else None
+        self._lock = threading.RLock()
+        self._packs: dict[str, PackIndex] = {}  # in the order in which they came
+        self._unsaid: dict[str, None] = {}  # packs that the journal may not name yet
+        self._standing: set[str] = set()
+        self._position = START
+        self._begun = False
+        self._listed = False
+
+    def find(self, digest: str, besides: Collection[str] = ()) -> tuple[str, Member] | None:
+        """The pack in which an object is, as far as known, and where; asks nothing."""
+        with self._lock:
+            self._begin()
+            packs = list(self._packs.items())
+        for name, index in reversed(packs):  # the newest are asked for most
+            if name not in besides and (member := index.find(digest)) is not None:
+                return name, member
+        return None
+
+    def find_all(
+        self, digests: Iterable[str], besides: Collection[str] = ()
+    ) -> dict[str, list[Member]]:
+        """Those of many objects that are in packs, as far as known: by pack, each object once."""
+        wanted = {bytes.fromhex(digest.removeprefix("sha256:")) for digest in digests}
+        with self._lock:
+            self._begin()
+            packs = list(self._packs.items())
+        found: dict[str, list[Member]] = {}
+        for name, index in reversed(packs):
+            if not wanted:
+                break
+            if name not in besides and (members := index.find_all(wanted)):
+                found[name] = members
+                wanted -= {bytes.fromhex(member.digest[7:]) for member in members}
+        return found
+
+    def packs(self) -> dict[str, PackIndex]:
+        """All that are known."""
+        with self._lock:
+            self._begin()
+            return dict(self._packs)
+
+    def refresh(self) -> None:
+        """Learn what came into the store since: from the journal; in a folder by looking."""
+        if self._backend.path is not None:
+            self.list_all()
+            return
+        with self._lock:
+            self._begin()
+            self._take(self._journal.since(self._position))
+
+    def list_all(self) -> None:
+        """Learn of all packs by listing them: for what the journal doesn't name."""
+        with self._lock:
+            self._begin()
+            there = {name: None for name, _ in listed(self._backend)}
+            for name in [name for name in self._packs if name not in there]:
+                self._forget(name)
+            self._load(there)
+            self._listed = True
+            self._save()
+
+    def list_once(self) -> bool:
+        """List, unless that was done; whether it was."""
+        with self._lock:
+            if self._listed:
+                return False
+            self.list_all()
+            return True
+
+    def stands(self, name: str) -> bool:
+        """Whether a pack that is known is in the store now, whole as far as its size tells."""
+        if name in self._standing:
+            return True
+        index = self.packs().get(name)
+        size = self._backend.size(layout.pack_key(name))
+        if index is None or size != index.pack_size:
+            self.forget(name)
+            return False
+        self._standing.add(name)
+        return True
+
+    def forget(self, name: str) -> None:
+        """A pack isn't there any more."""
+        with self._lock:
+            self._forget(name)
+            self._save()
+
+    def arrived(self, name: str, index: PackIndex) -> None:
+        """A pack was written by us. The journal is to be told, by `say`."""
+        with self._lock:
+            self._begin()
+            self._packs[name] = index
+            self._standing.add(name)
+            self._unsaid[name] = None
+            if self._kept is not None:
+                self._kept.put(name, index)
+            self._save()
+
+    def say(self, records: Iterable[str] = (), gone: Iterable[str] = ()) -> None:
+        """Tell the journal which packs and records came in, and what is gone: one entry for all."""
+        keys, removed = tuple(dict.fromkeys(records)), tuple(gone)
+        with self._lock:
+            self._begin()
+            packs = tuple(self._unsaid)
+            if keys or removed or packs:
+                told = self._journal.append(
+                    packs=packs, records=keys, gone=removed, known=self._position
+                )
+                self._unsaid.clear()
+                self._take(told)
+
+    # under the lock
+
+    def _begin(self) -> None:
+        if self._begun:
+            return
+        self._begun = True
+        if self._kept is not None:
+            self._position, names, unsaid = self._kept.state()
+            self._unsaid = dict.fromkeys(unsaid)
+            self._load([*names, *unsaid])
+
+    def _take(self, news: News) -> None:
+        if news.anew:
+            self._packs.clear()
+            self._standing.clear()
+        came: dict[str, None] = {}
+        for entry in news.entries:
+            came |= dict.fromkeys(entry.packs)
+            for name in map(_pack_at, entry.gone):
+                if name is not None:
+                    came.pop(name, None)
+                    self._packs.pop(name, None)
+                    self._standing.discard(name)
+        for name in came:
+            self._unsaid.pop(name, None)
+        self._load(came)
+        if news.position != self._position or came:
+            self._position = news.position
+            self._save()
+
+    def _load(self, names: Iterable[str]) -> None:
+        new = [name for name in dict.fromkeys(names) if name not in self._packs]
+        loaded = each(self._index, new, THREADS if self._backend.path is None else 1)
+        for name, index in zip(new, loaded, strict=True):
+            if index is not None:
+                self._packs[name] = index
+
+    def _index(self, name: str) -> PackIndex | None:
+        if self._kept is not None and (kept := self._kept.index(name)) is not None:
+            return kept
+        index = read_index(self._backend, name)
+        if index is not None and self._kept is not None:
+            self._kept.put(name, index)
+        return index
+
+    def _forget(self, name: str) -> None:
+        self._packs.pop(name, None)
+        self._unsaid.pop(name, None)
+        self._standing.discard(name)
+
+    def _save(self) -> None:
+        if self._kept is not None:
+            self._kept.save(self._position, self._packs, self._unsaid)
+
+
+def listed(backend: Backend) -> Iterator[tuple[str, int]]:
+    """The packs that a store has an index of, by listing them: name and size of the index."""
+    for entry in backend.entries("packs/"):
+        name = layout.pack_of(entry.key)
+        if name is not None:
+            yield name, entry.size
+
+
+def read_index(backend: Backend, name: str) -> PackIndex | None:
+    """A pack's index: the copy beside it, else the pack's own end; None where neither is there."""
+    key = layout.index_key(name)
+    with suppress(StoreError):
+        value = backend.get(key, LARGEST_INDEX)
+        if value is None:
+            return None  # an object is there once the index is there
+        return PackIndex.decoded(value, f"{key} in {backend.url}")
+    pack = layout.pack_key(name)
+    size = backend.size(pack)
+    if size is None:
+        return None
+    try:
+        return index_of(lambda offset, length: backend.read_range(pack, offset, length), size, pack)
+    except StoreError:
+        return None  # `verify` names it; what is in it counts as not there
+
+
+class _Kept:
+    """What is kept in the cache folder. Whatever is wrong with it, it counts as not there."""
+
+    def __init__(self, folder: Path, url: str) -> None:
+        self._folder = folder
+        self._state = folder / f"known-{hashlib.sha256(url.encode()).hexdigest()[:16]}.json"
+        self._ready = False
+
+    def index(self, name: str) -> PackIndex | None:
+        path = self._folder / f"{name}.index"
+        with suppress(OSError, StoreError):
+            return PackIndex.decoded(path.read_bytes(), str(path))
+        return None
+
+    def put(self, name: str, index: PackIndex) -> None:
+        self._write(self._folder / f"{name}.index", index.encoded())
+
+    def state(self) -> tuple[Position, list[str], list[str]]:
+        """Up to where the journal was read, the packs known, and those to tell it of."""
+        with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            sealed = json.loads(self._state.read_bytes())
+            content = sealed["content"]
+            loose = json.loads(content)
+            if sealed["seal"] == _seal(content) and loose["format"] == FORMAT:
+                position = Position(loose["number"], loose["seal"])
+                return position, list(loose["packs"]), list(loose["unsaid"])
+        return START, [], []
+
+    def save(self, position: Position, packs: Iterable[str], unsaid: Iterable[str]) -> None:
+        content = json.dumps(
+            {
+                "format": FORMAT,
+                "number": position.number,
+                "seal": position.seal,
+                "packs": list(packs),
+                "unsaid": list(unsaid),
+            }
+        )
+        value = json.dumps({"seal": _seal(content), "content": content})
+        self._write(self._state, value.encode())
+
+    def _write(self, path: Path, value: bytes) -> None:
+        temporary = path.with_name(f".{os.getpid()}-{secrets.token_hex(6)}")
+        with suppress(OSError):
+            if not self._ready:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                (self._folder / ".gitignore").write_text("*\n")
+                self._ready = True
+            try:
+                temporary.write_bytes(value)
+                temporary.replace(path)
+            except OSError:
+                temporary.unlink(missing_ok=True)
+                raise
+
+
+def _seal(content: str) -> str:
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _pack_at(key: str) -> str | None:
+    """The pack of which this key is the pack itself or its index."""
+    return layout.pack_of(key) or layout.pack_of(f"{key}.index")
