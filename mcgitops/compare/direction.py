@@ -50,7 +50,7 @@ def direction(
         return _GOALS[goal]
     words = _words(name)
     joined = "_".join(words)
-    if any(f"_{negated}" in f"_{joined}" for negated in _NEGATED):
+    if "neg" in joined and any(f"_{negated}" in f"_{joined}" for negated in _NEGATED):
         return "higher"  # scikit-learn negates losses so that higher is better
     measure = _measure(words)
     if measure in HIGHER:
@@ -65,8 +65,11 @@ def measure_of(name: str) -> tuple[str, list[str]]:
 
 
 def _words(name: str) -> list[str]:
-    name = _CAMEL.sub(" ", name[:200])  # valLoss, rocAUC
-    return _WORD.findall(name.lower())
+    name = name[:200]
+    lower = name.lower()
+    if lower != name:
+        lower = _CAMEL.sub(" ", name).lower()  # valLoss, rocAUC
+    return _WORD.findall(lower)
 
 
 def _measure(words: list[str]) -> str:

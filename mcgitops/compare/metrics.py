@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 from mcgitops.compare import gates
 from mcgitops.compare.direction import direction
@@ -18,8 +20,17 @@ from mcgitops.compare.model import (
 )
 from mcgitops.compare.paired import Measure
 from mcgitops.compare.policy import Design
-from mcgitops.compare.statistics import Sample, sample
-from mcgitops.compare.verdict import NO_DESIGN, Band, Evidence, band_of, evidence, verdict
+from mcgitops.compare.statistics import Sample, sample, welch
+from mcgitops.compare.student import is_significant
+from mcgitops.compare.verdict import (
+    NO_DESIGN,
+    SIGNIFICANT,
+    Band,
+    Evidence,
+    band_of,
+    evidence,
+    verdict,
+)
 from mcgitops.metrics.values import Scalar
 
 ROUNDING = 1e-12
@@ -54,6 +65,13 @@ def compare_metric(
     """
     way = direction(name, rule.goal if rule else None)
     before, after = _sample(base), _sample(head)
+    is_plain = rule is None or (rule.gate is None and rule.equivalence is None)
+    if is_plain and before and after and measure is None and not earlier and design == NO_DESIGN:
+        quick = _by_welch(
+            stage, variant, file, name, label, base, head, before, after, way, pairing
+        )  # fmt: skip
+        if quick is not None:
+            return quick
     difference = percent = None
     moved: Movement = ""
     known = Evidence("")
@@ -134,6 +152,75 @@ def compare_metric(
         earlier=len(earlier),
     )
     return replace(change, gates=gates.judge(rule.gate, judged))
+
+
+def _by_welch(
+    stage: str,
+    variant: str,
+    file: str,
+    name: str,
+    label: str,
+    base: Sequence[Scalar],
+    head: Sequence[Scalar],
+    before: Sample,
+    after: Sample,
+    way: Direction,
+    pairing: Sequence[tuple[int, int]],
+) -> MetricChange | None:
+    """The same for runs on both sides and nothing else to go by; None where that isn't so.
+
+    Most metrics are so, and there may be thousands of them. The verdict needs no more than which
+    side of its bound the test is on; p, intervals and tests follow when they are asked for.
+    """
+    estimate = welch(before, after)
+    if estimate is None or _is_rounding(before, after):
+        return None
+    difference = after.mean - before.mean
+    moved = _moved(before, after, way)
+    t = estimate.difference / estimate.error
+    is_clear = is_significant(t, estimate.degrees, SIGNIFICANT)
+    return MetricChange.with_late(
+        partial(_of_welch, before, after, base, head, pairing),
+        stage=stage,
+        variant=variant,
+        file=file,
+        name=name,
+        label=label,
+        base=tuple(base),
+        head=tuple(head),
+        direction=way,
+        verdict=(moved or "changed") if is_clear else "cannot tell",
+        moved=moved,
+        base_mean=before.mean,
+        base_sd=before.sd,
+        head_mean=after.mean,
+        head_sd=after.sd,
+        difference=difference,
+        percent=(
+            100 * difference / abs(before.mean)
+            if before.mean and math.isfinite(difference)
+            else None
+        ),
+        gates=(),
+    )
+
+
+def _of_welch(
+    before: Sample,
+    after: Sample,
+    base: Sequence[Scalar],
+    head: Sequence[Scalar],
+    pairing: Sequence[tuple[int, int]],
+) -> Mapping[str, Any]:
+    """What `_by_welch` left for later."""
+    known = evidence(before, after, [_float(head[j]) - _float(base[i]) for i, j in pairing])
+    return {
+        "evidence": known.text,
+        "p": known.p,
+        "base_interval": _interval(before),
+        "head_interval": _interval(after),
+        "tests": known.tests,
+    }
 
 
 def _sample(values: Sequence[Scalar]) -> Sample | None:

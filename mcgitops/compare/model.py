@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from mcgitops.metrics.values import Check, ClassTable, Matrix, Plot, Scalar
 
@@ -165,8 +166,28 @@ class GateResult:
     kind: Literal["metric", "budget", "check"] = "metric"
 
 
+class _Late:
+    """Values that are computed when they are first asked for, and kept.
+
+    A slot that is still empty leads to `__getattr__`, so that a value which is there costs nothing
+    more than any other. Of thousands of metrics a report shows a few dozen with their evidence.
+    """
+
+    __slots__ = ("_later",)
+    _later: Callable[[], Mapping[str, Any]]
+
+    if not TYPE_CHECKING:  # a misspelt name is found as in any other class
+
+        def __getattr__(self, name: str) -> Any:
+            if name == "_later" or name not in type(self).__slots__:
+                raise AttributeError(f"{type(self).__name__} has no {name}")
+            for late, value in self._later().items():
+                object.__setattr__(self, late, value)
+            return object.__getattribute__(self, name)
+
+
 @dataclass(frozen=True, slots=True)
-class MetricChange:
+class MetricChange(_Late):
     """One metric on both sides; several values where there are replicates."""
 
     stage: str
@@ -191,6 +212,24 @@ class MetricChange:
     base_interval: Interval | None = None  # of the mean
     head_interval: Interval | None = None
     tests: tuple[Test, ...] = ()  # all evidence; `evidence` and `p` are of the deciding one
+
+    @classmethod
+    def with_late(cls, later: Callable[[], Mapping[str, Any]], **known: Any) -> MetricChange:
+        """A change of which `known` doesn't name all: `later` is called once, for all others."""
+        made = object.__new__(cls)
+        put = object.__setattr__
+        for name, value in known.items():
+            put(made, name, value)
+        put(made, "_later", later)
+        return made
+
+    @property
+    def has_evidence(self) -> bool:
+        """Whether it has an interval or a test. Computes none where its spread says so already."""
+        for mean, sd in ((self.base_mean, self.base_sd), (self.head_mean, self.head_sd)):
+            if sd and mean is not None and math.isfinite(mean) and math.isfinite(sd):
+                return True
+        return bool(self.base_interval or self.head_interval or self.tests)
 
     @property
     def is_changed(self) -> bool:

@@ -16,6 +16,8 @@ _EPSILON = 1e-15
 _MOST_TERMS = 20_000
 _LARGE = 30.0
 _NODES = 18
+_MANY = 1000
+_MARGIN = 1e-9
 _MIDDLE = 0.3
 
 
@@ -35,6 +37,22 @@ def student_p(t: float, degrees: float) -> float:
     if x < (a + 1) / (a + 2.5):
         return min(front * _fraction(a, 0.5, x) / a, 1.0)
     return max(1 - 2 * front * _fraction(0.5, a, square * x), 0.0)
+
+
+def is_significant(t: float, degrees: float, tail: float) -> bool:
+    """Whether `student_p(t, degrees) < tail`, mostly without computing it.
+
+    The critical value falls as the degrees of freedom grow, so that those of the whole numbers
+    around them decide unless t lies between the two.
+    """
+    if 1 <= degrees < _MANY:
+        t = abs(t)
+        whole = int(degrees)
+        if t < _quantile(1 - tail, whole + 1) * (1 - _MARGIN):
+            return False
+        if t > _quantile(1 - tail, whole) * (1 + _MARGIN):
+            return True
+    return student_p(t, degrees) < tail
 
 
 def student_quantile(level: float, degrees: float) -> float:
