@@ -77,6 +77,11 @@ class S3Backend:
         """It has none."""
         return None
 
+    @property
+    def raw(self) -> tuple[S3Client, str, str]:
+        """The client, the bucket and the prefix: for what `doctor` tries and nobody else does."""
+        return self._client, self._place.bucket, self._place.prefix
+
     def get(self, key: str, limit: int | None = None) -> bytes | None:
         """The whole value, or None."""
         opened = self.open(key)
@@ -174,6 +179,11 @@ class S3Backend:
             else:
                 with self._middle if size <= PART else self._large:
                     self._upload(key, stream, size)
+
+    def put_many(self, values: Iterable[tuple[str, bytes]]) -> None:
+        """Write values one after the other: a bucket is given packs instead."""
+        for key, value in values:
+            self.put(key, value)
 
     def adopt(self, key: str, path: Path) -> None:
         """Upload a file and remove it."""

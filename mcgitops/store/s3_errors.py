@@ -144,6 +144,10 @@ _SAME_CLASS = {
 }
 
 
+class Denied(StoreError):
+    """The service knows who asks, and says no."""
+
+
 def explain(error: Exception, action: str, place: BucketUrl, endpoint: str) -> StoreError:
     """A `ClientError` or `BotoCoreError` as a sentence."""
     response = getattr(error, "response", None)
@@ -154,6 +158,7 @@ def explain(error: Exception, action: str, place: BucketUrl, endpoint: str) -> S
         "region": "",
         "profile": f" {place.profile}" if place.profile else "",
     }
+    kind = StoreError
     if isinstance(response, dict):
         code = code_of(response)
         if region := _region_of(response):
@@ -163,6 +168,7 @@ def explain(error: Exception, action: str, place: BucketUrl, endpoint: str) -> S
             code = "RequestTimeTooSkewed"
         if code == "AccessDenied" and place.anonymous:
             code = "AnonymousDenied"
+        kind = Denied if code in ("AccessDenied", "AnonymousDenied") else StoreError
         known = _SERVICE.get(code)
         unknown = (f"the service said {_line(code)}: {_line(_message_of(response))}", "")
     else:
@@ -174,7 +180,7 @@ def explain(error: Exception, action: str, place: BucketUrl, endpoint: str) -> S
         what, hint = what.format_map(facts), hint.format_map(facts)
     at = f" at {endpoint}" if endpoint and endpoint not in what else ""
     where = f"s3://{place.bucket}/{place.prefix}".rstrip("/")
-    return StoreError(f"Could not {action} {where}{at}: {what}.", hint)
+    return kind(f"Could not {action} {where}{at}: {what}.", hint)
 
 
 def code_of(response: dict[str, Any]) -> str:

@@ -1,0 +1,131 @@
+"""What `doctor` asks of buckets only: conditions, uploads in parts, and the service's clock."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from mcgitops.errors import StoreError
+from mcgitops.store import s3_errors
+from mcgitops.store.doctor import Limited, Trial, clock
+from mcgitops.store.s3 import S3Backend
+
+SMALLEST_PART = 5 * 1024 * 1024  # of all but the last, as S3 wants it
+
+
+def trials(backend: S3Backend, key: Callable[[str], str]) -> Iterator[Trial]:
+    """What to try; `key` gives keys that are removed afterwards."""
+    bucket = _Bucket(backend, key)
+    large = "Files over 8 MiB can't be pushed."
+    yield Trial("conditions", "", bucket.conditions)
+    yield Trial("parts", large, bucket.parts)
+    yield Trial("resumption", "", bucket.resumption)
+    yield Trial("clock", "The service refuses every request.", bucket.clock)
+
+
+class _Bucket:
+    def __init__(self, backend: S3Backend, key: Callable[[str], str]) -> None:
+        self._backend = backend
+        self._own = key
+
+    def conditions(self) -> str:
+        place = self._place("condition")
+        with self._backend.explained("write to"):
+            self._client.put_object(**place, Body=b"first")
+            try:
+                self._client.put_object(**place, Body=b"second", IfNoneMatch="*")
+            except self._client.exceptions.ClientError as error:
+                code = s3_errors.code_of(_response(error))
+                if code in ("PreconditionFailed", "412"):
+                    return "If-None-Match is kept to"
+                if code not in ("NotImplemented", "501", "InvalidArgument", "400"):
+                    raise
+                seen = "the service refuses If-None-Match"
+            else:
+                seen = "the service ignores If-None-Match"
+        raise Limited(
+            seen,
+            "Records are looked for before and read back after they are written; two writers in "
+            "the same instant may both succeed.",
+            "Nothing is lost by it. A newer version of the service may know it.",
+        )
+
+    def parts(self) -> str:
+        place = self._place("parts")
+        pieces = (os.urandom(SMALLEST_PART), os.urandom(1000))
+        with self._backend.explained("write to"):
+            upload: Any = {**place, "UploadId": self._begun(place)}
+            try:
+                sent = [
+                    {"PartNumber": n, "ETag": self._sent(upload, n, piece)}
+                    for n, piece in enumerate(pieces, 1)
+                ]
+                self._client.complete_multipart_upload(**upload, MultipartUpload={"Parts": sent})
+            except BaseException:
+                self._client.abort_multipart_upload(**upload)
+                raise
+        if self._backend.get(self._own("parts")) != b"".join(pieces):
+            raise StoreError("What was sent in parts isn't what comes back.", "Report it there.")
+        return ""
+
+    def resumption(self) -> str:
+        """Whether an interrupted upload is found, can be looked into, and can be given up."""
+        place = self._place("interrupted")
+        with self._backend.explained("write to"):
+            upload: Any = {**place, "UploadId": self._begun(place)}
+            failed = ""
+            try:
+                self._sent(upload, 1, b"first")
+                listed: Any = self._client.list_parts(**upload)
+                if [part["PartNumber"] for part in listed.get("Parts", [])] != [1]:
+                    failed = "parts that arrived aren't listed"
+                found: Any = self._client.list_multipart_uploads(
+                    Bucket=place["Bucket"], Prefix=place["Key"]
+                )
+                if [one["Key"] for one in found.get("Uploads", [])] != [place["Key"]]:
+                    failed = "uploads that were begun aren't listed"
+            except self._client.exceptions.ClientError as error:
+                failed = f"the service says {s3_errors.code_of(_response(error))[:40]}"
+            finally:
+                self._client.abort_multipart_upload(**upload)
+        if failed:
+            raise Limited(
+                failed,
+                "An interrupted upload of a large file begins anew, and what it left can't be "
+                "found.",
+                "Let a rule of the bucket abort incomplete uploads after some days.",
+            )
+        return ""
+
+    def clock(self) -> str:
+        with self._backend.explained("look into"):
+            answer: Any = self._client.list_objects_v2(
+                Bucket=self._place("x")["Bucket"], Prefix=self._place("x")["Key"], MaxKeys=1
+            )
+        headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+        try:
+            there = parsedate_to_datetime(headers.get("date", "")).timestamp()
+        except (TypeError, ValueError):
+            return "the service doesn't say its time"
+        return clock(s3_errors.now() - there, "the service's")
+
+    @property
+    def _client(self) -> Any:
+        return self._backend.raw[0]
+
+    def _place(self, name: str) -> dict[str, str]:
+        _, bucket, prefix = self._backend.raw
+        return {"Bucket": bucket, "Key": prefix + self._own(name)}
+
+    def _begun(self, place: dict[str, str]) -> str:
+        return str(self._client.create_multipart_upload(**place)["UploadId"])
+
+    def _sent(self, upload: Any, number: int, value: bytes) -> str:
+        return str(self._client.upload_part(**upload, PartNumber=number, Body=value)["ETag"])
+
+
+def _response(error: Exception) -> dict[str, Any]:
+    response = getattr(error, "response", {})
+    return response if isinstance(response, dict) else {}
