@@ -30,6 +30,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "train": ("train", "Build and run the stages whose inputs changed; publish their runs."),
     "push": ("push", "Copy this commit's runs and their artifacts to the project's store."),
     "pull": ("pull", "Bring runs and their artifacts from the project's store."),
+    "data": ("data", "Keep data that is too large for git in the store, pinned in git."),
     "runs": ("runs", "List the runs that the store has."),
     "show": ("show", "Show one run or release in full."),
     "compare": ("compare", "Show runs or revisions side by side."),

@@ -19,13 +19,15 @@ def command(app: App, again: bool, as_json: bool) -> None:
     """Copy this commit's runs and their artifacts to the project's store.
 
     With them go all other local runs, releases and deployments of the project that the store was
-    not given yet. Artifacts are copied first and records last; what is there isn't sent again.
+    not given yet, and pinned data. Artifacts are copied first and records last; what is there isn't
+    sent again.
     """
     from mcgitops.cli.transfer import sentence, shown, summary
     from mcgitops.run.workspace import Workspace
     from mcgitops.store.sync import push
     from mcgitops.store.transfer import CopyResult
 
+    data = ""
     if app.store is app.local_store:
         result = CopyResult()
         text = f"Nothing to push: the project's store is this folder's own, {app.store.url}."
@@ -35,8 +37,15 @@ def command(app: App, again: bool, as_json: bool) -> None:
             result = push(
                 app.local_store, app.store, app.project.name, cache, again=again, progress=told
             )
+        from mcgitops.cli.data import push_pins
+
+        moved = push_pins(app, again=again)
+        if moved.objects:
+            data = f" Data: {moved.in_words}."
         if result.records or result.objects:
             text = f"Pushed {sentence(result)} to {app.store.url}."
+        elif data:
+            text = f"Pushed to {app.store.url}."
         else:
             text = f"Nothing to push: {app.store.url} has everything."
     for name in result.conflicts:
@@ -45,4 +54,4 @@ def command(app: App, again: bool, as_json: bool) -> None:
             "releases never change. Choose a new name.",
             err=True,
         )
-    click.echo(json.dumps({"store": app.store.url, **summary(result)}) if as_json else text)
+    click.echo(json.dumps({"store": app.store.url, **summary(result)}) if as_json else text + data)

@@ -74,6 +74,8 @@ class Facts:
     head: Revision = Revision()
     base: Revision = Revision()
     recorded: frozenset[str] = frozenset()  # stages whose runs the head commit names already
+    needs: Mapping[str, str] = field(default_factory=dict)  # stage → pinned data that isn't here
+    warnings: tuple[str, ...] = ()  # what was noticed while looking
     unpushed: bool = False  # the project's store lacks something that the local one has
     remote: str = ""  # the project's store, where it isn't the local one
     built: frozenset[str] = frozenset()  # image tags that this very execution has built
@@ -120,6 +122,7 @@ class StagePlan:
     state: str
     reason: str
     runs: tuple[RunPlan, ...] = ()
+    fetch: tuple[Command, ...] = ()  # brings data that it reads
     build: tuple[Command, ...] = ()
     after: tuple[str, ...] = ()
     pending: tuple[Command, ...] = ()
@@ -130,7 +133,8 @@ class StagePlan:
         """Everything that is executed for this stage, in order."""
         if self.state == "pending":
             return self.pending
-        return (*self.build, *(c for run in self.runs if not run.cached for c in run.commands))
+        of_runs = (c for run in self.runs if not run.cached for c in run.commands)
+        return (*self.fetch, *self.build, *of_runs)
 
 
 @dataclass(frozen=True)

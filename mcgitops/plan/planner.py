@@ -78,7 +78,7 @@ def plan(
         stages=shown,
         sections=_sections(project, shown, facts) if not only else (),
         facts=_plan_facts(project, facts, planned),
-        warnings=project.warnings,
+        warnings=(*project.warnings, *facts.warnings),
     )
 
 
@@ -226,7 +226,10 @@ def _stage_plan(project: Project, stage: Service, runs: list[RunPlan], facts: Fa
         return StagePlan(stage.name, "cached", f"cached: run {ids}", tuple(runs), selected=name)
     reasons = list(dict.fromkeys(run.reason for run in todo))
     build = build_commands(project, stage, todo[0], facts)
-    return StagePlan(stage.name, "run", reasons[0], tuple(runs), build, selected=name)
+    fetch: tuple[Command, ...] = ()
+    if needs := facts.needs.get(stage.name):
+        fetch = (verb("data", "pull", "--for", stage.name, reason=needs),)
+    return StagePlan(stage.name, "run", reasons[0], tuple(runs), fetch, build, selected=name)
 
 
 def _selected(

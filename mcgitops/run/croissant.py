@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -26,8 +26,19 @@ _REMEDY = (
 )
 
 
-def verify(folder: Path, descriptions: tuple[str, ...], index: Index) -> Iterator[str]:
+Known = Callable[[str], str | None]
+
+
+def verify(
+    folder: Path,
+    descriptions: tuple[str, ...],
+    index: Index,
+    pinned: Known = lambda path: None,
+) -> Iterator[str]:
     """Check all files of these descriptions; yields a sentence for what couldn't be checked.
+
+    pinned: gives the SHA-256 of a file that isn't here, by its project-relative path, where a pin
+            knows it; such a file needn't be fetched to be checked.
 
     Raises `UsageError`, naming the file, where one is missing or differs, or where a description
     can't be read.
@@ -39,7 +50,8 @@ def verify(folder: Path, descriptions: tuple[str, ...], index: Index) -> Iterato
             if (place := _place(folder, path, item)) is None or not item.digests:
                 unchecked.append(item.name)
                 continue
-            _check(folder, path, item, place, index)
+            if not _check(folder, path, item, place, index, pinned):
+                unchecked.append(item.name)
         if not objects:
             yield f"{path} names no file, so nothing of it was checked."
         elif unchecked:
@@ -98,20 +110,26 @@ def _place(folder: Path, description: str, item: FileObject) -> str | None:
     return next((p for p in places if not p.startswith(("/", "..")) and _is_file(folder / p)), None)
 
 
-def _check(folder: Path, description: str, item: FileObject, place: str, index: Index) -> None:
+def _check(
+    folder: Path, description: str, item: FileObject, place: str, index: Index, pinned: Known
+) -> bool:
+    """Hold one file against its checksums; False where nothing is known to hold against them."""
     path = folder / place
-    if not _is_file(path):
+    absent = not _is_file(path)
+    known = pinned(place) if absent else None
+    if absent and known is None:
         raise UsageError(f"{description} names {place}, which isn't there.", f"{_REMEDY}")
-    for algorithm in ("sha256", "md5"):
+    for algorithm in ("sha256",) if absent else ("sha256", "md5"):
         if wanted := item.digests.get(algorithm):
-            found = _sha256(path, index) if algorithm == "sha256" else _md5(path)
+            found = known or _sha256(path, index) if algorithm == "sha256" else _md5(path)
             if found != wanted:
                 raise UsageError(
                     f"{place} isn't what {description} describes: its {algorithm} is "
                     f"{found[:12]}…, not {wanted[:12]}….",
                     _REMEDY,
                 )
-            return
+            return True
+    return False
 
 
 def _is_file(path: Path) -> bool:

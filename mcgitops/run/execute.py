@@ -21,8 +21,9 @@ from mcgitops.facts import git
 from mcgitops.plan.model import Plan, RunPlan, StagePlan
 from mcgitops.project.model import Service
 from mcgitops.run.collect import clean_up, collect
+from mcgitops.run.data import in_words
 from mcgitops.run.engine import engine_errors
-from mcgitops.run.gather import head_of, lookup, make_plan
+from mcgitops.run.gather import head_of, lookup, make_plan, needs_of
 from mcgitops.run.prepare import prepare, write_context, write_dockerfile
 from mcgitops.run.process import Cancelled, CommandFailed, execute
 from mcgitops.run.progress import Reporter
@@ -139,6 +140,8 @@ def _stage(session: Session, stage: StagePlan) -> None:
     if not todo:
         return
     service = workspace.project.services[stage.name]
+    if stage.fetch:
+        fetch_data(session, service)
     with session.building:
         try:
             _build(session, service, stage)
@@ -153,6 +156,18 @@ def _stage(session: Session, stage: StagePlan) -> None:
                 for future in futures:
                     future.cancel()
             raise
+
+
+def fetch_data(session: Session, service: Service) -> None:
+    """`mcgitops data pull --for STAGE`: what it reads of pinned data, as far as it isn't here."""
+    needs = needs_of(session.workspace, service)
+    for need in needs:
+        session.reporter.note(f"{service.name} reads data that is fetched: {in_words(need)}")
+    brought = session.workspace.data.fetch(needs)
+    for path in brought.aside:
+        session.reporter.note(
+            f"{path} was in no store and is not pinned any more; it is kept in .mcgitops/replaced/."
+        )
 
 
 def _raise_first(futures: Sequence[Future[None]], session: Session) -> None:

@@ -17,8 +17,11 @@ from mcgitops.facts.program import in_background
 from mcgitops.plan.fingerprint import content_digest
 from mcgitops.plan.model import Facts, Known, Plan, Questions, Read, Revision, Scalar
 from mcgitops.plan.planner import all_reads, plan
-from mcgitops.project.model import STATE_FOLDER, is_within
+from mcgitops.plan.reads import reads
+from mcgitops.project.model import STATE_FOLDER, Project, Service, is_within
+from mcgitops.project.pin import SUFFIX, Pin
 from mcgitops.project.tree import Tree
+from mcgitops.run.data import Need, Seen, in_words
 from mcgitops.run.workspace import Workspace
 from mcgitops.store.records import RunRecord
 from mcgitops.store.store import Store
@@ -68,10 +71,13 @@ def look(
 ) -> Facts:
     """All facts that can be known before any decision."""
     project = workspace.project
+    workspace.data.begin()
     revisions = in_background(lambda: _revisions(workspace))
-    trees = {read: look_at(workspace, read) for read in all_reads(project, stages)}
+    seen = {read: workspace.data.seen(read, _skip(read)) for read in all_reads(project, stages)}
+    trees = {read: one.tree for read, one in seen.items()}
     _check_params(workspace, trees)
     head, base = revisions()
+    edited = sorted({pin.path: pin for one in seen.values() for pin in one.edited}.items())
     previous = _previous(workspace, base)
     return Facts(
         trees=trees,
@@ -79,9 +85,11 @@ def look(
         manifests=_manifests(workspace.local, previous, trees.values()),
         params=_params(workspace),
         folder=_produced_now(workspace),
-        head=Revision(head.commit, head.branch, head.dirty),
+        head=Revision(head.commit, head.branch, head.dirty or bool(edited)),
         base=base,
         recorded=_recorded(workspace, head.commit),
+        needs=_needs(project, seen),
+        warnings=tuple(_edited(pin) for _, pin in edited),
         unpushed=_unpushed(workspace),
         remote=workspace.remote.url if workspace.remote is not None else "",
         built=built,
@@ -90,7 +98,33 @@ def look(
 
 def look_at(workspace: Workspace, read: Read) -> Tree:
     """The content of one thing that a stage reads."""
-    return tree(Path(read.path), workspace.index, _skip(read))
+    return workspace.data.seen(read, _skip(read)).tree
+
+
+def needs_of(workspace: Workspace, stage: Service) -> tuple[Need, ...]:
+    """The pinned data that a stage reads and that isn't here as its pin says."""
+    seen = (workspace.data.seen(read, _skip(read)) for read in reads(workspace.project, stage))
+    return tuple(need for one in seen for need in one.needs)
+
+
+def _needs(project: Project, seen: Mapping[Read, Seen]) -> dict[str, str]:
+    """By stage, in words."""
+    found: dict[str, str] = {}
+    for stage in project.stages:
+        if any(read not in seen for read in reads(project, stage)):
+            continue  # it isn't planned
+        needs = (need for read in reads(project, stage) for need in seen[read].needs)
+        if words := list(dict.fromkeys(in_words(need) for need in needs)):
+            found[stage.name] = "; ".join(words)
+    return found
+
+
+def _edited(pin: Pin) -> str:
+    return (
+        f"{pin.path} is not as {pin.file} says: what lies here counts, and no commit gets its "
+        f"runs. mcgitops data add {pin.path} pins it; mcgitops data pull --force {pin.path} brings "
+        "back what is pinned."
+    )
 
 
 def _skip(read: Read) -> Skip:
@@ -124,12 +158,23 @@ def _check_params(workspace: Workspace, trees: Mapping[Read, Tree]) -> None:
 
 
 def _revisions(workspace: Workspace) -> tuple[git.Head, Revision]:
-    head = head_of(workspace)
+    head = _git_head(workspace)
     return head, base_of(workspace, head)
 
 
 def head_of(workspace: Workspace) -> git.Head:
-    """What is checked out. Outputs that are tracked don't make it dirty, what is read does.
+    """What is checked out, and whether what is read is what the commit says it is."""
+    head = _git_head(workspace)
+    if head.dirty or not head.commit:
+        return head
+    seen = (workspace.data.seen(read, _skip(read)) for read in all_reads(workspace.project))
+    if workspace.data.pins and any(one.edited for one in seen):
+        return replace(head, dirty=True)
+    return head
+
+
+def _git_head(workspace: Workspace) -> git.Head:
+    """What git says. Outputs that are tracked don't make it dirty, what is read does.
 
     A file that a stage reads and that git doesn't know is not in the commit: runs that saw it must
     not be found under it. Files that git is told to ignore (data, mostly) are none of its business.
@@ -138,12 +183,17 @@ def head_of(workspace: Workspace) -> git.Head:
     if not head.commit or head.dirty:
         return head
     unknown = git.untracked(workspace.folder)
-    if unknown and any(_is_read(workspace, unknown, read) for read in all_reads(workspace.project)):
+    if not unknown:
+        return head
+    # a pin that git doesn't know stands for the data, which git never knows
+    unknown += tuple(name.removesuffix(SUFFIX) for name in unknown if name.endswith(SUFFIX))
+    if any(is_read(workspace, unknown, read) for read in all_reads(workspace.project)):
         return replace(head, dirty=True)
     return head
 
 
-def _is_read(workspace: Workspace, paths: Iterable[str], read: Read) -> bool:
+def is_read(workspace: Workspace, paths: Iterable[str], read: Read) -> bool:
+    """Whether one of the project-relative paths is in what a stage reads."""
     base = workspace.project.relative(read.path)
     if base is None:
         return False
@@ -303,8 +353,11 @@ def _recorded(workspace: Workspace, commit: str) -> frozenset[str]:
 def _unpushed(workspace: Workspace) -> bool:
     if workspace.remote is None:
         return False
+    from mcgitops.run.data_push import unpushed
     from mcgitops.store.sync import Pushed
 
+    if unpushed(workspace):
+        return True
     given = Pushed(workspace.folder / STATE_FOLDER / "cache", workspace.remote.url).read()
     return not given.issuperset(workspace.local.record_keys(workspace.project.name))
 

@@ -177,12 +177,14 @@ def _runs_of(workspace: Workspace, plan: Plan) -> dict[str, tuple[RunRecord, ...
 def _push(workspace: Workspace, wanted: bool) -> bool:
     if not wanted or workspace.remote is None:
         return False
+    from mcgitops.run.data_push import push as push_data
     from mcgitops.store.sync import push
 
     result = push(
         workspace.local, workspace.remote, workspace.project.name, workspace.state / "cache"
     )
-    return bool(result.records)
+    data = push_data(workspace)
+    return bool(result.records or data.objects)
 
 
 @contextmanager

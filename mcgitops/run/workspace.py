@@ -9,11 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mcgitops.facts.index import Index
 from mcgitops.project.model import STATE_FOLDER, Project
 from mcgitops.run.engine import Engine
 from mcgitops.store.store import Store
+
+if TYPE_CHECKING:
+    from mcgitops.run.data import Data
 
 
 @dataclass
@@ -56,6 +60,13 @@ class Workspace:
             return Index(self.state / "index.sqlite")
         except OSError:
             return Index(self.folder / STATE_FOLDER / "index.sqlite")
+
+    @cached_property
+    def data(self) -> Data:
+        """Its pinned data."""
+        from mcgitops.run.data import Data
+
+        return Data(self)
 
 
 def lock_folder() -> Path:

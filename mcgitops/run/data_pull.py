@@ -1,0 +1,56 @@
+"""`data pull`: brings pinned data as a person asks for it, whole or in part."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from mcgitops.errors import UsageError
+from mcgitops.project.model import is_within
+from mcgitops.project.pin import Pin
+from mcgitops.run.data import Brought, Chosen
+from mcgitops.run.workspace import Workspace
+
+if TYPE_CHECKING:
+    from mcgitops.store.transfer import OnProgress
+
+
+def pull(
+    workspace: Workspace,
+    paths: Sequence[str],
+    *,
+    force: bool = False,
+    told: OnProgress | None = None,
+) -> tuple[list[Brought], list[str]]:
+    """Bring all pins, or these project-relative paths.
+
+    Gives what was done, and the pins whose data was changed here and stays so. Raises `UsageError`
+    for a path that is not pinned, and `StoreError` where no store has the data.
+    """
+    wanted: list[tuple[Pin, Chosen | None]] = []
+    for path in paths:
+        wanted += _named(workspace, path)
+    if not paths:
+        wanted = [(pin, None) for pin in workspace.data.pins]
+    done: list[Brought] = []
+    edited: list[str] = []
+    for pin, chosen in wanted:
+        if workspace.data.here(pin).digest != pin.tree or pin.digest != pin.tree:
+            done.append(workspace.data.bring(pin, chosen, force=force, told=told))
+        if not force and workspace.data.edits(pin):
+            edited.append(pin.path)
+    return done, edited
+
+
+def _named(workspace: Workspace, path: str) -> list[tuple[Pin, Chosen | None]]:
+    below = workspace.data.below(path)
+    if below:
+        return [(pin, None) for pin in below]
+    pin = workspace.data.covering(path)
+    if pin is None:
+        raise UsageError(f"{path} is not pinned.", "mcgitops data status lists what is.")
+    inside = path[len(pin.path) + 1 :]
+    if not any(is_within(entry.path, inside) for entry in workspace.data.manifest(pin).entries):
+        raise UsageError(f"{pin.file} pins no {inside}.", "mcgitops data status shows how it is.")
+    return [(pin, partial(is_within, folder=inside))]
