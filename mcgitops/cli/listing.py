@@ -23,15 +23,16 @@ LINE_SECONDS = 5.0
 MOST_UNREADABLE = 3
 
 
-def open_index(app: App, store: Store) -> RunIndex:
+def open_index(app: App, store: Store, *, refresh: bool = False) -> RunIndex:
     """The index of a store's runs; it says on standard error how far it is where that takes long.
 
+    refresh: list a bucket in any case, rather than only ask its journal for what is new.
     It lies with the project's other caches, hidden from git as they are.
     """
     from mcgitops.store.index import RunIndex
 
     state = app.project.folder / ".mcgitops"
-    return RunIndex(store, state / "cache", _progress(app, store.url))
+    return RunIndex(store, state / "cache", _progress(app, store.url), refresh=refresh)
 
 
 def goals(app: App) -> tuple[MetricRule, ...]:

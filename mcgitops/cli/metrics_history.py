@@ -94,6 +94,11 @@ class Series:
 )  # fmt: skip
 @click.option("--plot", is_flag=True, help="Draw the chart even where no terminal is.")
 @click.option("--local", is_flag=True, help="Look only into the local store.")
+@click.option(
+    "--refresh", is_flag=True,
+    help="List a bucket anew, rather than ask its journal for what came since. That is done by "
+    "itself where the last time is ten minutes ago.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the points as JSON.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print the points as CSV.")
 @click.pass_obj
@@ -107,6 +112,7 @@ def history(
     limit: int,
     plot: bool,
     local: bool,
+    refresh: bool,
     as_json: bool,
     as_csv: bool,
 ) -> None:
@@ -120,7 +126,7 @@ def history(
     from mcgitops.facts import git
 
     store = app.local_store if local else app.store
-    index = open_index(app, store)
+    index = open_index(app, store, refresh=refresh)
     heads = index.heads(app.project.name, stage, attempts=False)
     commits = [] if by == "time" else git.first_parents(app.project.folder, branch, COMMITS)
     if by == "commit" or (branch != "HEAD" and by != "time"):
@@ -167,7 +173,7 @@ def _by_commit(
     """The runs of commits, as the commits' records name them; newest first."""
     stages = [stage] if stage else sorted({head.stage for head in heads})
     by_name = {(head.stage, head.fingerprint): head for head in heads}
-    there = set(store.backend.folders("commits/"))
+    there = index.commit_ids()
     known = [sha for sha in commits if sha in there]
     for start in range(0, len(known), CHUNK):
         chunk = known[start : start + CHUNK]

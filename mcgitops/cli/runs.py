@@ -52,6 +52,11 @@ COMMITS = ("commit", "branch")
     help="List at most so many; 0 for all.",
 )  # fmt: skip
 @click.option("--local", is_flag=True, help="Look only into the local store.")
+@click.option(
+    "--refresh", is_flag=True,
+    help="List a bucket anew, rather than ask its journal for what came since. That is done by "
+    "itself where the last time is ten minutes ago.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the whole records as JSON.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print all values, or --columns, as CSV.")
 @click.pass_obj
@@ -66,6 +71,7 @@ def command(
     columns: str,
     limit: int,
     local: bool,
+    refresh: bool,
     as_json: bool,
     as_csv: bool,
 ) -> None:
@@ -84,7 +90,7 @@ def command(
 
     wanted = [condition(text) for text in conditions]
     store = app.local_store if local else app.store
-    index = open_index(app, store)
+    index = open_index(app, store, refresh=refresh)
     heads = index.heads(app.project.name, stage)
     if not heads:
         _check_stage(app, stage)

@@ -5,6 +5,10 @@ version. What the store lists is what there is; the index only spares the readin
 file for each store, filled as records become known, shared by processes, and made anew where it is
 damaged: whatever is wrong with it, the answer comes from the store.
 
+A folder is listed each time. A bucket of many thousand records takes seconds to list, so where it
+has a journal, that is asked for what came since; and the bucket is listed as well once the last
+time is a while ago, since older programs wrote nothing into the journal, and an entry can be lost.
+
 Rows are sealed with a checksum, since a damaged page of the file needn't be noticed by SQLite.
 """
 
@@ -12,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
@@ -23,6 +28,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from mcgitops.errors import StoreError
 from mcgitops.store import layout
 from mcgitops.store.backend import Entry
+from mcgitops.store.journal import START, Journal, Position
 from mcgitops.store.threads import THREADS, each
 
 if TYPE_CHECKING:
@@ -31,6 +37,7 @@ if TYPE_CHECKING:
     from mcgitops.store.records import RunRecord, Scalar
     from mcgitops.store.store import Store
 
+_COMMITS = "commits/"
 FORMAT = 1
 """Part of the file's name: programs that keep other rows keep another file."""
 BATCH = 500
@@ -38,6 +45,8 @@ BATCH = 500
 BUSY_SECONDS = 5.0
 MANY = 2000
 """Runs of a stage: from so many on a bucket is listed in parts."""
+LISTED_SECONDS = 600.0
+"""So long the journal alone is asked what is new in a bucket; then it is listed again."""
 MARKS = 500
 """Rows that are asked for at once; SQLite may be built to allow no more than 999."""
 
@@ -51,7 +60,11 @@ CREATE TABLE IF NOT EXISTS body (
 );
 CREATE TABLE IF NOT EXISTS commits (
   key TEXT PRIMARY KEY, runs TEXT NOT NULL, seal INTEGER NOT NULL
-) WITHOUT ROWID
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS seen (
+  name TEXT PRIMARY KEY, number INTEGER NOT NULL, mark TEXT NOT NULL, listed REAL NOT NULL,
+  content TEXT NOT NULL, seal INTEGER NOT NULL
+)
 """
 
 OnProgress = Callable[[int, int], None]
@@ -69,6 +82,24 @@ class Head(NamedTuple):
     state: str
     started: float
     commit: str
+
+
+class Seen(NamedTuple):
+    """Up to where a bucket's journal was followed, and when the bucket itself was listed last.
+
+    listed: seconds since 1970. content: of a project's runs how many there are, else their names.
+    """
+
+    name: str
+    number: int
+    mark: str
+    listed: float
+    content: str
+
+    @property
+    def position(self) -> Position:
+        """The place in the journal."""
+        return Position(self.number, self.mark)
 
 
 @dataclass(frozen=True)
@@ -102,36 +133,101 @@ class IndexedRun:
 class RunIndex:
     """The runs of a project in a store, newest first."""
 
-    def __init__(self, store: Store, folder: Path, progress: OnProgress | None = None) -> None:
-        """folder: where the file may be kept. progress: told while many records are read."""
+    def __init__(
+        self,
+        store: Store,
+        folder: Path,
+        progress: OnProgress | None = None,
+        *,
+        refresh: bool = False,
+    ) -> None:
+        """folder: where the file may be kept. progress: told while many records are read.
+
+        refresh: list a bucket in any case.
+        """
         name = hashlib.sha256(store.url.encode()).hexdigest()[:16]
         self._store = store
         self._file = folder / f"runs{FORMAT}-{name}.sqlite"
         self._progress = progress
+        self._refresh = refresh
+        self._journal = Journal(store.backend)
         self._fresh: dict[str, str] = {}  # bodies that were read just now
         self.unreadable: list[str] = []
         """Sentences: records that are damaged or newer than this program. They are left out."""
 
     def heads(self, project: str, stage: str = "", *, attempts: bool = True) -> list[Head]:
         """All succeeded runs, and the attempts that failed; of one stage, or of all."""
+        if not self._store.is_local:
+            found = self._by_journal(project)
+            if found is not None:
+                return _newest_first(_of(found, stage, attempts=attempts))
         prefixes = [layout.runs_prefix(project, stage)]
         if attempts:
             prefixes.append(layout.attempts_prefix(project, stage))
-        known = self._known(prefixes)
+        return _newest_first(self._listing(prefixes, stage, self._known(prefixes)))
+
+    def _listing(
+        self, prefixes: Sequence[str], stage: str, known: Mapping[str, Head]
+    ) -> list[Head]:
+        """What the store lists."""
         threads = 1 if self._store.is_local else THREADS
         found: dict[str, Head] = {}
         unknown: list[Entry] = []
+        dated: list[Head] = []
         for entries in each(self._listed, self._parts_of(prefixes, stage, known), threads):
             for entry in entries:
                 head = known.get(entry.key)
                 if head is not None and head.version == entry.version:
                     found[entry.key] = head
+                elif head is not None and not head.version:  # it came by the journal
+                    found[entry.key] = head._replace(version=entry.version)
+                    dated.append(found[entry.key])
                 else:
                     unknown.append(entry)
         self._forget(known.keys() - found.keys())
+        self._date(dated)
         for head in self._read_all(unknown):
             found[head.key] = head
-        return _newest_first(found.values())
+        return list(found.values())
+
+    # a bucket with a journal
+
+    def _by_journal(self, project: str) -> list[Head] | None:
+        """All runs and attempts of a project in a bucket; None where it has no journal.
+
+        Asks the journal for what is new. The bucket is listed where that isn't enough: the first
+        time, where the last time is long ago, where rows were lost, where it was begun anew.
+        """
+        prefixes = (layout.runs_prefix(project), layout.attempts_prefix(project))
+        known = self._known(prefixes)
+        seen = self._seen(prefixes[0])
+        news = None
+        if seen is not None and seen.content == str(len(known)):
+            news = self._journal.since(seen.position)
+        if seen is None or news is None or news.anew:
+            position = self._journal.since(START).position
+            if not position.number:
+                return None
+            heads = self._listing(prefixes, "", known)
+            if not self.unreadable:  # else it is said the next time, too
+                self._note(prefixes[0], position, time.time(), str(len(heads)))
+            return heads
+        if not news.entries:
+            return list(known.values())
+        unknown: dict[str, Entry] = {}
+        for entry in news.entries:
+            for key in entry.gone:
+                unknown.pop(key, None)
+            self._forget(key for key in entry.gone if known.pop(key, None))
+            unknown |= {
+                key: Entry(key, 0, "")
+                for key in entry.records
+                if key.startswith(prefixes) and key.endswith(".json") and key not in known
+            }
+        known |= {head.key: head for head in self._read_all(list(unknown.values()))}
+        if not self.unreadable:
+            self._note(prefixes[0], news.position, seen.listed, str(len(known)))
+        return list(known.values())
 
     def remembered(self, project: str) -> list[Head]:
         """What was known the last time, without asking the store."""
@@ -161,6 +257,26 @@ class RunIndex:
         fresh = {key: runs for key, runs in zip(unknown, records, strict=True) if runs is not None}
         self._save_commits(fresh)
         return {keys[key]: runs for key, runs in (known | fresh).items()}
+
+    def commit_ids(self) -> frozenset[str]:
+        """The commits that have a record in the store, of any project."""
+        if self._store.is_local:
+            return frozenset(self._store.backend.folders(_COMMITS))
+        seen = self._seen(_COMMITS)
+        news = self._journal.since(seen.position) if seen is not None else None
+        if seen is None or news is None or news.anew:
+            position = self._journal.since(START).position
+            found = frozenset(self._store.backend.folders(_COMMITS))
+            if position.number:
+                self._note(_COMMITS, position, time.time(), " ".join(sorted(found)))
+            return found
+        found = frozenset(seen.content.split())
+        keys = (key for entry in news.entries for key in entry.records)
+        more = {key.split("/")[1] for key in keys if key.startswith(_COMMITS)} - found
+        if more:
+            found |= more
+            self._note(_COMMITS, news.position, seen.listed, " ".join(sorted(found)))
+        return found
 
     # the store
 
@@ -288,6 +404,47 @@ class RunIndex:
         if rows:
             self._with_file(write, None)
 
+    def _date(self, heads: Sequence[Head]) -> None:
+        """Note the version of records that were known without one."""
+
+        def write(connection: sqlite3.Connection) -> None:
+            with connection:
+                connection.executemany(
+                    "UPDATE head SET version = ?, seal = ? WHERE key = ?",
+                    ((head.version, _seal(head), head.key) for head in heads),
+                )
+
+        if heads:
+            self._with_file(write, None)
+
+    def _seen(self, name: str) -> Seen | None:
+        """How far the journal was followed; None where the bucket is to be listed (again)."""
+
+        def look(connection: sqlite3.Connection) -> Seen | None:
+            rows = connection.execute(
+                "SELECT name, number, mark, listed, content, seal FROM seen WHERE name = ?", (name,)
+            )
+            for *values, seal in rows:
+                if _seal(values) == seal:
+                    return Seen(*values)
+            return None
+
+        seen = None if self._refresh else self._with_file(look, None, only_if_there=True)
+        if seen is None or not 0 <= time.time() - seen.listed < LISTED_SECONDS:
+            return None
+        return seen
+
+    def _note(self, name: str, position: Position, listed: float, content: str) -> None:
+        row = Seen(name, position.number, position.seal, listed, content)
+
+        def write(connection: sqlite3.Connection) -> None:
+            with connection:
+                connection.execute(
+                    "INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?, ?, ?)", (*row, _seal(row))
+                )
+
+        self._with_file(write, None)
+
     def _forget(self, keys: Iterable[str]) -> None:
         gone = [(key,) for key in keys]
 
@@ -343,6 +500,13 @@ def _parts(keys: Sequence[str]) -> Iterator[tuple[Sequence[str], str]]:
     for start in range(0, len(keys), MARKS):
         some = keys[start : start + MARKS]
         yield some, ",".join("?" * len(some))
+
+
+def _of(heads: Iterable[Head], stage: str, *, attempts: bool) -> Iterator[Head]:
+    """The heads of one stage, or of all; those of failed attempts or not."""
+    for head in heads:
+        if stage in ("", head.stage) and (attempts or head.state == "succeeded"):
+            yield head
 
 
 def _newest_first(heads: Iterable[Head]) -> list[Head]:
