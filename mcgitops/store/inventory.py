@@ -37,12 +37,12 @@ class Inventory:
     strange: tuple[str, ...]
 
 
-def inventory(store: Store) -> Inventory:
-    """List a store. The indexes of packs are read; objects are not."""
+def inventory(store: Store, known: Inventory | None = None) -> Inventory:
+    """List a store. The indexes of packs are read, unless `known` has them; objects are not."""
     strange: list[str] = []
     loose: list[Place] = []
     for entry in store.backend.entries("objects/"):
-        digest = digest_of(entry.key)
+        digest = layout.digest_of(entry.key)
         if digest is None:
             strange.append(entry.key)
         else:
@@ -61,23 +61,18 @@ def inventory(store: Store) -> Inventory:
         beside[key].key: f"{beside[key].key} in {store.url} says what is in a pack that is gone."
         for key in beside.keys() - whole.keys()
     }
-    known = sorted(beside.keys() & whole.keys())
+    both = sorted(beside.keys() & whole.keys())
+    before = known.indexes if known is not None else {}
+    indexes = {key: before[key] for key in both if key in before}
+    new = [key for key in both if key not in before]
     threads = 1 if store.is_local else THREADS
-    indexes: dict[str, packs.PackIndex] = {}
-    for key, found in zip(known, each(lambda key: _index(store, key), known, threads), strict=True):
+    for key, found in zip(new, each(lambda key: _index(store, key), new, threads), strict=True):
         if isinstance(found, str):
             broken[f"{key}.index"] = found
         else:
             indexes[key] = found
     packed = tuple(
-        Place(
-            key,
-            whole[key].size + beside[key].size,
-            tuple((member.digest, member.stored) for member in index),
-            _latest(whole[key].modified, beside[key].modified),
-            is_pack=True,
-        )
-        for key, index in indexes.items()
+        pack_place(key, index, (whole[key], beside[key])) for key, index in indexes.items()
     )
     unfinished = tuple(
         Place(entry.key, entry.size, (), entry.modified, is_pack=True)
@@ -95,10 +90,15 @@ def inventory(store: Store) -> Inventory:
     )
 
 
-def digest_of(key: str) -> str | None:
-    """The digest that an object's key says, or None where it is no key of an object."""
-    digest = f"sha256:{key.rpartition('/')[2]}"
-    return digest if layout.is_digest(digest) and layout.object_key(digest) == key else None
+def pack_place(key: str, index: packs.PackIndex, entries: tuple[Entry, Entry]) -> Place:
+    """A pack's place; entries: of the pack and of its index."""
+    return Place(
+        key,
+        sum(entry.size for entry in entries),
+        tuple((member.digest, member.stored) for member in index),
+        _latest(*(entry.modified for entry in entries)),
+        is_pack=True,
+    )
 
 
 def _index(store: Store, key: str) -> packs.PackIndex | str:

@@ -13,7 +13,7 @@ pushes takes what is marked for missing, and writes it elsewhere.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mcgitops.store import layout
@@ -29,13 +29,14 @@ class Roots:
 
     `commits`: the ids of commits that are needed, also heads of pull requests. `digests`: objects
     that are needed whatever the records say. `keep_runs`: so many of the newest runs of each stage,
-    and so many failed ones.
+    and so many failed ones. `keys`: of records that somebody said he relies on.
     """
 
     project: str
     commits: frozenset[str] = frozenset()
     digests: frozenset[str] = frozenset()
     keep_runs: int = 0
+    keys: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ def decide(
     marked: key → since when. pages: what browsers are shown of commits; `kept` says of which.
     """
     kept, needed = keep(records, roots, newer=now - grace)
-    homes = _homes(places, needed, marked)
+    homes = homes_of(places, needed, marked.keys())
     lonely: list[Item] = [
         Item(record.key, record.size, record.kind, record.modified)
         for record in records
@@ -146,7 +147,7 @@ def decide(
             old = item.since is not None and item.since <= now - grace
             (remove if old else waiting).append(item)
         elif (since := marked.get(item.key)) is None:
-            mark.append(item)
+            (mark if grace > 0 else remove).append(item)
         else:
             dated = Item(item.key, item.size, item.kind, since)
             (remove if since <= now - grace else waiting).append(dated)
@@ -168,6 +169,8 @@ def decide(
 
 def _reason(record: Noted, roots: Roots, newer: float) -> str:
     """Why a record is a root; "" where it is none."""
+    if record.key in roots.keys:
+        return "somebody relies on it right now"
     if record.project != roots.project:
         return f"of another project, {record.project}"
     if record.kind in ("releases", "deployments", "wanted"):
@@ -194,8 +197,8 @@ def _newest(records: Iterable[Noted], project: str, count: int) -> list[tuple[No
     ]
 
 
-def _homes(
-    places: Sequence[Place], needed: frozenset[str], marked: Mapping[str, float]
+def homes_of(
+    places: Sequence[Place], needed: frozenset[str], marked: Container[str]
 ) -> dict[str, tuple[str, ...]]:
     """Which place each needed digest is kept in: place's key → digests.
 

@@ -36,7 +36,7 @@ from mcgitops.store.threads import THREADS, each
 LARGEST_RECORD = 64 * 1024 * 1024
 REMEMBERED = 64
 """Runs that a store keeps in memory: planning and reporting ask for the same ones."""
-_GOOD_COPY = "Delete that key; then push or pull it from where a good copy is, or train again."
+_GOOD_COPY = "Run mcgitops verify --repair: it takes a good copy from wherever there is one."
 AnyRecord = TypeVar("AnyRecord", bound=Record)
 
 
@@ -255,7 +255,11 @@ class Store:
 
     def add(self, record: Record) -> bool:
         """Write a record of any kind unless there is one; False where there was."""
-        return self.backend.create(key_of(record), _encoded(record))
+        key, value = key_of(record), _encoded(record)
+        while not self.backend.create(key, value):
+            if not self.is_local or self.backend.freshen(key) or not self.backend.missing([key]):
+                return False
+        return True
 
     def record_keys(self, project: str) -> list[str]:
         """The keys of all records of a project. Reads the whole store's list: for local ones."""
@@ -284,9 +288,11 @@ class Store:
         return None if value is None else self._decoded(key, value, kind)
 
     def _create(self, key: str, record: AnyRecord) -> AnyRecord:
-        if self.backend.create(key, _encoded(record)):
-            return record
-        return self._read(key, type(record)) or record
+        while not self.backend.create(key, _encoded(record)):
+            self.backend.freshen(key)  # so that garbage collection leaves it
+            if (there := self._read(key, type(record))) is not None:
+                return there
+        return record
 
     def _all(self, prefix: str, kind: type[AnyRecord]) -> list[AnyRecord]:
         entries = list(self.record_entries(prefix))
