@@ -88,6 +88,10 @@ class Backend(Protocol):
         """
         ...
 
+    def put_many(self, values: Iterable[tuple[str, bytes]]) -> None:
+        """Write many small values, each whole or not at all, some of them where it fails."""
+        ...
+
     def adopt(self, key: str, path: Path) -> None:
         """Take over a temporary file as the value: it is moved or, after the upload, removed."""
         ...

@@ -15,6 +15,7 @@ import secrets
 import threading
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from mcgitops.errors import StoreError
@@ -37,7 +38,9 @@ class Catalogue:
         self._lock = threading.RLock()
         self._packs: dict[str, PackIndex] = {}  # in the order in which they came
         self._unsaid: dict[str, None] = {}  # packs that the journal may not name yet
+        self._announced: dict[str, None] = {}  # records that it may not name yet
         self._standing: set[str] = set()
+        self._left: tuple[str, ...] = ()  # of those announced, by earlier processes
         self._position = START
         self._begun = False
         self._listed = False
@@ -52,9 +55,7 @@ class Catalogue:
                 return name, member
         return None
 
-    def find_all(
-        self, digests: Iterable[str], besides: Collection[str] = ()
-    ) -> dict[str, list[Member]]:
+    def find_all(self, digests: Iterable[str]) -> dict[str, list[Member]]:
         """Those of many objects that are in packs, as far as known: by pack, each object once."""
         wanted = {bytes.fromhex(digest.removeprefix("sha256:")) for digest in digests}
         with self._lock:
@@ -64,7 +65,7 @@ class Catalogue:
         for name, index in reversed(packs):
             if not wanted:
                 break
-            if name not in besides and (members := index.find_all(wanted)):
+            if members := index.find_all(wanted):
                 found[name] = members
                 wanted -= {bytes.fromhex(member.digest[7:]) for member in members}
         return found
@@ -115,6 +116,11 @@ class Catalogue:
         self._standing.add(name)
         return True
 
+    def doubt(self) -> None:
+        """What was found standing is to be asked for again: a collection may be at work."""
+        with self._lock:
+            self._standing.clear()
+
     def forget(self, name: str) -> None:
         """A pack isn't there any more."""
         with self._lock:
@@ -132,17 +138,30 @@ class Catalogue:
                 self._kept.put(name, index)
             self._save()
 
+    def announce(self, records: Iterable[str]) -> None:
+        """These keys are about to be written; whoever is killed before `say` says it next time."""
+        with self._lock:
+            self._begin()
+            self._announced |= dict.fromkeys(records)
+            self._save()
+
     def say(self, records: Iterable[str] = (), gone: Iterable[str] = ()) -> None:
-        """Tell the journal which packs and records came in, and what is gone: one entry for all."""
+        """Tell the journal what came in and what is gone, in one entry.
+
+        Packs that arrived, these records, and those that an earlier process had announced.
+        """
         keys, removed = tuple(dict.fromkeys(records)), tuple(gone)
         with self._lock:
             self._begin()
+            keys = tuple(dict.fromkeys((*self._left, *keys)))
             packs = tuple(self._unsaid)
             if keys or removed or packs:
                 told = self._journal.append(
                     packs=packs, records=keys, gone=removed, known=self._position
                 )
                 self._unsaid.clear()
+                self._left = ()
+                self._announced.clear()
                 self._take(told)
 
     # under the lock
@@ -152,9 +171,12 @@ class Catalogue:
             return
         self._begun = True
         if self._kept is not None:
-            self._position, names, unsaid = self._kept.state()
-            self._unsaid = dict.fromkeys(unsaid)
-            self._load([*names, *unsaid])
+            kept = self._kept.state()
+            self._position = kept.position
+            self._unsaid = dict.fromkeys(kept.unsaid)
+            self._announced = dict.fromkeys(kept.announced)
+            self._left = kept.announced
+            self._load([*kept.packs, *kept.unsaid])
 
     def _take(self, news: News) -> None:
         if news.anew:
@@ -197,7 +219,14 @@ class Catalogue:
 
     def _save(self) -> None:
         if self._kept is not None:
-            self._kept.save(self._position, self._packs, self._unsaid)
+            self._kept.save(
+                _State(
+                    self._position,
+                    tuple(self._packs),
+                    tuple(self._unsaid),
+                    tuple(self._announced),
+                )
+            )
 
 
 def listed(backend: Backend) -> Iterator[tuple[str, int]]:
@@ -226,6 +255,19 @@ def read_index(backend: Backend, name: str) -> PackIndex | None:
         return None  # `verify` names it; what is in it counts as not there
 
 
+@dataclass(frozen=True)
+class _State:
+    """What a process leaves to the next one.
+
+    packs: all that were known; unsaid, announced: packs and records to tell the journal of.
+    """
+
+    position: Position = START
+    packs: tuple[str, ...] = ()
+    unsaid: tuple[str, ...] = ()
+    announced: tuple[str, ...] = ()
+
+
 class _Kept:
     """What is kept in the cache folder. Whatever is wrong with it, it counts as not there."""
 
@@ -243,27 +285,31 @@ class _Kept:
     def put(self, name: str, index: PackIndex) -> None:
         self._write(self._folder / f"{name}.index", index.encoded())
 
-    def state(self) -> tuple[Position, list[str], list[str]]:
-        """Up to where the journal was read, the packs known, and those to tell it of."""
+    def state(self) -> _State:
+        """What was saved last."""
         with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             sealed = json.loads(self._state.read_bytes())
-            content = sealed["content"]
-            loose = json.loads(content)
-            if sealed["seal"] == _seal(content) and loose["format"] == FORMAT:
-                position = Position(loose["number"], loose["seal"])
-                return position, list(loose["packs"]), list(loose["unsaid"])
-        return START, [], []
+            if sealed["seal"] == _seal(sealed["content"]):
+                loose = json.loads(sealed["content"])
+                if loose["format"] == FORMAT:
+                    return _State(
+                        Position(loose["number"], loose["seal"]),
+                        tuple(loose["packs"]),
+                        tuple(loose["unsaid"]),
+                        tuple(loose["announced"]),
+                    )
+        return _State()
 
-    def save(self, position: Position, packs: Iterable[str], unsaid: Iterable[str]) -> None:
-        content = json.dumps(
-            {
-                "format": FORMAT,
-                "number": position.number,
-                "seal": position.seal,
-                "packs": list(packs),
-                "unsaid": list(unsaid),
-            }
-        )
+    def save(self, state: _State) -> None:
+        loose = {
+            "format": FORMAT,
+            "number": state.position.number,
+            "seal": state.position.seal,
+            "packs": state.packs,
+            "unsaid": state.unsaid,
+            "announced": state.announced,
+        }
+        content = json.dumps(loose)
         value = json.dumps({"seal": _seal(content), "content": content})
         self._write(self._state, value.encode())
 

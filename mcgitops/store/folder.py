@@ -13,7 +13,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -121,6 +121,36 @@ class FolderBackend:
             shutil.copyfileobj(stream, copy, COPY_BYTES)
             _durable(copy)
             temporary.replace(self._prepared(key))
+
+    def put_many(self, values: Iterable[tuple[str, bytes]]) -> None:
+        """Write all, make them durable at once, and only then give them their names."""
+        written: list[tuple[str, str]] = []
+        with self._explained("write to"):
+            tmp = self._tmp()
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            # No Path for each of them, as there may be tens of thousands.
+            stem, root = f"{tmp}/{os.getpid()}-{secrets.token_hex(8)}", f"{self._root}/"
+            try:
+                for number, (key, value) in enumerate(values):
+                    temporary = f"{stem}-{number}"
+                    descriptor = os.open(temporary, flags, 0o444)
+                    written.append((temporary, root + check_key(key)))
+                    try:
+                        _write_all(descriptor, value)
+                    finally:
+                        os.close(descriptor)
+                _durable_all(tmp, [temporary for temporary, _ in written])
+                while written:
+                    temporary, target = written[-1]
+                    try:
+                        os.rename(temporary, target)  # noqa: PTH104
+                    except FileNotFoundError:
+                        os.makedirs(os.path.dirname(target), exist_ok=True)  # noqa: PTH103, PTH120
+                        os.rename(temporary, target)  # noqa: PTH104
+                    written.pop()
+            finally:
+                for temporary, _ in written:
+                    Path(temporary).unlink(missing_ok=True)
 
     def adopt(self, key: str, path: Path) -> None:
         """Give a temporary file its name."""
@@ -261,6 +291,44 @@ def _durable(stream: BinaryIO) -> None:
     if stream.writable():
         stream.flush()
     os.fsync(stream.fileno())
+
+
+def _durable_all(folder: Path, files: list[str]) -> None:
+    """The contents of many files of one file system: one call, where there is it, for them all.
+
+    To wait for each of them takes a hundred times as long on a disk.
+    """
+    syncfs = _find_syncfs() if len(files) > 1 else None
+    if syncfs is not None:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            if syncfs(descriptor) == 0:
+                return
+        finally:
+            os.close(descriptor)
+    for path in files:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _write_all(descriptor: int, value: bytes) -> None:
+    view = memoryview(value)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _find_syncfs() -> Callable[[int], int] | None:
+    """The C library's, which Python doesn't have. Not everywhere."""
+    import ctypes
+
+    try:
+        found: Callable[[int], int] = ctypes.CDLL(None).syncfs
+    except (OSError, AttributeError):
+        return None
+    return found
 
 
 def _durable_folder(folder: Path) -> None:

@@ -12,14 +12,15 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from mcgitops.errors import StoreError
-from mcgitops.store import layout
+from mcgitops.store import layout, marks
 from mcgitops.store.backend import Backend
 from mcgitops.store.catalogue import Catalogue, listed, read_index
 from mcgitops.store.packs import LARGEST_MEMBER, Member, content_of
@@ -52,6 +53,7 @@ class Objects:
     def __init__(self, backend: Backend, cache: Path | None = None) -> None:
         self._backend = backend
         self.catalogue = Catalogue(backend, cache)
+        self._marks = marks.MarkReader(backend)
 
     @property
     def backend(self) -> Backend:
@@ -78,7 +80,7 @@ class Objects:
             if self._backend.scratch is not None:
                 return self.put_stream(stream)
             digest, size = hashed(stream)
-            if self.missing([digest]):
+            if self._lacks(digest):
                 stream.seek(0)
                 changed = StoreError(
                     f"{path} changed while it was being stored.",
@@ -95,14 +97,14 @@ class Objects:
             while chunk := reader.read(CHUNK):
                 copy.write(chunk)
             copy.flush()
-            if self.missing([reader.digest]):
+            if self._lacks(reader.digest):
                 self._backend.adopt(layout.object_key(reader.digest), path)
         return reader.digest, reader.size
 
     def put_bytes(self, value: bytes) -> tuple[str, int]:
         """Store bytes."""
         digest = f"sha256:{hashlib.sha256(value).hexdigest()}"
-        if self.missing([digest]):
+        if self._lacks(digest):
             self._put(digest, io.BytesIO(value), len(value))
         return digest, len(value)
 
@@ -170,49 +172,77 @@ class Objects:
 
     def missing(self, digests: Iterable[str]) -> set[str]:
         """Those that the store lacks."""
-        keys = {digest: layout.object_key(digest) for digest in digests}
-        if not keys:
-            return set()
-        if self._backend.path is not None:
-            lacking = self._not_alone(keys)
-            if lacking:
-                self.catalogue.refresh()
-                lacking -= self._packed(lacking)
-            return lacking
-        self.catalogue.refresh()
-        lacking = keys.keys() - self._packed(keys)
-        lacking = self._not_alone({digest: keys[digest] for digest in lacking})
-        if lacking and self.catalogue.list_once():
+        lacking = set(digests)
+        if self._backend.path is None and len(lacking) > MOST_ASKED:
+            self.catalogue.refresh()
             lacking -= self._packed(lacking)
+        lacking = self._not_alone({digest: layout.object_key(digest) for digest in lacking})
+        for look in (self.catalogue.refresh, self.catalogue.list_once):
+            if lacking:
+                look()
+                lacking -= self._packed(lacking)
         return lacking
 
-    def to_send(self, sizes: Mapping[str, int], marked: Collection[str] = ()) -> set[str]:
+    def to_send(self, sizes: Mapping[str, int]) -> set[str]:
         """Which of these objects (size by digest) are to be sent for the store to have them all.
 
         Without listing anything, and with few requests: where many small ones aren't in any pack
-        that is known, they are sent, even if some should be there on their own. `marked` are keys
-        that are about to be removed: what lies there counts as not there.
+        that is known, they are sent, even if some should be there on their own.
         """
-        keys = {digest: layout.object_key(digest) for digest in sizes}
-        if self._backend.path is not None:
-            there = keys.keys() - self.missing(sizes)
-            return keys.keys() - {digest for digest in there if keys[digest] not in marked}
-        if not keys:
-            return set()
+        if self._backend.path is not None or not sizes:
+            return self.missing(sizes)
         self.catalogue.refresh()
-        unknown = keys.keys() - self._packed(keys, marked)
+        unknown = sizes.keys() - self._packed(sizes)
         small = {digest for digest in unknown if sizes[digest] <= SMALL}
         asked = unknown if len(small) <= MOST_ASKED else unknown - small
-        lone = asked - self._not_alone({digest: keys[digest] for digest in asked})
-        return unknown - {digest for digest in lone if keys[digest] not in marked}
+        alone = asked - self._not_alone({digest: layout.object_key(digest) for digest in asked})
+        return unknown - alone
 
-    def _packed(self, digests: Iterable[str], marked: Collection[str] = ()) -> set[str]:
+    def claim(self, digests: Iterable[str], keys: Iterable[str] = ()) -> frozenset[str]:
+        """Say that these objects, and the records at these keys, are about to be relied on.
+
+        Garbage collection leaves what it is told of before it removes it; so whoever relies on
+        what is there says so first, then looks whether it is there, and writes what isn't. In a
+        folder everything claimed becomes young. In a bucket marks are cancelled; gives the keys
+        that had one. Costs one listing of the marks, which are few.
+        """
+        wanted = list(dict.fromkeys(digests))
+        alone = [layout.object_key(digest) for digest in wanted]
+        self.catalogue.doubt()
+        if self._backend.path is not None:
+            self.catalogue.refresh()
+            packed = list(map(layout.pack_key, self.catalogue.find_all(wanted)))
+            for key in (*alone, *keys, *packed, *(f"{pack}.index" for pack in packed)):
+                self._backend.freshen(key)
+            return frozenset()
+        known = self._marks.read()
+        since = known.since()
+        if not since:
+            return frozenset()
+        self.catalogue.refresh()
+        ours = {*alone, *keys} & since.keys()
+        for name, index in self.catalogue.packs().items():
+            key = layout.pack_key(name)
+            if key in since and any(index.find(digest) is not None for digest in wanted):
+                ours.add(key)
+        if ours:
+            marks.write(self._backend, time.time(), cancelled=known.of(ours))
+        return frozenset(ours)
+
+    def _lacks(self, digest: str) -> bool:
+        """Whether an object is to be written, for the store to have it from now on."""
+        if self._backend.path is not None:
+            # making it young is looking whether it is there; what isn't ours is written anew
+            return not self._backend.freshen(layout.object_key(digest))
+        self.claim([digest])
+        return bool(self.missing([digest]))
+
+    def _packed(self, digests: Iterable[str]) -> set[str]:
         """Those that are in packs which are known, and which are really there."""
-        besides = {name for key in marked if (name := layout.pack_of(f"{key}.index")) is not None}
         found: set[str] = set()
         wanted = set(digests)
         while wanted:
-            places = self.catalogue.find_all(wanted, besides)
+            places = self.catalogue.find_all(wanted)
             standing = each(self.catalogue.stands, list(places), THREADS)
             for members, stands in zip(places.values(), standing, strict=True):
                 if stands:
@@ -275,14 +305,14 @@ class Objects:
     def _absent(self, digest: str) -> StoreError:
         return StoreError(
             f"The store {self._backend.url} has no object {digest}.",
-            "Push it again from where it was made, or train again.",
+            "Run mcgitops verify --repair where a copy is, push it again, or train again.",
         )
 
     def _damaged(self, digest: str) -> StoreError:
         key = layout.object_key(digest)
         return StoreError(
             f"Object {digest} is damaged: {key} in {self._backend.url} holds other bytes.",
-            "Delete that key; then push or pull it from where a good copy is, or train again.",
+            "Run mcgitops verify --repair: it takes a good copy from wherever there is one.",
         )
 
 

@@ -225,7 +225,7 @@ def spans(members: Iterable[Member], gap: int, longest: int) -> list[Span]:
     """
     found: list[Span] = []
     group: list[Member] = []
-    for member in sorted(members, key=lambda member: member.offset):
+    for member in sorted(members, key=lambda member: (member.offset, member.end)):
         if group and (
             member.offset - group[-1].end > gap or member.end - group[0].offset > longest
         ):

@@ -12,6 +12,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from mcgitops.errors import StoreError
+from mcgitops.store import layout
+from mcgitops.store.bulk import send_packed, take_packed
+from mcgitops.store.objects import SMALL
 from mcgitops.store.records import (
     CommitRecord,
     DeploymentRecord,
@@ -20,7 +23,7 @@ from mcgitops.store.records import (
     ReleaseRecord,
     RunRecord,
 )
-from mcgitops.store.store import Store, pins_the_same
+from mcgitops.store.store import Store, key_of, pins_the_same
 from mcgitops.store.threads import THREADS, each
 
 
@@ -71,20 +74,34 @@ def copy_records(
     everything = list(records)
     sizes = {file.digest: file.size for record in everything for file in references(record)}
     images = {digest for record in everything for digest in image_objects(record)}
-    missing = target.missing(sizes.keys() | images)
-    sizes |= {digest: source.objects.size(digest) for digest in images & missing}
-    copy_objects(source, target, {digest: sizes[digest] for digest in missing}, progress)
-    created: list[bool] = []
+    wanted, keys = sizes.keys() | images, [key_of(record) for record in everything]
+    target.objects.claim(wanted, keys)
+    # How large an image's layer is, is only asked where it is to be sent: the source may lack it.
+    asked = {**dict.fromkeys(images, SMALL + 1), **sizes}
+    missing = lost = target.objects.to_send(asked)
+    while lost:
+        sizes |= {digest: source.objects.size(digest) for digest in images & lost}
+        _copy(source, target, {key: size for key, size in sizes.items() if key in lost}, progress)
+        # Time has passed: a garbage collection may have marked what was there then.
+        lost = target.objects.to_send(asked) if target.objects.claim(wanted, keys) else set()
+    if not target.is_local:
+        target.objects.catalogue.announce(keys)
+    created: list[Record] = []
+    there = 0
     # Runs before what points at them: commits and releases.
     for kinds in ((RunRecord,), (CommitRecord,), (ReleaseRecord,), (DeploymentRecord,)):
         chosen = [record for record in everything if isinstance(record, kinds)]
-        created += each(target.add, chosen, 1 if target.is_local else THREADS)
+        written = each(target.add, chosen, 1 if target.is_local else THREADS)
+        created += [record for record, new in zip(chosen, written, strict=True) if new]
+        there += written.count(False)
+    if not target.is_local:
+        target.objects.catalogue.say(map(key_of, created))
     releases = (record for record in everything if isinstance(record, ReleaseRecord))
     return CopyResult(
-        records=created.count(True),
-        records_there=created.count(False),
+        records=len(created),
+        records_there=there,
         objects=len(missing),
-        objects_there=len(sizes.keys() | images) - len(missing),
+        objects_there=len(wanted) - len(missing),
         bytes=sum(sizes[digest] for digest in missing),
         conflicts=tuple(ours.name for ours in releases if _is_another(target, ours)),
     )
@@ -94,14 +111,25 @@ def copy_objects(
     source: Store, target: Store, sizes: Mapping[str, int], progress: OnProgress | None = None
 ) -> None:
     """Copy objects, digest → size in bytes, that the target lacks; nobody asks it again."""
+    _copy(source, target, sizes, progress)
+    if not target.is_local:
+        target.objects.catalogue.say()
+
+
+def _copy(
+    source: Store, target: Store, sizes: Mapping[str, int], progress: OnProgress | None = None
+) -> None:
     counter = _Counter(sum(sizes.values()), len(sizes), progress)
+    done = send_packed(source.objects, target.objects, sizes, counter)
+    done |= take_packed(source.objects, target.objects, sizes, counter)
 
     def copy(digest: str) -> None:
         target.objects.copy_from(source.objects, digest, sizes[digest], counter.add)
         counter.finish()
 
     # The largest first, so that they don't come last and alone.
-    each(copy, sorted(sizes, key=lambda digest: -sizes[digest]), THREADS, counter.stop)
+    rest = sorted(sizes.keys() - done, key=lambda digest: -sizes[digest])
+    each(copy, rest, THREADS, counter.stop)
 
 
 def references(record: Record) -> tuple[FileRef, ...]:
@@ -112,6 +140,19 @@ def references(record: Record) -> tuple[FileRef, ...]:
     if isinstance(record, ReleaseRecord):
         return (*record.artifacts, record.compose, *record.files)
     return ()
+
+
+def run_keys(record: Record) -> tuple[str, ...]:
+    """The keys of the runs that a record names: a commit's, a release's, those that a run read."""
+    if isinstance(record, CommitRecord):
+        named = [(record.stage, one) for one in dict.fromkeys((*record.runs, record.selected))]
+    elif isinstance(record, ReleaseRecord):
+        named = list(record.runs.items())
+    elif isinstance(record, RunRecord):
+        named = list(record.upstream.items())
+    else:
+        return ()
+    return tuple(layout.run_key(record.project, stage, fingerprint) for stage, fingerprint in named)
 
 
 def image_objects(record: Record) -> tuple[str, ...]:
