@@ -1,11 +1,17 @@
-"""Puts the HTML report into the project's bucket and gives the address that a comment may link."""
+"""Puts the HTML report where readers reach it, and gives the address that a comment may link.
+
+That is the project's bucket; where there is none, an artifact of the run, which the action's next
+step uploads.
+"""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 if TYPE_CHECKING:
+    from mcgitops.forge.settings import Settings
     from mcgitops.report.model import Report
     from mcgitops.store.store import Store
 
@@ -43,3 +49,28 @@ def publish_html(store: Store, report: Report, key: str, link: str = "none") -> 
     for name, text in values.items():
         link = link.replace(f"{{{name}}}", text)
     return link
+
+
+def artifacts_address(settings: Settings) -> str:
+    """Where GitHub lists the artifacts of this run; "" where the action's upload isn't understood.
+
+    Its service is GitHub's own, on github.com and ghe.com; GitHub Enterprise Server, Forgejo and
+    Gitea have an older one (https://github.com/actions/upload-artifact#v4---whats-new).
+    """
+    host = urlsplit(settings.server_url).hostname or ""
+    known = host == "github.com" or host.endswith(".ghe.com")
+    return f"{settings.run_url}#artifacts" if known and settings.run_url else ""
+
+
+def write_pages(folder: Path, report: Report) -> None:
+    """Write `report.html` and `report.svg` into the folder, and `report.png` where that is made."""
+    from mcgitops.errors import UsageError
+    from mcgitops.report import chart, html
+
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "report.html").write_text(html.render(report), encoding="utf-8")
+    (folder / "report.svg").write_text(chart.svg(report), encoding="utf-8")
+    try:
+        (folder / "report.png").write_bytes(chart.png(report))
+    except UsageError:  # neither resvg nor a font need be there
+        (folder / "report.png").unlink(missing_ok=True)

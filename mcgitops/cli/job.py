@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from mcgitops.report.model import Report
 
 SSH_KEY = "MCGITOPS_SSH_KEY"
+HTML_ARTIFACT = "MCGITOPS_HTML_ARTIFACT"
+"""Set by the actions: `true` where their next step uploads the HTML report."""
 MOST_LINES = 50
 
 
@@ -178,7 +180,9 @@ class Job:
                 return None
             raise
         report = self._with_waivers(report)
-        if not self.agenda.has_no_secrets:  # the bucket holds nothing of a stranger's
+        if self.agenda.has_no_secrets or self.app.store.is_local:
+            report = self._left_as_artifact(report)
+        else:  # the bucket holds nothing of a stranger's
             report = self._published(report)
         self.runner.say(f"{report.project}: {report.headline}")
         text = markdown.render(replace(report, project=self._place.shown))
@@ -192,7 +196,7 @@ class Job:
         return report
 
     def _published(self, report: Report) -> Report:
-        """The report with the address of its HTML, which goes into the bucket, where there is one.
+        """The report with the address of its HTML, which goes into the bucket.
 
         It is worth a notice where that fails, and no reason to say nothing of the model.
         """
@@ -203,9 +207,25 @@ class Job:
             address = publish_html(self.app.store, report, self._key, link)
         except StoreError as error:
             self.runner.notice(f"The HTML report could not be stored: {error.message}")
+            return self._left_as_artifact(report)
+        self.runner.say(f"HTML report stored in {self.app.store.url}")
+        return replace(report, full_report=address)
+
+    def _left_as_artifact(self, report: Report) -> Report:
+        """The report with the address of the run's artifacts, where the action's next step puts it.
+
+        As it was where no action asks for that, or the server's artifacts are of another kind.
+        """
+        from mcgitops.cli.html_report import artifacts_address, write_pages
+
+        wanted = self.app.environ.get(HTML_ARTIFACT) == "true"
+        address = artifacts_address(self.settings) if wanted else ""
+        if not address:
             return report
-        if not self.app.store.is_local:
-            self.runner.say(f"HTML report stored in {self.app.store.url}")
+        folder = (self.settings.temp or self.app.workspace.state) / f"mcgitops-{self._key}-pages"
+        write_pages(folder, report)
+        self.runner.output("html", str(folder))
+        self.runner.output("html-name", f"mcgitops-{self._key}")
         return replace(report, full_report=address)
 
     def _keep(self, output: str, name: str, text: str) -> None:

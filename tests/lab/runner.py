@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,8 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from tests.lab.program import ROOT, LabError
+from tests.lab.s3 import free_port
 
 ACTION = "mcgitops/mcgitops"
+UPLOAD = "actions/upload-artifact"
+UPLOAD_ACTION = Path(__file__).parent / "upload_artifact"
+"""What stands for it here, as GitHub can't be reached."""
 
 
 @dataclass
@@ -80,9 +85,14 @@ class ActRunner:
         repository: str = "octo/wine",
         run_id: int = 1,
         env: Mapping[str, str] | None = None,
+        artifacts: Path | None = None,
         timeout: float = 240,
     ) -> Run:
-        """Run a workflow (its text) in the project for an event."""
+        """Run a workflow (its text) in the project for an event.
+
+        artifacts: where the runner's artifact service, which else isn't there, puts what is
+                   uploaded, as `RUN_ID/NAME/NAME.zip`.
+        """
         self._runs += 1
         place = self.folder / f"run{self._runs}"
         place.mkdir()
@@ -102,6 +112,13 @@ class ActRunner:
             "--local-repository", f"{ACTION}@v1={self.action}",
             "--secret", f"GITHUB_TOKEN={token}",
         ]  # fmt: skip
+        for reference in _uploads(self.action):
+            command += ["--local-repository", f"{reference}={UPLOAD_ACTION}"]
+        if artifacts is not None:
+            command += [
+                "--artifact-server-path", artifacts, "--artifact-server-addr", "127.0.0.1",
+                "--artifact-server-port", str(free_port()),
+            ]  # fmt: skip
         for name, value in seen.items():
             command += ["--env", f"{name}={value}"]
         # uv, and the Python of the tests, are found as on a runner that has them set up
@@ -122,6 +139,12 @@ class ActRunner:
             timeout=timeout,
         )
         return Run(done.returncode == 0, _steps(done.stdout), done.stdout)
+
+
+def _uploads(action: Path) -> set[str]:
+    """`actions/upload-artifact@…` as our actions pin it."""
+    texts = [path.read_text() for path in (action / "action.yml", *action.glob("actions/*/*.yml"))]
+    return {found for text in texts for found in re.findall(rf"uses: ({UPLOAD}@\S+)", text)}
 
 
 def workflow(

@@ -36,9 +36,12 @@ def test_a_push_of_the_scaffolded_project_trains_it(
          "repository": {"full_name": "octo/flowers", "default_branch": "main"}},
         api_url="http://127.0.0.1:9",  # a push asks nothing of GitHub
         env={"BASE_IMAGE": base_image, "MCGITOPS_STORE": str(store)},
+        artifacts=tmp_path / "artifacts",
     )  # fmt: skip
     assert run.ok, run.raw
     ours = run.steps["1"]
     assert "accuracy" in ours.summary, ours.text
     assert list(store.glob(f"commits/{commit}/*/train.json"))
+    (page,) = (tmp_path / "artifacts").rglob("*.zip")
+    assert page.stat().st_size > 10_000
     assert not list(store.glob("releases/**/*.json"))  # that is the tag's job

@@ -55,7 +55,11 @@ def test_a_forks_report_reaches_its_pull_request(
     kept = tmp_path / "kept"
     steps = [
         {"uses": "actions/checkout@v4"},
-        {"id": "mcgitops", "uses": f"{ACTION}@v1", "with": {"store": str(repo.store)}},
+        {
+            "id": "mcgitops",
+            "uses": f"{ACTION}@v1",
+            "with": {"store": str(repo.store), "html-artifact": "false"},
+        },
         # What actions/upload-artifact does with a single file, but for the service
         {
             "if": "${{ steps.mcgitops.outputs.hand-over != '' }}",

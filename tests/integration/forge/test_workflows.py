@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import zipfile
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,6 +35,8 @@ def job(runner: ActRunner, hub: FakeGitHub) -> Callable[..., Run]:
         **more: Any,
     ) -> Run:
         given = {"store": str(repository.store), **(inputs or {})}
+        if "artifacts" not in more:  # nobody is there to take one
+            given["html-artifact"] = "false"
         text = workflow(uses, inputs=given, on=event)
         return runner.run(repository.folder, text, event, payload, api_url=hub.url, **more)
 
@@ -102,6 +107,27 @@ def test_a_read_only_token_stays_green_with_the_report_in_the_summary(
     assert hub.comments_of(7) == []
     assert "No comment" in run.ours.text
     assert "read-only" in run.ours.text
+
+
+def test_without_a_bucket_the_html_report_is_an_artifact_that_the_comment_links(
+    job: Callable[..., Run], repository: MakeRepository, hub: FakeGitHub, tmp_path: Path
+) -> None:
+    repo = repository()
+    assert job(repo, "push", repo.pushed()).ok
+    worse = repo.pull_request({"params.yaml": "lr: 0.30\n"})
+    run = job(repo, "pull_request", worse, run_id=21, artifacts=tmp_path)
+    assert run.ours.outputs["exit-code"] == "3"  # the page is kept where a gate failed, too
+    (packed,) = tmp_path.rglob("*.zip")
+    key = re.match(r"<!-- mcgitops:report:(\S+) ", hub.comments_of(7)[0]["body"])
+    assert key is not None
+    assert packed.parts[-3:-1] == ("21", f"mcgitops-{key[1]}")
+    with zipfile.ZipFile(packed) as archive:
+        assert {"report.html", "report.svg"} <= set(archive.namelist())
+        page = archive.read("report.html").decode()
+    assert "accuracy fell below its gate" in page
+    address = "https://github.com/octo/wine/actions/runs/21#artifacts"
+    assert f"[full report](<{address}>)" in hub.comments_of(7)[0]["body"]
+    assert f"[full report](<{address}>)" in run.ours.summary
 
 
 def test_a_failed_training_is_reported_on(

@@ -16,6 +16,8 @@ import yaml
 from mcgitops.adopt import workflow
 from mcgitops.cli import hand_over, rerun
 from mcgitops.cli.ci import command
+from mcgitops.cli.html_report import artifacts_address
+from mcgitops.forge.settings import Settings
 
 ROOT = Path(__file__).parents[3]
 ACTIONS = {
@@ -35,6 +37,7 @@ ELSEWHERE = {
     "files": "MCGITOPS_INPUT_FILES",
     "store": "MCGITOPS_INPUT_STORE",
     "leg": "MCGITOPS_INPUT_LEG",
+    "html-artifact": "MCGITOPS_INPUT_HTML_ARTIFACT",
     "known-hosts": "MCGITOPS_INPUT_KNOWN_HOSTS",
     "ssh-key": "MCGITOPS_INPUT_SSH_KEY",
     "github-token": "GITHUB_TOKEN",
@@ -60,8 +63,11 @@ def options() -> dict[str, click.Option]:
 
 
 def step(action: dict[str, Any]) -> dict[str, Any]:
-    (only,) = action["runs"]["steps"]
+    """The step that calls the program: the only one, but for an upload of what it left."""
+    only, *more = action["runs"]["steps"]
     assert isinstance(only, dict)
+    assert len(more) == ("html-artifact" in action["inputs"])
+    assert all(one["uses"].startswith("actions/upload-artifact@") for one in more)
     return only
 
 
@@ -143,6 +149,34 @@ def test_nothing_is_interpolated_and_nothing_else_is_used(action: dict[str, Any]
     assert all(
         re.fullmatch(r"\$\{\{ inputs\.[a-z-]+ \}\}", value) for value in only["env"].values()
     )
+
+
+@pytest.mark.parametrize("name", ["", "report"])
+def test_the_upload_is_pinned_has_known_inputs_and_what_the_program_left(name: str) -> None:
+    action = load(ACTIONS[name])
+    _, upload = action["runs"]["steps"]
+    assert re.fullmatch(r"actions/upload-artifact@[0-9a-f]{40}", upload["uses"])
+    assert upload["if"] == "${{ !cancelled() && steps.mcgitops.outputs.html != '' }}"
+    known = load(ROOT / "tests/lab/upload_artifact/action.yml")["inputs"]
+    assert set(upload["with"]) <= set(known)
+    outputs = {name: f"${{{{ steps.mcgitops.outputs.{name} }}}}" for name in ("html", "html-name")}
+    assert (upload["with"]["path"], upload["with"]["name"]) == tuple(outputs.values())
+    assert action["inputs"]["html-artifact"]["default"] == "true"
+
+
+@pytest.mark.parametrize(
+    ("server", "address"),
+    [
+        ("https://github.com", "https://github.com/octo/wine/actions/runs/7#artifacts"),
+        ("https://acme.ghe.com", "https://acme.ghe.com/octo/wine/actions/runs/7#artifacts"),
+        ("https://github.example.com", ""),
+        ("https://codeberg.org", ""),
+    ],
+)
+def test_artifacts_are_linked_where_their_service_is_githubs_own(server: str, address: str) -> None:
+    settings = Settings(server_url=server, repository="octo/wine", run_id=7)
+    assert artifacts_address(settings) == address
+    assert artifacts_address(Settings(server_url=server)) == ""
 
 
 def test_everything_is_described(action: dict[str, Any]) -> None:
