@@ -30,6 +30,7 @@ class Roots:
     `commits`: the ids of commits that are needed, also heads of pull requests. `digests`: objects
     that are needed whatever the records say. `keep_runs`: so many of the newest runs of each stage,
     and so many failed ones. `keys`: of records that somebody said he relies on.
+    `orphans`: keep objects that no record names as well, since somebody else may.
     """
 
     project: str
@@ -37,6 +38,7 @@ class Roots:
     digests: frozenset[str] = frozenset()
     keep_runs: int = 0
     keys: frozenset[str] = frozenset()
+    orphans: bool = False
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,7 @@ def decide(
     marked: key → since when. pages: what browsers are shown of commits; `kept` says of which.
     """
     kept, needed = keep(records, roots, newer=now - grace)
+    needed |= _of_others(records, places, roots, marked)
     homes = homes_of(places, needed, marked.keys())
     lonely: list[Item] = [
         Item(record.key, record.size, record.kind, record.modified)
@@ -165,6 +168,20 @@ def decide(
         sum(place.size for place in places if place.key in homes),
         sum(len(live) for live in homes.values()),
     )
+
+
+def _of_others(
+    records: Sequence[Noted], places: Sequence[Place], roots: Roots, marked: Container[str]
+) -> frozenset[str]:
+    """Objects that no record names, in a store that other projects have a part of, too.
+
+    They may be data that those pin in their own git, which isn't here to be asked.
+    """
+    if not roots.orphans and all(record.project == roots.project for record in records):
+        return frozenset()
+    named = {digest for record in records for digest, _, _ in record.files}
+    held = (place.members for place in places if place.key not in marked)
+    return frozenset(digest for members in held for digest, _ in members if digest not in named)
 
 
 def _reason(record: Noted, roots: Roots, newer: float) -> str:
