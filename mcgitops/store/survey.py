@@ -23,7 +23,7 @@ from mcgitops.store.records import (
 )
 from mcgitops.store.store import LARGEST_RECORD, Store
 from mcgitops.store.threads import THREADS, each
-from mcgitops.store.transfer import image_objects, references
+from mcgitops.store.transfer import image_objects, references, run_keys
 
 KINDS = ("runs", "attempts", "commits", "releases", "deployments", "wanted")
 """The first segments of the keys that hold records."""
@@ -115,10 +115,7 @@ def noted(record: Record, entry: Entry) -> Noted:
                 f"{record.stage}",
                 _seconds(record.started), entry.size, entry.modified,
                 commits=(record.commit,) if record.commit else (),
-                runs=tuple(
-                    layout.run_key(record.project, stage, fingerprint)
-                    for stage, fingerprint in record.upstream.items()
-                ),
+                runs=run_keys(record),
                 files=files,
             )  # fmt: skip
         case CommitRecord():
@@ -127,10 +124,7 @@ def noted(record: Record, entry: Entry) -> Noted:
                 f"commit {record.commit[:12]}, stage {record.stage}", 0.0,
                 entry.size, entry.modified,
                 commits=tuple(sha for sha in (record.commit, record.head) if sha),
-                runs=tuple(
-                    layout.run_key(record.project, record.stage, fingerprint)
-                    for fingerprint in dict.fromkeys((*record.runs, record.selected))
-                ),
+                runs=run_keys(record),
             )  # fmt: skip
         case ReleaseRecord():
             images = tuple((digest, None, "a part of an image") for digest in image_objects(record))
@@ -138,10 +132,7 @@ def noted(record: Record, entry: Entry) -> Noted:
                 entry.key, kind, record.project, "", f"release {record.name}",
                 _seconds(record.created), entry.size, entry.modified,
                 release=record.name,
-                runs=tuple(
-                    layout.run_key(record.project, stage, fingerprint)
-                    for stage, fingerprint in record.runs.items()
-                ),
+                runs=run_keys(record),
                 files=files + images,
             )  # fmt: skip
         case DeploymentRecord():

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mcgitops.errors import StoreError
-from mcgitops.store.records import CommitRecord, FileRef
+from mcgitops.store.records import CommitRecord, FileRef, Record
 from mcgitops.store.store import Store
-from mcgitops.store.transfer import CopyResult, OnProgress, copy_records
+from mcgitops.store.transfer import CopyResult, OnProgress, copy_records, run_keys
 
 
 def push(
@@ -35,10 +35,26 @@ def push(
     new = [key for key in keys if key not in given]
     if not new:
         return CopyResult(records_there=len(keys))
-    records = [record for key in new if (record := local.record_at(key)) is not None]
+    records = _with_runs(local, new)
     result = copy_records(local, remote, records, progress=progress)
     note.write(keys)
     return result
+
+
+def _with_runs(local: Store, keys: Iterable[str]) -> list[Record]:
+    """The records at these keys, and all runs that they name.
+
+    The store may have been given a run long ago, and have removed it since as nobody needed it:
+    a new commit that has the same run needs it again.
+    """
+    found: dict[str, Record] = {}
+    below = list(keys)
+    while below:
+        key = below.pop()
+        if key not in found and (record := local.record_at(key)) is not None:
+            found[key] = record
+            below += run_keys(record)
+    return list(found.values())
 
 
 @dataclass(frozen=True)
