@@ -6,6 +6,7 @@ import fnmatch
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import click
@@ -345,20 +346,37 @@ def commit(run: IndexedRun | RunRecord) -> str:
     return run.commit[:12] + ("+" if run.dirty and run.commit else "")
 
 
-def headlines(run: IndexedRun, patterns: list[str]) -> list[tuple[str, str]]:
+def headlines(run: IndexedRun | RunRecord, patterns: list[str]) -> list[tuple[str, str]]:
     """The few metrics that a list shows: those that the file names, else the first."""
     from mcgitops.report.escape import clean
 
-    named = list(flat(run.metrics))
+    shape = tuple((file, tuple(values)) for file, values in run.metrics.items())
+    return [
+        (label, clean(shown(run.metrics[file][name]), 24))
+        for label, file, name in _headlines(shape, tuple(patterns))
+    ]
+
+
+@lru_cache(maxsize=256)
+def _headlines(
+    shape: tuple[tuple[str, tuple[str, ...]], ...], patterns: tuple[str, ...]
+) -> tuple[tuple[str, str, str], ...]:
+    """Label, file and name of those metrics; thousands of runs have the same ones."""
+    from mcgitops.report.escape import clean
+
+    counts = Counter(name for _, names in shape for name in names)
+    named = [
+        (name if counts[name] == 1 else f"{file}:{name}", file, name)
+        for file, names in shape
+        for name in names
+    ]
     chosen = [
         item
         for item in named
-        if any(fnmatch.fnmatchcase(part, p) for p in patterns for part in (item[0], item[1]))
+        if any(fnmatch.fnmatchcase(part, p) for p in patterns for part in (item[0], item[2]))
     ]
-    return [
-        (clean(label, 40), clean(shown(value), 24))
-        for label, _, value in (chosen or named)[:HEADLINES]
-    ]
+    first = (chosen or named)[:HEADLINES]
+    return tuple((clean(label, 40), file, name) for label, file, name in first)
 
 
 def flat(files: Mapping[str, Mapping[str, Scalar]]) -> Iterator[tuple[str, str, Scalar]]:
