@@ -226,7 +226,7 @@ def _common(
         result["depends_on"] = _OverrideMapping(kept) if kept else _Reset()
     own = {volume.target: volume for volume in replaced if volume.service == service.name}
     copied = [m for m in service.mounts if m.kind == "bind" and m.source in files]
-    if own or copied:
+    if own or copied or any(mount.pinned for mount in service.mounts):
         result["volumes"] = _Override(
             _volume_entry(own[mount.target]) if mount.target in own else _escaped(raw)
             for mount, raw in zip(service.mounts, service.definition["volumes"], strict=True)

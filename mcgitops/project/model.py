@@ -23,6 +23,7 @@ class Mount:
     source: str
     target: str
     read_only: bool = False
+    pinned: bool = False  # read-only as it shows pinned data, whatever the file says
 
 
 @dataclass(frozen=True)

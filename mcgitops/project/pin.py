@@ -8,26 +8,32 @@ branches that change different data merge without a conflict:
     format: 1
     kind: folder
     digest: sha256:<64 hex>
+    tree: sha256:<64 hex>
     files: 1200
     bytes: 73400320
 
-`digest` is that of the manifest (`Tree.manifest`): a line for each file and link, and one
-(`folder: - 0 PATH`) for each folder with nothing in it. Only where there are such folders a line
-`tree:` gives the digest of the files and links alone, which is what planning compares.
+`digest` is that of the manifest: a line that says what it is, and then, as in `Tree.manifest`, a
+line for each file and link, and one (`folder: - 0 PATH`) for each folder with nothing in it. Where
+a store has it, it has all the files. `tree` is the digest of the files and links alone, which is
+what planning compares; a run's record may bring that manifest to a store, without the files.
 """
 
 from __future__ import annotations
 
+import hashlib
 import posixpath
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from mcgitops.errors import UsageError
+from mcgitops.project.model import Project, is_within
 from mcgitops.project.tree import Entry, Tree
 
 SUFFIX = ".mcgitops"
 FORMAT = 1
+HEADER = "mcgitops data 1\n"
+"""The first line of a manifest."""
 EMPTY_FOLDER = "folder:"
 """Stands for the digest of a folder with nothing in it."""
 MARKERS = ("<<<<<<<", "=======", ">>>>>>>")
@@ -46,9 +52,9 @@ class Pin:
     digest: str
     files: int
     size: int
-    is_folder: bool = True
-    tree: str = ""  # digest of files and links alone
-    file: str = ""  # the pin's own path
+    is_folder: bool
+    tree: str  # digest of files and links alone
+    file: str  # the pin's own path
 
     @property
     def base(self) -> str:
@@ -58,25 +64,32 @@ class Pin:
     @property
     def text(self) -> str:
         """The file that stands for it."""
-        tree = f"tree: {self.tree}\n" if self.tree != self.digest else ""
         kind = "folder" if self.is_folder else "file"
         return (
-            f"{_ABOUT}format: {FORMAT}\nkind: {kind}\ndigest: {self.digest}\n{tree}"
-            f"files: {self.files}\nbytes: {self.size}\n"
+            f"{_ABOUT}format: {FORMAT}\nkind: {kind}\ndigest: {self.digest}\n"
+            f"tree: {self.tree}\nfiles: {self.files}\nbytes: {self.size}\n"
         )
 
 
-def pin_of(path: str, tree: Tree, folders: Iterable[str] = (), *, is_folder: bool) -> Pin:
-    """The pin of what was found at a path. `folders` are those with nothing in them."""
-    whole = with_folders(tree, folders)
+def pin_of(
+    path: str, tree: Tree, folders: Iterable[str] = (), *, is_folder: bool
+) -> tuple[Pin, bytes]:
+    """The pin of what was found at a path, and its manifest. `folders` are those that hold nothing."""
+    empty = [Entry(folder, EMPTY_FOLDER, 0, False) for folder in folders]
+    whole = Tree.of((*tree.entries, *empty)) if empty else tree
+    manifest = (HEADER + whole.manifest).encode("utf-8", "surrogateescape")
+    digest = "sha256:" + hashlib.sha256(manifest).hexdigest()
     files = sum(not entry.digest.startswith("link:") for entry in tree.entries)
-    return Pin(path, whole.digest, files, tree.size, is_folder, tree.digest, path + SUFFIX)
+    pin = Pin(path, digest, files, tree.size, is_folder, tree.digest, path + SUFFIX)
+    return pin, manifest
 
 
-def with_folders(tree: Tree, folders: Iterable[str]) -> Tree:
-    """The tree with lines for empty folders."""
-    more = [Entry(path, EMPTY_FOLDER, 0, False) for path in folders]
-    return Tree.of((*tree.entries, *more)) if more else tree
+def read_manifest(manifest: bytes) -> Tree:
+    """The entries that a manifest was made of. Raises `ValueError` for anything else."""
+    text = manifest.decode("utf-8", "surrogateescape")
+    if not text.startswith(HEADER):
+        raise ValueError("no manifest of data")
+    return Tree.parse(text[len(HEADER) :])
 
 
 def parse(text: str, file: str) -> Pin:
@@ -97,8 +110,7 @@ def parse(text: str, file: str) -> Pin:
         raise UsageError(
             f"{file} was written by a newer mcgitops (format {number[:9]}).", "Upgrade mcgitops."
         )
-    digest = fields.get("digest", "")
-    tree = fields.get("tree", digest)
+    digest, tree = fields.get("digest", ""), fields.get("tree", "")
     kind, files, size = (fields.get(name, "") for name in ("kind", "files", "bytes"))
     if (
         number != str(FORMAT)
@@ -175,6 +187,47 @@ def join(pinned: Iterable[Entry], base: Iterable[Entry], here: Iterable[Entry]) 
     return Joined(
         counts, tuple(fetch), tuple(discard), tuple(added), tuple(removed), tuple(changed)
     )
+
+
+def shown_read_only(project: Project, pins: Callable[[], Iterable[Pin]]) -> Project:
+    """The project with all stages' bind mounts of pinned data read-only, whatever the file says.
+
+    What many runs read, none of them may change; and a writable mount would be copied for each of
+    them. `pins` is asked only where a stage has a mount that could be meant.
+    """
+    produced = project.produced()
+    services = dict(project.services)
+    for name, service in project.services.items():
+        if service.stage is None:
+            continue
+        open_ = [
+            mount
+            for mount in service.mounts
+            if mount.kind == "bind"
+            and not mount.read_only
+            and (path := project.relative(mount.source)) is not None
+            and not any(is_within(made, path) or is_within(path, made) for made in produced)
+        ]
+        if not open_:
+            continue
+        paths = [pin.path for pin in pins()]
+        closed = {
+            mount
+            for mount in open_
+            if any(is_within(project.relative(mount.source) or "", path) for path in paths)
+        }
+        if closed:
+            pairs = zip(service.mounts, service.definition["volumes"], strict=True)
+            volumes = [{**raw, "read_only": True} if m in closed else raw for m, raw in pairs]
+            services[name] = replace(
+                service,
+                definition={**service.definition, "volumes": volumes},
+                mounts=tuple(
+                    replace(m, read_only=True, pinned=True) if m in closed else m
+                    for m in service.mounts
+                ),
+            )
+    return replace(project, services=services) if services != project.services else project
 
 
 def ignore_line(name: str) -> str:

@@ -23,7 +23,7 @@ from mcgitops.facts.files import Skip, keep_all, tree
 from mcgitops.facts.program import in_background
 from mcgitops.plan.model import Read
 from mcgitops.project.model import is_within
-from mcgitops.project.pin import EMPTY_FOLDER, Joined, Pin, join
+from mcgitops.project.pin import EMPTY_FOLDER, Joined, Pin, join, read_manifest
 from mcgitops.project.tree import Entry, Tree, link_target
 
 if TYPE_CHECKING:
@@ -200,8 +200,13 @@ class Data:
             if remote is None or remote.missing([pin.digest]):
                 raise not_pushed(pin, remote or local)
             local.put_bytes(remote.read_bytes(pin.digest, LARGEST_MANIFEST))
-        text = local.read_bytes(pin.digest, LARGEST_MANIFEST)
-        return checked(Tree.parse(text.decode("utf-8", "surrogateescape")), pin)
+        try:
+            return checked(read_manifest(local.read_bytes(pin.digest, LARGEST_MANIFEST)), pin)
+        except ValueError:
+            raise UsageError(
+                f"{pin.digest[:19]}, which {pin.file} names, is no manifest of data.",
+                f"Pin the data again: mcgitops data add {pin.path}",
+            ) from None
 
     def _note(self, pin: Pin) -> Path:
         name = hashlib.sha256(pin.path.encode("utf-8", "surrogateescape")).hexdigest()

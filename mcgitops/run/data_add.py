@@ -12,7 +12,7 @@ from mcgitops.errors import McgitopsError, UsageError
 from mcgitops.facts import pins as found_pins
 from mcgitops.facts.files import keep_all, tree
 from mcgitops.project.model import STATE_FOLDER, is_within
-from mcgitops.project.pin import SUFFIX, Joined, Pin, ignore_line, join, pin_of, with_folders
+from mcgitops.project.pin import SUFFIX, Joined, Pin, ignore_line, join, pin_of
 from mcgitops.project.tree import Entry, Tree, link_target
 from mcgitops.run.data import Data, leads_out
 from mcgitops.run.output import write_atomically
@@ -58,10 +58,9 @@ def add(workspace: Workspace, path: str, *, as_is: bool = False) -> Added:
     _check_links(place, path, here)
     old = next((pin for pin in data.pins if pin.path == path), None)
     before = _before(data, old, here, as_is=as_is)
-    pin = pin_of(path, here, folders, is_folder=is_folder)
+    pin, manifest = pin_of(path, here, folders, is_folder=is_folder)
     stored = _store(workspace, place if is_folder else place.parent, here)
-    manifest = with_folders(here, folders).manifest
-    workspace.local.put_bytes(manifest.encode("utf-8", "surrogateescape"))
+    workspace.local.put_bytes(manifest)
     data.remember(pin, here.entries)
     _note(workspace, pin)
     if old != pin:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -36,7 +37,8 @@ def pull(
     done: list[Brought] = []
     edited: list[str] = []
     for pin, chosen in wanted:
-        if workspace.data.here(pin).digest != pin.tree or pin.digest != pin.tree:
+        is_here = os.path.lexists(workspace.folder / pin.path)
+        if force or not is_here or workspace.data.here(pin).digest != pin.tree:
             done.append(workspace.data.bring(pin, chosen, force=force, told=told))
         if not force and workspace.data.edits(pin):
             edited.append(pin.path)

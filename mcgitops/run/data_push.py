@@ -9,7 +9,7 @@ from pathlib import Path
 from mcgitops.errors import StoreError, UsageError
 from mcgitops.facts import pins as found_pins
 from mcgitops.project.model import STATE_FOLDER
-from mcgitops.project.tree import Tree
+from mcgitops.project.pin import read_manifest
 from mcgitops.run.data import LARGEST_MANIFEST, Data, bytes_in_words
 from mcgitops.run.data_add import added
 from mcgitops.run.workspace import Workspace
@@ -128,9 +128,8 @@ def pinned(
 
 def _sizes(store: Store, manifest: str) -> dict[str, int]:
     """The objects that a manifest names: digest → size in bytes."""
-    text = store.read_bytes(manifest, LARGEST_MANIFEST).decode("utf-8", "surrogateescape")
     try:
-        entries = Tree.parse(text).entries
+        entries = read_manifest(store.read_bytes(manifest, LARGEST_MANIFEST)).entries
     except ValueError:
         raise UsageError(
             f"{manifest} is no manifest of data.", "Pin the data again: mcgitops data add."

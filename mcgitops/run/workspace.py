@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from mcgitops.facts.index import Index
 from mcgitops.project.model import STATE_FOLDER, Project
+from mcgitops.project.pin import shown_read_only
 from mcgitops.run.engine import Engine
 from mcgitops.store.store import Store
 
@@ -36,6 +37,9 @@ class Workspace:
     head_sha: str = ""
     environ: Mapping[str, str] = field(default_factory=dict)  # what CI says of the event
     engine: Engine = field(default_factory=Engine)
+
+    def __post_init__(self) -> None:
+        self.project = shown_read_only(self.project, lambda: self.data.pins)
 
     @property
     def folder(self) -> Path:
