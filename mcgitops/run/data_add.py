@@ -180,6 +180,7 @@ def _before(data: Data, old: Pin | None, here: Tree, *, as_is: bool) -> tuple[En
 def _store(workspace: Workspace, root: Path, here: Tree) -> tuple[int, int]:
     """Put the content into the local store; gives how many files and bytes were new to it."""
     first = {e.digest: e for e in here.entries if e.digest.startswith("sha256:")}
+    workspace.local.objects.claim(first)  # what is there already is relied on from now
     lacking = [first[digest] for digest in workspace.local.missing(first)]
 
     def put(entry: Entry) -> None:

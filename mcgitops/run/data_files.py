@@ -31,7 +31,7 @@ def make_local(
     lacking = workspace.local.missing(sizes)
     if not lacking:
         return
-    if workspace.remote is None or workspace.remote.missing(lacking):
+    if workspace.remote is None or workspace.remote.missing([pin.digest]):
         raise not_pushed(pin, workspace.remote or workspace.local)
     copy_objects(
         workspace.remote, workspace.local, {digest: sizes[digest] for digest in lacking}, told

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mcgitops.errors import StoreError, UsageError
+from mcgitops.errors import UsageError
 from mcgitops.facts import pins as found_pins
 from mcgitops.project.model import STATE_FOLDER
 from mcgitops.project.pin import read_manifest
@@ -63,35 +63,48 @@ def push(
     if not wanted:
         return PushedData()
     here = set(wanted) - local.missing(wanted)
-    there = set(wanted) - remote.missing(wanted)
-    elsewhere = tuple(
-        present[digest] for digest in wanted if digest not in here | there and digest in present
-    )
-    moved = size = 0
-    done: list[str] = []
-    for digest in wanted:
-        if digest in there and not again:
-            done.append(digest)
-        elif digest in here:
-            sizes = _sizes(local, digest)
-            lacking = remote.missing(sizes)
-            if lost := local.missing(lacking):
-                if digest in present:
-                    raise StoreError(
-                        f"{len(lost)} files of {present[digest]} are neither in {local.url} nor in "
-                        f"{remote.url}.",
-                        f"Pin it again: mcgitops data add {present[digest]}",
-                    )
-                continue  # an earlier state, whose content is gone
-            copy_objects(local, remote, {d: sizes[d] for d in lacking}, progress)
-            if remote.missing([digest]):
-                remote.put_bytes(local.read_bytes(digest, LARGEST_MANIFEST))
-            done.append(digest)
-            moved += len(lacking)
-            size += sum(sizes[d] for d in lacking)
+    there = set(wanted) - here - remote.missing(set(wanted) - here)
+    elsewhere = [digest for digest in wanted if digest not in here | there]
+    done = list(there)
+    objects = size = 0
+    for digest in (digest for digest in wanted if digest in here):
+        sizes = _sizes(local, digest)
+        try:
+            sent = _send(local, remote, digest, sizes, progress)
+        except _NotHere:
+            elsewhere.append(digest)
+            continue
+        done.append(digest)
+        objects += len(sent)
+        size += sum(sizes[one] for one in sent)
     if done:
         note.write(sorted({*note.read(), *done}))
-    return PushedData(len(done), moved, size, elsewhere)
+    paths = tuple(present[digest] for digest in elsewhere if digest in present)
+    return PushedData(len(done), objects, size, paths)
+
+
+class _NotHere(Exception):
+    """A part of the content is neither here nor in the project's store."""
+
+
+def _send(
+    local: Store, remote: Store, manifest: str, sizes: dict[str, int], progress: OnProgress | None
+) -> set[str]:
+    """Send what the store lacks of one pin, the manifest last; gives the files that were sent."""
+    remote.objects.claim([manifest, *sizes])
+    sent: set[str] = set()
+    lacking = remote.objects.to_send(sizes)
+    while lacking:
+        # it may lie there on its own though no pack is known to have it
+        if (lost := local.missing(lacking)) and remote.missing(lost):
+            raise _NotHere
+        copy_objects(local, remote, {one: sizes[one] for one in lacking - lost}, progress)
+        sent |= lacking - lost
+        # time has passed: a garbage collection may have marked what was there then
+        again = remote.objects.claim([manifest, *sizes])
+        lacking = remote.objects.to_send(sizes) if again else set()
+    remote.put_bytes(local.read_bytes(manifest, LARGEST_MANIFEST))
+    return sent
 
 
 def is_pushed(workspace: Workspace, digest: str) -> bool:
