@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from mcgitops.errors import Problem, ProjectError, UsageError
 from mcgitops.facts.program import in_background, output
+from mcgitops.facts.resolved import resolved
 
 if TYPE_CHECKING:
     from mcgitops.project.model import Project
@@ -134,7 +135,7 @@ def load_project(folder: Path, files: Sequence[str] = ()) -> Project:
     """Find, resolve and type the project. Raises `UsageError` or `ProjectError`."""
     found = find_files(folder, files)
     home = found[0].parent
-    text = in_background(lambda: config(home, found))
+    text = resolved(home, found, lambda: in_background(lambda: config(home, found)))
     from mcgitops.project.load import load
 
     sources = read_sources(home, found)
