@@ -65,6 +65,8 @@ class Choices:
     dry_run: bool = False
     with_workflow: bool = True
     action: str = ""
+    forks: bool = False  # the workflow that comments for forks, too
+    waivers: bool = False  # the one that has waived gates judged again
 
 
 def init(folder: Path, files: Sequence[str], choices: Choices) -> Outcome:
@@ -105,16 +107,29 @@ def _create(folder: Path, path: str, text: str, choices: Choices) -> FileDone:
 
 
 def _workflow(folder: Path, choices: Choices, action: workflow.Action) -> list[FileDone]:
-    """The workflow stands at the repository's top, wherever in it the project is."""
+    """The workflows stand at the repository's top, wherever in it the project is."""
     if not choices.with_workflow:
+        if choices.forks or choices.waivers:
+            raise UsageError(
+                "--ci none writes no workflow, so none for forks or waivers either.",
+                "Leave out one of them; mcgitops hand-over --workflow and mcgitops rerun "
+                "--workflow print those two.",
+            )
         return []
     top = git.root(folder) or folder
     below = folder.resolve().relative_to(top.resolve()).as_posix()
     directory = "" if below == "." else below
-    text = workflow.render(action.reference, directory)
+    texts = {"": workflow.render(action.reference, directory, forks=choices.forks)}
+    if choices.forks:
+        texts["forks"] = workflow.render_forks(action.reference, directory)
+    if choices.waivers:
+        texts["waivers"] = workflow.render_waivers(action.reference, directory)
     up = "../" * (directory.count("/") + 1 if directory else 0)
-    done = _create(top, workflow.path(directory), text, choices)
-    return [FileDone(up + done.path, done.done)]
+    return [
+        FileDone(up + done.path, done.done)
+        for kind, text in texts.items()
+        for done in [_create(top, workflow.path(directory, kind), text, choices)]
+    ]
 
 
 def _adopt(project: Project, choices: Choices, action: workflow.Action) -> Outcome:

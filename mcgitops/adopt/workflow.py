@@ -15,6 +15,8 @@ from mcgitops.errors import UsageError
 from mcgitops.facts.program import output
 
 _PLACEHOLDER = "mcgitops/mcgitops@" + "0" * 40
+BESIDE = ("forks", "waivers")
+"""Kinds of workflows that stand beside the one which trains and reports."""
 _GITHUB = re.compile(r"github\.com[:/]([\w.-]+/[\w.-]+?)(?:\.git)?/?$")
 
 
@@ -26,10 +28,14 @@ class Action:
     known: bool = True
 
 
-def path(directory: str = "") -> str:
-    """Where the workflow stands; each project of a repository has its own."""
+def path(directory: str = "", kind: str = "") -> str:
+    """Where the workflow stands; each project of a repository has its own.
+
+    kind: `forks` or `waivers`, for those that stand beside the one which trains and reports.
+    """
     suffix = re.sub(r"[^A-Za-z0-9._]+", "-", directory).strip("-.")
-    return f".github/workflows/mcgitops{f'-{suffix}' if suffix else ''}.yml"
+    name = "-".join(part for part in ("mcgitops", suffix, kind) if part)
+    return f".github/workflows/{name}.yml"
 
 
 def action(given: str = "") -> Action:
@@ -73,37 +79,47 @@ def _on_github(url: str, commit: str) -> Action | None:
     return Action(f"{found[1]}@{commit}")
 
 
-def render(reference: str, directory: str = "") -> str:
-    """The workflow's text. `directory` is the project's folder below the repository's top."""
-    from mcgitops import __version__
-    from mcgitops.adopt.templates import environment
+def render(reference: str, directory: str = "", *, forks: bool = False) -> str:
+    """The workflow's text. `directory` is the project's folder below the repository's top.
 
-    template = environment("workflows").get_template("github.yml.j2")
-    name = f"mcgitops {directory}".strip()
-    return template.render(
-        action=reference,
-        directory=json.dumps(directory) if directory else "",
-        name=json.dumps(name) if directory else name,
-        version=__version__,
-    )
+    forks: the job of a fork's pull request uploads its report, which `render_forks` comments with.
+    """
+    return _render("github.yml.j2", reference, directory, forks=forks)
 
 
-def render_forks(reference: str) -> str:
+def render_forks(reference: str, directory: str = "") -> str:
     """The workflow that comments with what the runs of forks hand over."""
-    return _render("github-forks.yml.j2", reference, "hand-over")
+    return _render("github-forks.yml.j2", _part(reference, "hand-over"), directory)
 
 
-def render_waivers(reference: str) -> str:
+def render_waivers(reference: str, directory: str = "") -> str:
     """The workflow that has a pull request judged again when a gate is waived."""
-    return _render("github-waivers.yml.j2", reference, "rerun")
+    return _render("github-waivers.yml.j2", _part(reference, "rerun"), directory)
 
 
-def _render(template: str, reference: str, verb: str) -> str:
+def _part(reference: str, verb: str) -> str:
+    repository, _, commit = reference.partition("@")
+    return f"{repository}/actions/{verb}@{commit}"
+
+
+def _render(template: str, action: str, directory: str, **values: bool) -> str:
     from mcgitops import __version__
     from mcgitops.adopt.templates import environment
 
-    repository, _, commit = reference.partition("@")
-    action = f"{repository}/actions/{verb}@{commit}"
+    name = f"mcgitops {directory}".strip()
     return (
-        environment("workflows").get_template(template).render(action=action, version=__version__)
+        environment("workflows")
+        .get_template(template)
+        .render(
+            action=action,
+            directory=json.dumps(directory) if directory else "",
+            name=json.dumps(name) if directory else name,
+            more={
+                kind: json.dumps(f"{name} {kind}") if directory else f"{name} {kind}"
+                for kind in BESIDE
+            },
+            file=path(directory).rpartition("/")[2],
+            version=__version__,
+            **values,
+        )
     )

@@ -26,10 +26,21 @@ if TYPE_CHECKING:
     "--action", default="", metavar="OWNER/REPO@SHA",
     help="The action that the workflow calls. Default: where mcgitops was installed from.",
 )  # fmt: skip
+@click.option(
+    "--forks", is_flag=True,
+    help="Write the workflow that comments on forks' pull requests, too.",
+)  # fmt: skip
+@click.option(
+    "--waivers", is_flag=True,
+    help="Write the workflow that has a pull request judged again once a gate is waived, too.",
+)  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Write nothing, only say what would be written.")
 @click.option("--json", "as_json", is_flag=True, help="Print the proposal as JSON.")
 @click.pass_obj
-def command(app: App, write: bool, ci: str, action: str, dry_run: bool, as_json: bool) -> None:
+def command(
+    app: App, write: bool, ci: str, action: str, forks: bool, waivers: bool, dry_run: bool,
+    as_json: bool,
+) -> None:  # fmt: skip
     """Propose the x-mcgitops keys and write a workflow, or scaffold a project.
 
     With a compose file: looks at its services and at what lies in their folders, and shows the
@@ -37,7 +48,8 @@ def command(app: App, write: bool, ci: str, action: str, dry_run: bool, as_json:
     """
     from mcgitops.adopt.init import Choices, init
 
-    outcome = init(app.folder, app.files, Choices(write, dry_run, ci == "github", action))
+    choices = Choices(write, dry_run, ci == "github", action, forks, waivers)
+    outcome = init(app.folder, app.files, choices)
     if as_json:
         click.echo(json.dumps(_data(outcome), indent=2))
         return
@@ -45,6 +57,9 @@ def command(app: App, write: bool, ci: str, action: str, dry_run: bool, as_json:
         click.echo(f"The compose file is in {outcome.folder}.", err=True)
     for line in _adopted(outcome) if outcome.mode == "adopt" else _scaffolded(outcome):
         click.echo(line)
+    if forks:
+        for line in _hand_over(outcome):
+            click.echo(line)
 
 
 def _data(outcome: Outcome) -> dict[str, Any]:
@@ -148,6 +163,21 @@ def _next(outcome: Outcome) -> list[str]:
 
 def _files(outcome: Outcome) -> list[str]:
     return [f"  {file.done:<12}  {file.path}" for file in outcome.files]
+
+
+def _hand_over(outcome: Outcome) -> list[str]:
+    """What the workflow lacks that was there already, so that the other gets forks' reports."""
+    first = next((file for file in outcome.files if "workflows/mcgitops" in file.path), None)
+    if first is None or first.done != "there":
+        return []
+    text = (outcome.folder / first.path).read_text(encoding="utf-8", errors="replace")
+    if "outputs.hand-over" in text:
+        return []
+    return [
+        "",
+        f"{first.path} was there already. Let it upload what a fork's job hands over:",
+        "the step is in docs/how-to/github-actions.md, under Forks and Dependabot.",
+    ]
 
 
 def _placeholder(outcome: Outcome) -> list[str]:

@@ -229,3 +229,33 @@ def test_files_with_windows_line_endings_keep_them(
     after = (folder / "compose.yml").read_bytes()
     assert after.startswith(text)
     assert after.count(b"\n") == after.count(b"\r\n")
+
+
+def test_the_workflows_for_forks_and_waivers_are_written_where_they_are_wanted(
+    run_mcgitops: Runner, project_factory: ProjectFactory
+):
+    folder = project_factory({"compose.yml": "services: {api: {image: caddy}}\n"})
+    made = folder / ".github/workflows"
+    run_mcgitops("init", "--action", ACTION, cwd=folder)
+    assert [path.name for path in made.iterdir()] == ["mcgitops.yml"]
+    asked = ("init", "--action", ACTION, "--forks", "--waivers")
+    shown = run_mcgitops(*asked, "--dry-run", cwd=folder).stdout
+    assert "would create  .github/workflows/mcgitops-forks.yml" in shown
+    # The one that is there uploads nothing yet; it isn't touched, and what it lacks is said.
+    before = (made / "mcgitops.yml").read_bytes()
+    shown = run_mcgitops(*asked, cwd=folder).stdout
+    assert "Let it upload what a fork's job hands over" in shown
+    assert (made / "mcgitops.yml").read_bytes() == before
+    assert len(list(made.iterdir())) == 3
+
+    (made / "mcgitops.yml").unlink()
+    shown = run_mcgitops(*asked, cwd=folder).stdout
+    assert "hands over" not in shown
+    assert "steps.model.outputs.hand-over" in (made / "mcgitops.yml").read_text()
+    printed = run_mcgitops("hand-over", "--workflow", cwd=folder).stdout
+    written = (made / "mcgitops-forks.yml").read_text()
+    assert printed.partition("uses: ")[0] == written.partition("uses: ")[0]
+
+    refused = run_mcgitops("init", "--ci", "none", "--forks", cwd=folder, check=False)
+    assert refused.code == 2
+    assert "--ci none writes no workflow" in refused.stderr

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import json
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,7 @@ from typing import Any
 import pytest
 
 from mcgitops.adopt import workflow as workflows
-from mcgitops.forge.handover import MEMBER
+from mcgitops.forge.handover import ARTIFACT
 from tests.integration.forge.conftest import Repository
 from tests.lab.github import FakeGitHub
 from tests.lab.runner import ACTION, ActRunner
@@ -52,33 +50,18 @@ def test_a_forks_report_reaches_its_pull_request(
     head = payload["pull_request"]["head"]["sha"]
     hub.pulls.clear()
     hub.add_pull(7, head_sha=head, head_repository="stranger/wine")
-    kept = tmp_path / "kept"
-    steps = [
-        {"uses": "actions/checkout@v4"},
-        {
-            "id": "mcgitops",
-            "uses": f"{ACTION}@v1",
-            "with": {"store": str(repo.store), "html-artifact": "false"},
-        },
-        # What actions/upload-artifact does with a single file, but for the service
-        {
-            "if": "${{ steps.mcgitops.outputs.hand-over != '' }}",
-            "env": {"FILE": "${{ steps.mcgitops.outputs.hand-over }}", "KEPT": str(kept)},
-            "run": 'cp "$FILE" "$KEPT"',
-        },
-    ]
-    job = {"runs-on": "ubuntu-latest", "steps": steps}
-    text = json.dumps({"on": "pull_request", "permissions": {}, "jobs": {"model": job}})
+    text = called(workflows.render(PINNED, forks=True))
     trained = runner.run(
-        repo.folder, text, "pull_request", payload, api_url=hub.url, token="fork-token", run_id=41
-    )
+        repo.folder, text, "pull_request", payload, api_url=hub.url, token="fork-token", run_id=41,
+        env={"MCGITOPS_STORE": str(repo.store)}, artifacts=tmp_path / "artifacts",
+    )  # fmt: skip
     assert trained.ok, trained.raw
     assert len(hub.writes()) == 1  # the comment that its token may not make
     assert hub.comments_of(7) == []
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.write(kept, MEMBER)
-    hub.add_artifact(41, head, stream.getvalue())
+    uploaded = {path.stem: path for path in (tmp_path / "artifacts/41").rglob("*.zip")}
+    assert set(uploaded) == {ARTIFACT, f"mcgitops-{repo.name}"}  # the other is the HTML report
+    archive = uploaded[ARTIFACT].read_bytes()
+    hub.add_artifact(41, head, archive)
 
     # The default branch's workflow: a folder that has nothing of the pull request
     empty = repo.factory({"README": "the default branch"})
@@ -93,7 +76,7 @@ def test_a_forks_report_reaches_its_pull_request(
 
     # A run of somebody else's artifact, in the same workflow
     hub.artifacts.clear()
-    hub.add_artifact(40, "d" * 40, stream.getvalue(), listed_under=43)
+    hub.add_artifact(40, "d" * 40, archive, listed_under=43)
     refused = runner.run(
         empty, text, "workflow_run", finished(head, 43), api_url=hub.url, run_id=44
     )

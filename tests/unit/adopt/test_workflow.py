@@ -12,6 +12,7 @@ import yaml
 
 from mcgitops.adopt import workflow
 from mcgitops.errors import UsageError
+from mcgitops.forge.handover import ARTIFACT
 
 ROOT = Path(__file__).parents[3]
 PINNED = "acme/mcgitops@" + "a" * 40
@@ -53,10 +54,31 @@ def test_only_the_tag_job_sees_the_key_of_the_hosts():
     assert jobs["deploy"]["environment"] == "production"
 
 
-def test_zizmors_strictest_persona_finds_nothing(tmp_path):
+@pytest.mark.parametrize("directory", ["", "models/churn", "a b: 'c\"#"])
+def test_the_workflows_beside_it_name_it_and_take_what_it_uploads(directory):
+    main = yaml.safe_load(workflow.render(PINNED, directory, forks=True))
+    forks = yaml.safe_load(workflow.render_forks(PINNED, directory))
+    waivers = yaml.safe_load(workflow.render_waivers(PINNED, directory))
+    assert forks[True]["workflow_run"]["workflows"] == [main["name"]]  # YAML's `on` is true
+    assert len({main["name"], forks["name"], waivers["name"]}) == 3
+    *_, call, upload = main["jobs"]["model"]["steps"]
+    assert call["id"] == "model"
+    assert upload["with"]["name"] == ARTIFACT
+    outputs = yaml.safe_load((ROOT / "action.yml").read_text())["outputs"]
+    (output,) = re.findall(r"steps\.model\.outputs\.([\w-]+)", upload["with"]["path"])
+    assert output in outputs
+    (again,) = waivers["jobs"]["rerun"]["steps"]
+    assert f".github/workflows/{again['with']['of']}" == workflow.path(directory)
+    paths = {workflow.path(directory, kind) for kind in ("", *workflow.BESIDE)}
+    assert len(paths) == 3
+    assert "upload-artifact" not in workflow.render(PINNED, directory)
+
+
+@pytest.mark.parametrize("forks", [False, True])
+def test_zizmors_strictest_persona_finds_nothing(tmp_path, forks):
     path = tmp_path / ".github/workflows/mcgitops.yml"
     path.parent.mkdir(parents=True)
-    path.write_text(workflow.render(PINNED, "sub/folder"))
+    path.write_text(workflow.render(PINNED, "sub/folder", forks=forks))
     done = subprocess.run(
         [str(Path(__import__("sys").executable).parent / "zizmor"), "--offline", "--persona",
          "auditor", "--format", "json", str(path)],
@@ -86,7 +108,7 @@ def test_the_action_is_known_from_where_the_package_was_installed_from(monkeypat
 
 
 def test_checkouts_are_named_by_commit_and_version():
-    text = workflow.render(PINNED)
+    text = workflow.render(PINNED, forks=True)
     uses = re.findall(r"uses: (\S+) # (\S+)", text)
     assert all(re.fullmatch(r".+@[0-9a-f]{40}", reference) for reference, _ in uses)
     assert len(uses) == text.count("uses:")
