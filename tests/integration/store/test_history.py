@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -282,9 +283,12 @@ def test_completion_offers_what_there_is(project: Path, commits: list[str]) -> N
 
 def requests(store: Store, counts: list[str]) -> None:
     assert isinstance(store.backend, S3Backend)
-    store.backend._client.meta.events.register(
-        "before-send.s3", lambda event_name, **_: counts.append(event_name.rpartition(".")[2])
-    )
+
+    def note(event_name: str, request: Any, **_: Any) -> None:
+        of_journal = " of the journal" if "/journal/" in request.url else ""
+        counts.append(event_name.rpartition(".")[2] + of_journal)
+
+    store.backend._client.meta.events.register("before-send.s3", note)
 
 
 def test_a_bucket_is_listed_and_its_records_are_read_once(
@@ -308,13 +312,19 @@ def test_a_bucket_is_listed_and_its_records_are_read_once(
         monkeypatch.setenv(name, value)
     counts: list[str] = []
     # many are listed by the fingerprint's first digit, after the stages
-    for reads, many, lists in ((19 + 4, 99, 2), (0, 99, 2), (0, 10, 2 + 16 + 1)):
+    for reads, journal, many, lists, refresh in (
+        (19 + 4, 7, 99, 2, False),
+        (0, 2, 99, 0, False),  # is what was the last entry still there, and is there another?
+        (0, 7, 99, 2, True),
+        (0, 7, 10, 2 + 16 + 1, True),
+    ):
         counts.clear()
         monkeypatch.setattr("mcgitops.store.index.MANY", many)
         store = open_store(url)
         requests(store, counts)
-        index = RunIndex(store, tmp_path / "cache")
+        index = RunIndex(store, tmp_path / "cache", refresh=refresh)
         assert len(index.runs(index.heads("wine"))) == 19
         assert len(index.commits("wine", [(sha, "train") for sha in commits])) == 4
         assert counts.count("GetObject") == reads
+        assert counts.count("GetObject of the journal") == journal
         assert counts.count("ListObjectsV2") == lists  # of runs and of attempts
