@@ -26,6 +26,16 @@ def dvc() -> Path:
     return _environment("dvc", ROOT / "benchmarks" / "dvc.lock") / "bin" / "dvc"
 
 
+def store_peers() -> Path:
+    """The folder of DVC's program with its part for S3, and of rclone's."""
+    return _environment("store", ROOT / "benchmarks" / "store.lock") / "bin"
+
+
+def aws() -> Path:
+    """The program of AWS."""
+    return _environment("aws", ROOT / "benchmarks" / "aws.lock") / "bin" / "aws"
+
+
 def dvc_environment(folder: Path) -> dict[str, str]:
     """DVC at its best: no statistics sent, no look for updates; its caches below `folder`."""
     settings = folder / "config"
