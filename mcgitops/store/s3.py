@@ -22,7 +22,7 @@ from mcgitops.errors import StoreError, UsageError
 from mcgitops.store.backend import Entry
 from mcgitops.store.layout import check_key
 from mcgitops.store.s3_download import Download
-from mcgitops.store.s3_errors import code_of, explain
+from mcgitops.store.s3_errors import code_of, explain, is_foreign
 from mcgitops.store.s3_url import BucketUrl, parse
 from mcgitops.store.streams import CHUNK, ChainedReader, read_fully
 from mcgitops.store.threads import THREADS, each
@@ -366,6 +366,8 @@ def _connect(place: BucketUrl, signature: str | None = None) -> S3Client:
         )
     except ValueError as error:  # botocore's own check of endpoint and region
         raise UsageError(f"{place}: {error}", "Correct the store's URL.") from error
+    # A star for the service comes before botocore's own, which take a web page for an overload.
+    client.meta.events.register_first("before-parse.*", _refuse_foreign)
     client.meta.events.register("before-parse.s3.ListObjectsV2", _listed_quickly)
     return client
 
@@ -379,6 +381,18 @@ def _checksums(place: BucketUrl, variable: str) -> Any:
     if place.checksums:
         return "when_supported" if place.checksums == "on" else "when_required"
     return None if os.environ.get(variable) else "when_required"
+
+
+def _refuse_foreign(operation_model: Any, response_dict: dict[str, Any], **_: object) -> None:
+    """Answers that no S3 service gives are none, before they are taken for "not there"."""
+    from botocore.exceptions import ClientError
+
+    status, name = response_dict["status_code"], operation_model.name
+    headers = response_dict["headers"]
+    if is_foreign(status, headers, response_dict["body"], name):
+        metadata: Any = {"HTTPStatusCode": status, "HTTPHeaders": dict(headers)}
+        response: Any = {"Error": {"Code": "NotS3"}, "ResponseMetadata": metadata}
+        raise ClientError(response, name)
 
 
 def _listed_quickly(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -32,9 +33,24 @@ _SERVICE: dict[str, tuple[str, str]] = {
     ),
     "AccessDenied": (
         "access was denied",
-        "The credentials need s3:GetObject, s3:PutObject, s3:DeleteObject and "
-        "s3:AbortMultipartUpload on {bucket}/{prefix}*, and s3:ListBucket on {bucket}.",
+        "For that the credentials need {rights}; mcgitops store policy prints what each role "
+        "needs. Some services say the same of a wrong key.",
     ),
+    "RoleDenied": (
+        "the role was not given",
+        "Check AWS_ROLE_ARN, whom the role trusts (issuer, audience, subject), and that the token "
+        "is fresh; in GitHub Actions the job needs permissions: {{id-token: write}}.",
+    ),
+    "NotS3": (
+        "what answers there is not S3",
+        "Check ?endpoint_url= (AWS_ENDPOINT_URL): the address of the service's S3 interface, "
+        "without the bucket, https:// where it speaks TLS.",
+    ),
+    "413": (
+        "something before the service refuses uploads of that size",
+        "Have the proxy there allow bodies of at least 64 MiB (nginx: client_max_body_size).",
+    ),
+    "407": ("the proxy wants to know who asks", "Write HTTPS_PROXY=http://USER:PASSWORD@HOST."),
     "AnonymousDenied": (
         "the service doesn't allow it without credentials",
         "Remove anonymous=true from the store's URL, and give credentials.",
@@ -125,12 +141,42 @@ _CLIENT: dict[str, tuple[str, str]] = {
         "{endpoint} closed the connection",
         "Run the same again: what has arrived stays. Is it http instead of https, or the reverse?",
     ),
-    "ProxyConnectionError": ("the proxy can't be reached", "Check HTTPS_PROXY and NO_PROXY."),
+    "ProxyConnectionError": (
+        "the proxy can't be reached",
+        "Check HTTPS_PROXY (HTTP_PROXY for an http:// endpoint) and NO_PROXY.",
+    ),
     "SSLError": (
         "the certificate of {endpoint} is not trusted",
-        "Name your authority's file in AWS_CA_BUNDLE; or check the endpoint: is it http?",
+        "Name your authority's file in AWS_CA_BUNDLE.",
+    ),
+    "NoTls": ("{endpoint} does not speak TLS", "Write http:// in the endpoint, or check its port."),
+    "OtherHost": (
+        "the certificate of {endpoint} is another host's",
+        "Write the endpoint by the name that the certificate is for.",
+    ),
+    "OutOfDate": (
+        "the certificate of {endpoint} is not valid at this time",
+        "Have it renewed; or set this machine's clock (timedatectl set-ntp true).",
+    ),
+    "NoBundle": (
+        "there is no certificate in the file that AWS_CA_BUNDLE names",
+        "Name a file with your authority's certificate (PEM), or unset the variable.",
     ),
 }
+_TLS: tuple[tuple[str, str], ...] = (
+    # in what OpenSSL, Python or urllib3 say: what it is
+    (r"wrong.version.number|record.layer.failure|unknown.protocol|http.request", "NoTls"),
+    (r"hostname mismatch|ip address mismatch|doesn't match", "OtherHost"),
+    (r"has expired|not yet valid", "OutOfDate"),
+    (r"no such file|no.certificate.or.crl.found|invalid path", "NoBundle"),
+)
+_RIGHTS = {
+    # the first word of an action: what it takes
+    "write": "s3:PutObject and s3:AbortMultipartUpload on {bucket}/{prefix}*",
+    "delete": "s3:DeleteObject on {bucket}/{prefix}*",
+    "list": "s3:ListBucket on {bucket}",
+}
+_READING = "s3:GetObject on {bucket}/{prefix}*, and s3:ListBucket on {bucket}"
 _SAME_CLASS = {
     "ResponseStreamingError": "ReadTimeoutError",
     "IncompleteReadError": "ReadTimeoutError",
@@ -158,6 +204,8 @@ def explain(error: Exception, action: str, place: BucketUrl, endpoint: str) -> S
         "region": "",
         "profile": f" {place.profile}" if place.profile else "",
     }
+    rights = _RIGHTS.get(action.split()[0], _READING)
+    facts["rights"] = rights.format_map(facts)
     kind = StoreError
     if isinstance(response, dict):
         code = code_of(response)
@@ -166,13 +214,15 @@ def explain(error: Exception, action: str, place: BucketUrl, endpoint: str) -> S
         code = _SAME.get(code, code)
         if code in _SKEWED and abs(_skew(response)) > SKEW_SECONDS:
             code = "RequestTimeTooSkewed"
+        if str(getattr(error, "operation_name", "")).startswith("AssumeRole"):
+            code = "RoleDenied"
         if code == "AccessDenied" and place.anonymous:
             code = "AnonymousDenied"
         kind = Denied if code in ("AccessDenied", "AnonymousDenied") else StoreError
         known = _SERVICE.get(code)
         unknown = (f"the service said {_line(code)}: {_line(_message_of(response))}", "")
     else:
-        name = type(error).__name__
+        name = _tls(error) if type(error).__name__ == "SSLError" else type(error).__name__
         known = _CLIENT.get(_SAME_CLASS.get(name, name))
         unknown = (f"{name}: {_line(str(error))}", "")
     what, hint = known or unknown
@@ -183,10 +233,34 @@ def explain(error: Exception, action: str, place: BucketUrl, endpoint: str) -> S
     return kind(f"Could not {action} {where}{at}: {what}.", hint)
 
 
+def is_foreign(status: int, headers: Mapping[str, str], body: object, operation: str) -> bool:
+    """Whether an answer can't be S3's: a web page, another API, a proxy's word, a login.
+
+    Answers of 500 and more aren't judged: what stands before a service says those for it.
+    """
+    text = body[:4096].lstrip().lower() if isinstance(body, bytes) else b""
+    if status >= 500 or status in (304, 407, 413):
+        return False
+    if 300 <= status < 400 and not text:
+        return not any(name.lower().startswith("x-amz-") for name in headers)
+    if status < 300 and operation in ("GetObject", "HeadObject"):
+        return False  # anything may be kept
+    return (
+        bool(text)
+        and not text.startswith(b"<?xml")
+        and (text.startswith((b"<!doctype", b"<html")) or not text.startswith(b"<"))
+    )
+
+
 def code_of(response: dict[str, Any]) -> str:
     """The error's code; the status where the service gave none (the answer to a HEAD)."""
     code = str(response.get("Error", {}).get("Code") or "")
     return code or str(response.get("ResponseMetadata", {}).get("HTTPStatusCode", "unknown"))
+
+
+def _tls(error: Exception) -> str:
+    said = str(error).lower()
+    return next((name for pattern, name in _TLS if re.search(pattern, said)), "SSLError")
 
 
 def _skew(response: dict[str, Any]) -> float:

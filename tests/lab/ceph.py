@@ -20,8 +20,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from tests.lab import debian
+from tests.lab import debian, oidc
 from tests.lab.program import CACHE, LabError, run, say
 from tests.lab.s3 import BUCKET, S3Server, free_port
 
@@ -78,6 +79,34 @@ class Ceph(S3Server):
         """Another user, with keys of its own and no rights; made where there is none yet."""
         with _alone():
             return _user(self.endpoint, name)
+
+    def role(self, issuer: oidc.Issuer, audience: str, *statements: object) -> str:
+        """A role for who shows a token of this issuer for `audience`; its ARN."""
+        import boto3
+
+        self.admin("caps", "add", "--uid=owner", "--caps=oidc-provider=*")
+        iam: Any = boto3.client(
+            "iam", endpoint_url=self.endpoint, region_name=self.region,
+            aws_access_key_id=self.access_key, aws_secret_access_key=self.secret_key,
+        )  # fmt: skip
+        provider = iam.create_open_id_connect_provider(
+            Url=issuer.url, ClientIDList=[audience], ThumbprintList=[issuer.thumbprint]
+        )["OpenIDConnectProviderArn"]
+        name = f"role-{uuid.uuid4().hex}"
+        asked = f"{issuer.url.removeprefix('http://')}:app_id"  # Ceph's name for the audience
+        trust = {
+            "Effect": "Allow", "Action": ["sts:AssumeRoleWithWebIdentity"],
+            "Principal": {"Federated": [provider]},
+            "Condition": {"StringEquals": {asked: audience}},
+        }  # fmt: skip
+        role = self.admin(
+            "role", "create", f"--role-name={name}", f"--assume-role-policy-doc={_policy(trust)}"
+        )
+        self.admin(
+            "role-policy", "put", f"--role-name={name}", "--policy-name=rights",
+            f"--policy-doc={_policy(*statements)}",
+        )  # fmt: skip
+        return str(json.loads(role)["Arn"])
 
     def admin(self, *argv: str) -> str:
         """Run `radosgw-admin`."""
@@ -216,6 +245,10 @@ def _daemon(*argv: str) -> None:
     if done.returncode:
         said = (FOLDER / "start.log").read_text(errors="replace")
         raise LabError(f"{argv[0]} ended with {done.returncode}:\n{said[-800:]}")
+
+
+def _policy(*statements: object) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": statements})
 
 
 def _env() -> dict[str, str]:

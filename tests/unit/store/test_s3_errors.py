@@ -66,3 +66,46 @@ def test_an_unknown_answer_is_quoted_in_one_harmless_line() -> None:
     assert "\x1b" not in text
     assert "AKIAIOSFODNN7EXAMPLE" not in text
     assert len(text) < 600
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "operation", "foreign"),
+    [
+        (200, {}, b"<!DOCTYPE html><html>", "ListObjectsV2", True),
+        (200, {}, b" \n<HTML>", "PutObject", True),
+        (200, {}, b"", "PutObject", False),
+        (200, {}, b"<?xml version='1.0'?><ListBucketResult/>", "ListObjectsV2", False),
+        (200, {}, b"<ListBucketResult/>", "ListObjectsV2", False),
+        (200, {}, b"<!DOCTYPE html>", "GetObject", False),
+        (404, {}, b"<!DOCTYPE html>", "GetObject", True),
+        (404, {}, b"<Error><Code>NoSuchKey</Code></Error>", "GetObject", False),
+        (404, {}, b"", "HeadObject", False),
+        (404, {}, b"404 page not found", "GetObject", True),
+        (403, {}, b"{}", "GetObject", True),
+        (302, {"Location": "/login"}, b"", "HeadObject", True),
+        (301, {"x-amz-bucket-region": "eu-west-1"}, b"", "HeadBucket", False),
+        (304, {}, b"", "GetObject", False),
+        (503, {}, b"<html>", "ListObjectsV2", False),
+        (413, {}, b"<html>", "PutObject", False),
+    ],
+)
+def test_answers_that_are_not_s3s(
+    status: int, headers: dict[str, str], body: bytes, operation: str, foreign: bool
+) -> None:
+    assert s3_errors.is_foreign(status, headers, body, operation) == foreign
+
+
+@pytest.mark.parametrize(
+    ("action", "right", "other"),
+    [
+        ("read", "s3:GetObject", "s3:PutObject"),
+        ("list", "s3:ListBucket", "s3:GetObject"),
+        ("write to", "s3:PutObject", "s3:DeleteObject"),
+        ("delete from", "s3:DeleteObject", "s3:PutObject"),
+    ],
+)
+def test_what_was_denied_names_the_right_that_it_takes(action: str, right: str, other: str) -> None:
+    error = ClientError({"Error": {"Code": "AccessDenied"}}, "Some")
+    text = str(s3_errors.explain(error, action, PLACE, PLACE.endpoint_url))
+    assert right in text
+    assert other not in text
