@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -45,16 +45,20 @@ LARGEST_COPY = 4 * 1024 * MIB  # by one request; S3 allows 5 GiB
 ABSENT = {"NoSuchKey", "404", "NotFound"}
 
 
-def open_bucket(url: str) -> S3Backend:
-    """The backend for an `s3://` URL."""
-    return S3Backend(parse(url, os.environ))
+def open_bucket(url: str, keys: Mapping[str, str] | None = None) -> S3Backend:
+    """The backend for an `s3://` URL.
+
+    keys: credentials as boto3 names them, where another program's configuration holds them.
+    """
+    return S3Backend(parse(url, os.environ), keys)
 
 
 class S3Backend:
     """Bytes by key in a bucket. May be used from several threads."""
 
-    def __init__(self, place: BucketUrl) -> None:
+    def __init__(self, place: BucketUrl, keys: Mapping[str, str] | None = None) -> None:
         self._place = place
+        self._keys = keys
         self._opening = threading.Lock()
         self._opened: S3Client | None = None
         self._large = threading.BoundedSemaphore(LARGE_AT_ONCE)
@@ -328,11 +332,13 @@ class S3Backend:
     def _client(self) -> S3Client:
         with self._opening:
             if self._opened is None:
-                self._opened = _connect(self._place)
+                self._opened = _connect(self._place, keys=self._keys)
             return self._opened
 
 
-def _connect(place: BucketUrl, signature: str | None = None) -> S3Client:
+def _connect(
+    place: BucketUrl, signature: str | None = None, keys: Mapping[str, str] | None = None
+) -> S3Client:
     """A client with our settings; the credentials are asked for at its first request.
 
     signature: `s3v4` for signed addresses, which boto3 else signs in the old way in some regions.
@@ -343,7 +349,13 @@ def _connect(place: BucketUrl, signature: str | None = None) -> S3Client:
 
     from mcgitops import __version__
 
-    session = boto3.Session(profile_name=place.profile or None)
+    own = keys or {}
+    session = boto3.Session(
+        own.get("aws_access_key_id"),
+        own.get("aws_secret_access_key"),
+        own.get("aws_session_token"),
+        profile_name=place.profile or None,
+    )
     retries: _RetryDict = {"mode": "standard"} if os.environ.get("AWS_MAX_ATTEMPTS") else RETRIES
     style: Any = {"addressing_style": place.addressing or "path"}
     config = Config(
