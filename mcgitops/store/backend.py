@@ -13,6 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from mcgitops.errors import StoreError
+
+
+class Broken(StoreError):
+    """A transfer that failed half-way and may succeed when it is done again from its start."""
+
 
 @dataclass(frozen=True)
 class Entry:

@@ -3,28 +3,34 @@
 boto3 is imported, and the service contacted, at the first call that needs it. Credentials, region,
 proxies and certificates come from where every AWS tool takes them.
 
-Nothing here lists the bucket to answer whether something exists. Uploads are streamed in parts and
-completed only when the source has been read to its verified end, so an object appears whole or not
-at all. A download whose connection breaks goes on at the byte that it had reached.
+Nothing here lists the bucket to answer whether something exists. Uploads are streamed in parallel
+parts and completed only when the source has been read to its verified end, so an object appears
+whole or not at all; what arrived of one that was interrupted is not sent again. A download goes in
+parallel ranges, and where its connection breaks, on at the byte that it had reached.
 """
 
 from __future__ import annotations
 
+import io
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
 from mcgitops.errors import StoreError, UsageError
-from mcgitops.store.backend import Entry
+from mcgitops.store.backend import Broken, Entry
 from mcgitops.store.layout import check_key
-from mcgitops.store.s3_download import Download
+from mcgitops.store.limits import Budget, Limits, Pace, limits_of
+from mcgitops.store.s3_download import FIRST, Download, RangedDownload, total_of
 from mcgitops.store.s3_errors import code_of, explain, is_foreign
+from mcgitops.store.s3_upload import PART, Upload, end_abandoned, part_size, unfinished
 from mcgitops.store.s3_url import BucketUrl, parse
-from mcgitops.store.streams import CHUNK, ChainedReader, read_fully
+from mcgitops.store.s3_wire import EtagTrust, Seal, watch
+from mcgitops.store.streams import CHUNK, read_fully
 from mcgitops.store.threads import THREADS, each
 
 if TYPE_CHECKING:
@@ -33,16 +39,16 @@ if TYPE_CHECKING:
     from types_boto3_s3.type_defs import CopySourceTypeDef
 
 MIB = 1024 * 1024
-PART = 8 * MIB  # at least; larger where a file would need more parts than S3 allows
-MOST_PARTS = 9_000  # S3 allows 10,000
-LARGEST_PART = 512 * MIB  # whatever size a record claims
 SMALL = 1 * MIB  # uploads up to this size are bounded by the threads alone
-LARGE_AT_ONCE = 2  # multipart uploads at once, each with a few parts in memory
+LARGE_AT_ONCE = 2  # multipart uploads at once
 MIDDLE_AT_ONCE = 4  # uploads between SMALL and PART at once
-PARTS_IN_MEMORY = 4
 RETRIES: _RetryDict = {"mode": "standard", "total_max_attempts": 5}  # waits 7.5 s on average
 LARGEST_COPY = 4 * 1024 * MIB  # by one request; S3 allows 5 GiB
 ABSENT = {"NoSuchKey", "404", "NotFound"}
+PARTS_AT_ONCE = 8
+TRIES = 4  # of what is damaged on its way
+NAMED_BY_CONTENT = ("objects/", "packs/")
+Done = TypeVar("Done")
 
 
 def open_bucket(url: str, keys: Mapping[str, str] | None = None) -> S3Backend:
@@ -50,17 +56,30 @@ def open_bucket(url: str, keys: Mapping[str, str] | None = None) -> S3Backend:
 
     keys: credentials as boto3 names them, where another program's configuration holds them.
     """
-    return S3Backend(parse(url, os.environ), keys)
+    return S3Backend(parse(url, os.environ), keys, limits_of(os.environ))
 
 
 class S3Backend:
     """Bytes by key in a bucket. May be used from several threads."""
 
-    def __init__(self, place: BucketUrl, keys: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        place: BucketUrl,
+        keys: Mapping[str, str] | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        limits = limits or Limits()
         self._place = place
         self._keys = keys
         self._opening = threading.Lock()
         self._opened: S3Client | None = None
+        self._limits = limits
+        self.budget = Budget(limits.memory)
+        self.pace = Pace(limits.bandwidth) if limits.bandwidth else None
+        self.trust = EtagTrust()
+        self._threads: ThreadPoolExecutor | None = None  # for parts
+        self._begun: dict[str, Mapping[str, Any]] | None = None  # uploads to go on with
+        self._opening_uploads = threading.Lock()
         self._large = threading.BoundedSemaphore(LARGE_AT_ONCE)
         self._middle = threading.BoundedSemaphore(MIDDLE_AT_ONCE)
         # Whether the service keeps to If-None-Match; None until it has shown it.
@@ -86,50 +105,59 @@ class S3Backend:
         """The client, the bucket and the prefix: for what `doctor` tries and nobody else does."""
         return self._client, self._place.bucket, self._place.prefix
 
+    @property
+    def client(self) -> S3Client:
+        """The client."""
+        return self._client
+
     def get(self, key: str, limit: int | None = None) -> bytes | None:
-        """The whole value, or None."""
-        opened = self.open(key)
-        if opened is None:
-            return None
-        with opened as stream:
-            value = stream.read() if limit is None else read_fully(stream, limit + 1)
-        if limit is not None and len(value) > limit:
-            raise StoreError(f"{key} in {self.url} is larger than {limit} bytes.")
-        return value
+        """The whole value, or None.
+
+        Records have no digest to verify them by, but the service's ETag is mostly the MD5 of what
+        it has. Where it is not that of what arrived, the value is read until it comes twice alike.
+        """
+        last: bytes | None = None
+        for _ in range(TRIES):
+            answer = self._answer(key)
+            if answer is None:
+                return None
+            with closing(Download(self, key, answer)) as stream:
+                most = -1 if limit is None else limit + 1
+                value = stream.read() if most < 0 else read_fully(cast("BinaryIO", stream), most)
+            if limit is not None and len(value) > limit:
+                raise StoreError(f"{key} in {self.url} is larger than {limit} bytes.")
+            if self.trust.lost or not Seal(value).differs(answer.get("ETag")):
+                return value
+            if value == last:
+                self.trust.is_other()
+                return value
+            last = value
+        raise self._garbled(key)
 
     def open(self, key: str) -> AbstractContextManager[BinaryIO] | None:
         """The value as a stream, or None. It survives broken connections."""
-        with self.explained("read"):
-            try:
-                answer = self._client.get_object(Bucket=self._place.bucket, Key=self._key(key))
-            except self._client.exceptions.ClientError as error:
-                if code_of(_response(error)) in ABSENT:
-                    return None
-                raise
+        answer = self._answer(key, f"bytes=0-{FIRST - 1}")
+        if answer is None:
+            return None
+        total = total_of(answer)
+        if total is not None and total > FIRST:
+            return closing(cast("BinaryIO", RangedDownload(self, key, answer, total)))
         return closing(cast("BinaryIO", Download(self, key, answer)))
 
     def read_range(self, key: str, offset: int, length: int) -> bytes | None:
         """A part of the value, or None. It survives broken connections."""
         if length <= 0:
             return b""
-        wanted = f"bytes={offset}-{offset + length - 1}"
-        with self.explained("read"):
-            try:
-                answer: Any = self._client.get_object(
-                    Bucket=self._place.bucket, Key=self._key(key), Range=wanted
-                )
-            except self._client.exceptions.ClientError as error:
-                code = code_of(_response(error))
-                if code in ABSENT:
-                    return None
-                if code in ("InvalidRange", "416"):
-                    return b""
-                raise
+        answer = self._answer(key, f"bytes={offset}-{offset + length - 1}")
+        if answer is None:
+            return None
         skipped = 0 if "ContentRange" in answer else offset  # a service that knows no ranges
-        with closing(Download(self, key, answer, offset - skipped)) as stream:
+        total = total_of(answer)
+        end = offset + length if total is None else min(offset + length, total)
+        with closing(Download(self, key, answer, offset - skipped, end)) as stream:
             while skipped and (part := stream.read(min(skipped, CHUNK))):
                 skipped -= len(part)
-            return read_fully(cast("BinaryIO", stream), length)
+            return read_fully(cast("BinaryIO", stream), end - offset)
 
     def size(self, key: str) -> int | None:
         """How many bytes the value has, or None."""
@@ -140,9 +168,7 @@ class S3Backend:
         """Write or replace a value."""
         arguments: dict[str, Any] = {"ContentType": kind} if kind else {}
         with self.explained("write to"):
-            self._client.put_object(
-                Bucket=self._place.bucket, Key=self._key(key), Body=value, **arguments
-            )
+            self._put(key, value, arguments)
 
     def signed_link(self, key: str, seconds: int) -> str:
         """An address signed with our credentials; it ends with them where they are temporary."""
@@ -176,13 +202,21 @@ class S3Backend:
         return self.get(key) == value
 
     def put_stream(self, key: str, stream: BinaryIO, size: int) -> None:
-        """Write what the stream gives; large ones in parallel parts, with bounded memory."""
+        """Write what the stream gives; large ones in parallel parts, with bounded memory.
+
+        Raises `Broken` where it may be done again with a new stream.
+        """
         with self.explained("write to"):
             if size <= SMALL:
                 self._upload(key, stream, size)
-            else:
-                with self._middle if size <= PART else self._large:
+                return
+            with self._middle if size <= PART else self._large:
+                try:
                     self._upload(key, stream, size)
+                except Broken:
+                    # ended by somebody else: by having completed it, mostly
+                    if self._head(key) != size:
+                        raise
 
     def put_many(self, values: Iterable[tuple[str, bytes]]) -> None:
         """Write values one after the other: a bucket is given packs instead."""
@@ -251,27 +285,97 @@ class S3Backend:
         with self.explained("delete from"):
             self._client.delete_object(Bucket=self._place.bucket, Key=self._key(key))
 
-    def read_from(self, key: str, offset: int, version: str) -> Any:
-        """The answer with the rest of a value of which `offset` bytes were read already."""
+    def read_from(self, key: str, offset: int, end: int, version: str) -> Any:
+        """The answer with the bytes from `offset` to before `end` (0: the last)."""
+        last = end - 1 if end else ""
+        # What is named by its digest is verified by it; all else must not change on the way.
+        same: Any = {"IfMatch": version} if version and not key.startswith(NAMED_BY_CONTENT) else {}
         return self._client.get_object(
-            Bucket=self._place.bucket, Key=self._key(key), Range=f"bytes={offset}-", IfMatch=version
+            Bucket=self._place.bucket, Key=self._key(key), Range=f"bytes={offset}-{last}", **same
         )
+
+    def later(self, work: Callable[[], Done]) -> Future[Done]:
+        """Have something done by one of the threads for parts."""
+        with self._opening:
+            if self._threads is None:
+                self._threads = ThreadPoolExecutor(
+                    min(self._limits.requests, PARTS_AT_ONCE), "mcgitops-parts"
+                )
+        return self._threads.submit(work)
 
     @contextmanager
     def explained(self, action: str) -> Iterator[None]:
         """Errors of the service and the client as sentences."""
         from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.parsers import ResponseParserError
+        from urllib3.exceptions import HTTPError
 
         try:
             yield
         except (ClientError, BotoCoreError) as error:
             endpoint = self._opened.meta.endpoint_url if self._opened else self._place.endpoint_url
             raise explain(error, action, self._place, endpoint) from error
+        except (ResponseParserError, HTTPError, ValueError) as error:
+            raise StoreError(
+                f"Could not {action} {self.url}: the answer can't be understood.",
+                "Something on the way damages it. Run the same again: what has arrived stays.",
+            ) from error
+        except (OSError, EOFError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise StoreError(
+                f"Could not {action} {self.url}: {reason}.",
+                "Run the same again: what has arrived stays.",
+            ) from error
 
     # private
 
     def _key(self, key: str) -> str:
         return self._place.prefix + check_key(key)
+
+    def _answer(self, key: str, wanted: str = "") -> Any:
+        """To a request for a value, or for a range of it; None where there is none."""
+        place: dict[str, Any] = {"Bucket": self._place.bucket, "Key": self._key(key)}
+        with self.explained("read"):
+            try:
+                if wanted:
+                    return self._client.get_object(**place, Range=wanted)
+                return self._client.get_object(**place)
+            except self._client.exceptions.ClientError as error:
+                code = code_of(_response(error))
+                if code in ABSENT:
+                    return None
+                if wanted and code in ("InvalidRange", "416"):  # an empty value has no first byte
+                    return {"Body": io.BytesIO(), "ContentRange": "bytes */0"}
+                raise
+
+    def _put(self, key: str, value: bytes, arguments: Mapping[str, Any]) -> None:
+        """Write or replace a value, again where the service says that it got another one."""
+        seal = Seal(value)
+        last = ""
+        for _ in range(TRIES):
+            answer = self._client.put_object(
+                Bucket=self._place.bucket,
+                Key=self._key(key),
+                Body=value,
+                ContentMD5=seal.header,
+                **arguments,
+            )
+            etag = str(answer.get("ETag"))
+            if not seal.differs(etag):
+                self.trust.fits()
+                return
+            if self.trust.lost or etag == last:  # the service's own, twice the same
+                self.trust.is_other()
+                return
+            last = etag
+        raise self._garbled(key)
+
+    def _garbled(self, key: str) -> StoreError:
+        return StoreError(
+            f"{key} has other bytes each time that it goes to or from {self.url}.",
+            "Something on the way damages it: a proxy, the network, this machine's memory. Run "
+            "the same again: what has arrived stays.",
+        )
 
     def _absent(self, key: str) -> bool:
         return self._head(key) is None
@@ -290,14 +394,18 @@ class S3Backend:
         return answer["ContentLength"]
 
     def _put_if_absent(self, key: str, value: bytes) -> str:
-        arguments: dict[str, Any] = {
-            "Bucket": self._place.bucket, "Key": self._key(key), "Body": value
-        }  # fmt: skip
         if self._conditional is False:
-            self._client.put_object(**arguments)
+            self._put(key, value, {})
             return "created"
+        seal = Seal(value)
         try:
-            self._client.put_object(**arguments, IfNoneMatch="*")
+            answer = self._client.put_object(
+                Bucket=self._place.bucket,
+                Key=self._key(key),
+                Body=value,
+                ContentMD5=seal.header,
+                IfNoneMatch="*",
+            )
         except self._client.exceptions.ClientError as error:
             code = code_of(_response(error))
             if code in ("PreconditionFailed", "412"):
@@ -309,30 +417,42 @@ class S3Backend:
                 self._conditional = False
                 return self._put_if_absent(key, value)
             raise
+        if seal.differs(answer.get("ETag")) and not self.trust.lost and self.get(key) != value:
+            self._put(key, value, {})  # ours, but damaged on its way
         return "created"
 
     def _upload(self, key: str, stream: BinaryIO, size: int) -> None:
         head = read_fully(stream, PART)
         if len(head) < PART:  # the end was reached, and verified
-            self._client.put_object(Bucket=self._place.bucket, Key=self._key(key), Body=head)
+            self._put(key, head, {})
             return
-        from boto3.s3.transfer import TransferConfig
+        full = self._key(key)
+        upload = Upload(self, self._place.bucket, full, part_size(size))
+        upload.send(head, stream, self._earlier(full))
 
-        config = TransferConfig(
-            multipart_threshold=PART,
-            multipart_chunksize=min(max(PART, -(-size // MOST_PARTS)), LARGEST_PART),
-            max_concurrency=PARTS_IN_MEMORY,
-            preferred_transfer_client="classic",
-        )
-        config.max_in_memory_upload_chunks = PARTS_IN_MEMORY
-        source = cast("BinaryIO", ChainedReader(head, stream))
-        self._client.upload_fileobj(source, self._place.bucket, self._key(key), Config=config)
+    def _earlier(self, key: str) -> Mapping[str, Any] | None:
+        """The upload of a key that was interrupted; those that nobody went on with are ended.
+
+        key: the service's. The service is asked once for all of them.
+        """
+        with self._opening_uploads:
+            if self._begun is None:
+                found = unfinished(self._client, self._place.bucket, self._place.prefix)
+                self._begun = {str(one.get("Key")): one for one in found}
+                end_abandoned(self._client, self._place.bucket, found, self._own)
+            return self._begun.pop(key, None)
+
+    def _own(self, key: str) -> bool:
+        """Whether a key of the bucket is an object's or a pack's of this store."""
+        return key.startswith(tuple(self._place.prefix + name for name in NAMED_BY_CONTENT))
 
     @property
     def _client(self) -> S3Client:
         with self._opening:
             if self._opened is None:
-                self._opened = _connect(self._place, keys=self._keys)
+                client = _connect(self._place, keys=self._keys)
+                watch(client, self.pace)
+                self._opened = client
             return self._opened
 
 
@@ -363,7 +483,7 @@ def _connect(
         connect_timeout=10,
         read_timeout=60,
         retries=retries,
-        max_pool_connections=THREADS + LARGE_AT_ONCE * PARTS_IN_MEMORY,
+        max_pool_connections=2 * THREADS,
         request_checksum_calculation=_checksums(place, "AWS_REQUEST_CHECKSUM_CALCULATION"),
         response_checksum_validation=_checksums(place, "AWS_RESPONSE_CHECKSUM_VALIDATION"),
         s3=style if place.addressing or place.endpoint_url else None,
