@@ -23,6 +23,7 @@ from typing import Any
 from mcgitops.errors import StoreError
 from mcgitops.store import layout
 from mcgitops.store.backend import Backend
+from mcgitops.store.seals import is_whole, sealed
 from mcgitops.store.threads import THREADS, each
 
 FORMAT = 1
@@ -162,7 +163,7 @@ class Journal:
                     entries += span[0]
                     seal = span[1]
             written = {"format": FORMAT, "seal": seal, "entries": [_loose(e) for e in entries]}
-            value = json.dumps(written, separators=(",", ":")).encode() + b"\n"
+            value = sealed(json.dumps(written, separators=(",", ":")).encode())
             self._backend.put(layout.span_key(first, length), value)
 
     def _values(self, keys: list[str]) -> list[bytes | None]:
@@ -171,12 +172,24 @@ class Journal:
 
 
 def is_sound(value: bytes) -> bool:
-    """Whether these bytes are an entry of a journal."""
-    return _parsed(value) is not None
+    """Whether these bytes are an entry of a journal, as it was written."""
+    return _parsed(value) is not None and is_whole(value)
+
+
+def is_span(value: bytes, length: int) -> bool:
+    """Whether these bytes are so many entries in one, as they were written."""
+    return _span(value, length) is not None and is_whole(value)
+
+
+def entry_of(
+    packs: Iterable[str] = (), records: Iterable[str] = (), gone: Iterable[str] = ()
+) -> bytes:
+    """The bytes of an entry, for one that is to be written again."""
+    return _encoded(Entry(tuple(packs), tuple(records), tuple(gone)))
 
 
 def _encoded(entry: Entry) -> bytes:
-    return json.dumps({"format": FORMAT, **_loose(entry)}, separators=(",", ":")).encode() + b"\n"
+    return sealed(json.dumps({"format": FORMAT, **_loose(entry)}, separators=(",", ":")).encode())
 
 
 def _loose(entry: Entry) -> dict[str, list[str]]:

@@ -23,6 +23,7 @@ from typing import Any
 from mcgitops.errors import StoreError
 from mcgitops.store import layout
 from mcgitops.store.backend import Backend
+from mcgitops.store.seals import is_whole, sealed
 from mcgitops.store.threads import THREADS, each
 
 FORMAT = 1
@@ -127,13 +128,15 @@ def encoded(at: float, marked: Iterable[str], cancelled: Mapping[str, tuple[str,
         "marked": list(marked),
         "cancelled": {name: list(keys) for name, keys in cancelled.items()},
     }
-    return json.dumps(value).encode() + b"\n"
+    return sealed(json.dumps(value).encode())
 
 
 def decoded(key: str, value: bytes, where: str) -> Mark:
     """Read a mark. One that is damaged is an error: nobody can say what it holds."""
     try:
         loose: Any = json.loads(value)
+        if not is_whole(value):
+            raise ValueError("seal")
         if loose["format"] > FORMAT:
             raise StoreError(
                 f"{key} in {where} was written by a newer mcgitops.", "Upgrade mcgitops."

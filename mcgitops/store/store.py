@@ -31,6 +31,7 @@ from mcgitops.store.records import (
     RunRecord,
     WantedRecord,
 )
+from mcgitops.store.seals import is_whole, sealed
 from mcgitops.store.threads import THREADS, each
 
 LARGEST_RECORD = 64 * 1024 * 1024
@@ -336,7 +337,7 @@ class Store:
             )
         try:
             record = kind.model_validate(loose)
-            same = key_of(record) == key
+            same = key_of(record) == key and is_whole(value)
         except (ValidationError, ValueError, StoreError):
             same = False
         if not same:
@@ -389,4 +390,5 @@ def _attempt_id(record: RunRecord) -> str:
 
 
 def _encoded(record: Record) -> bytes:
-    return record.model_dump_json().encode() + b"\n"
+    """A record as it is stored: JSON, sealed."""
+    return sealed(record.model_dump_json().encode())
