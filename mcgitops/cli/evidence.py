@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -55,7 +55,7 @@ def make_report(
     evidence = Evidence(app)
     for revision in (base, head):
         if revision and isinstance(revision, str):
-            git.resolve(app.project.folder, revision)  # a typo is said before anything else
+            evidence.resolve(revision)  # a typo is said before anything else
     after = evidence.commit(head) if head else evidence.working_tree()
     before = evidence.base(after.commit if head else "", base)
     if shown_head or name:
@@ -85,6 +85,13 @@ class Evidence:
     """The project's records, as sides of a comparison."""
 
     app: App
+    _commits: dict[str, str] = field(default_factory=dict)
+
+    def resolve(self, revision: str) -> str:
+        """The commit of a revision; git is asked once for each."""
+        if revision not in self._commits:
+            self._commits[revision] = git.resolve(self.app.project.folder, revision)
+        return self._commits[revision]
 
     @cached_property
     def stores(self) -> tuple[Store, ...]:
@@ -139,7 +146,7 @@ class Evidence:
 
     def commit(self, revision: str) -> Side:
         """A commit with the runs that it has."""
-        sha = git.resolve(self.app.project.folder, revision)
+        sha = self.resolve(revision)
         runs = self._runs_of(sha)
         if not runs:
             raise UsageError(
@@ -155,8 +162,10 @@ class Evidence:
         current = self._head_of(head) if head else self.git_head
         if isinstance(given, bases.Base):
             found: bases.Base | None = given
+        elif given:
+            found = bases.Base(self.resolve(given), given, bases.AS_ASKED)
         else:
-            found = bases.wanted(folder, current, self.app.environ, given)
+            found = bases.wanted(folder, current, self.app.environ)
         chosen = bases.with_runs(folder, found, self._has_runs) if found else None
         if chosen is None and given and isinstance(given, str):
             raise UsageError(
@@ -258,7 +267,9 @@ class Evidence:
         from mcgitops.run.workspace import Workspace
 
         local, *remote = self.stores
-        return Workspace(self.app.project, local, remote[0] if remote else None)
+        return Workspace(
+            self.app.project, local, remote[0] if remote else None, checked_out=self.git_head
+        )
 
     def _view(self, record: RunRecord, selected: str) -> RunView:
         return RunView(

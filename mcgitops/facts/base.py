@@ -15,6 +15,7 @@ from mcgitops.facts import git
 ANCESTORS = 50
 """How far back a base is looked for."""
 AT_ONCE = 10
+AS_ASKED = "as asked for"
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ def wanted(
 ) -> Base | None:
     """The base before anybody looked whether it has runs; None outside git and without history."""
     if given:
-        return Base(git.resolve(folder, given), given, "as asked for")
+        return Base(git.resolve(folder, given), given, AS_ASKED)
     if not head.commit:
         return None
     if is_pull_merge(head, environ):
@@ -66,12 +67,12 @@ def is_pull_merge(head: git.Head, environ: Mapping[str, str]) -> bool:
 
 def with_runs(folder: Path, base: Base, has_runs: Callable[[str], bool]) -> Base | None:
     """The base, or its nearest first-parent ancestor for which the store has runs."""
-    commits = git.first_parents(folder, base.commit, ANCESTORS) or [base.commit]
+    if has_runs(base.commit):  # nearly always
+        return base
+    commits = git.first_parents(folder, base.commit, ANCESTORS)
     found = _first(commits, has_runs)
     if found is None:
         return None
-    if found == 0:
-        return base
     what = "1 commit" if found == 1 else f"{found} commits"
     origin = f"the {base.why}" if base.why.startswith("merge base") else base.name or base.why
     return Base(commits[found], base.name, f"nearest ancestor with runs, {what} before {origin}")
@@ -86,11 +87,10 @@ def _targets(folder: Path, environ: Mapping[str, str]) -> Iterator[tuple[str, st
 
 
 def _first(commits: Sequence[str], has_runs: Callable[[str], bool]) -> int | None:
-    """The index of the first commit that has runs; asks for several at once, as each may be far."""
-    if not commits:
-        return None
-    if has_runs(commits[0]):  # nearly always
-        return 0
+    """The index of the first commit after `commits[0]` that has runs.
+
+    Asks for several at once, as each may be far.
+    """
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(AT_ONCE) as pool:

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from mcgitops.compare.model import Failure, MetricChange
 from mcgitops.report import breakdown, curves, escape, layout, words
 from mcgitops.report.model import Report
-from mcgitops.report.templates import render as template
 from mcgitops.report.text import Text
 
 WIDE = 100
@@ -38,17 +37,9 @@ def render(report: Report, *, width: int = WIDE, color: bool = False) -> str:
     view = _View(max(width, LEAST), color)
     sign = words.heading_sign(report)
     title = f"{_SIGNS[sign]} {clean(report.project)}: {clean(report.headline, 300)}"
-    return (
-        template(
-            "terminal.txt.j2",
-            title="\n".join(
-                view.paint(line, _COLOURS[sign], bold=True) for line in view.wrap(title)
-            ),
-            subtitle="\n".join(view.wrap(_subtitle(report))),
-            sections=[section for section in view.sections(report) if section],
-        )
-        + "\n"
-    )
+    lines = [view.paint(line, _COLOURS[sign], bold=True) for line in view.wrap(title)]
+    lines += view.wrap(_subtitle(report))
+    return _page("\n".join(lines), view.sections(report))
 
 
 def render_metrics(
@@ -56,15 +47,12 @@ def render_metrics(
 ) -> str:
     """Only the metrics: all of them, or those that changed and how many didn't."""
     view = _View(max(width, LEAST), color)
-    return (
-        template(
-            "terminal.txt.j2",
-            title="\n".join(view.wrap(_subtitle(report))),
-            subtitle="",
-            sections=[section for section in view.metrics_only(report, everything) if section],
-        )
-        + "\n"
-    )
+    return _page("\n".join(view.wrap(_subtitle(report))), view.metrics_only(report, everything))
+
+
+def _page(heading: str, sections: Sequence[str]) -> str:
+    """Sections apart by an empty line. No template: the engine of those is slow to start."""
+    return "\n\n".join((heading, *filter(None, sections))).strip("\n") + "\n"
 
 
 def _subtitle(report: Report) -> str:

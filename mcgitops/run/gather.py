@@ -10,8 +10,9 @@ from pathlib import Path
 
 from mcgitops.errors import UsageError
 from mcgitops.facts import base as bases
-from mcgitops.facts import git
+from mcgitops.facts import dvc, git
 from mcgitops.facts.context import skip_ignored
+from mcgitops.facts.dvc import Out
 from mcgitops.facts.files import Skip, keep_all, tree
 from mcgitops.facts.program import in_background
 from mcgitops.plan.fingerprint import content_digest
@@ -101,6 +102,11 @@ def look_at(workspace: Workspace, read: Read) -> Tree:
     return workspace.data.seen(read, _skip(read)).tree
 
 
+def files_at(workspace: Workspace, read: Read) -> Tree:
+    """The files that lie there now, as far as they count; all that is pinned has been fetched."""
+    return tree(Path(read.path), workspace.index, _skip(read))
+
+
 def needs_of(workspace: Workspace, stage: Service) -> tuple[Need, ...]:
     """The pinned data that a stage reads and that isn't here as its pin says."""
     seen = (workspace.data.seen(read, _skip(read)) for read in reads(workspace.project, stage))
@@ -119,7 +125,13 @@ def _needs(project: Project, seen: Mapping[Read, Seen]) -> dict[str, str]:
     return found
 
 
-def _edited(pin: Pin) -> str:
+def _edited(pin: Pin | Out) -> str:
+    if isinstance(pin, Out):
+        return (
+            f"{pin.path} is not as {pin.file} says: what lies here counts, and no commit gets its "
+            f"runs. dvc add {pin.path} takes it up; dvc checkout --force brings back what is "
+            "tracked."
+        )
     return (
         f"{pin.path} is not as {pin.file} says: what lies here counts, and no commit gets its "
         f"runs. mcgitops data add {pin.path} pins it; mcgitops data pull --force {pin.path} brings "
@@ -168,7 +180,7 @@ def head_of(workspace: Workspace) -> git.Head:
     if head.dirty or not head.commit:
         return head
     seen = (workspace.data.seen(read, _skip(read)) for read in all_reads(workspace.project))
-    if workspace.data.pins and any(one.edited for one in seen):
+    if workspace.data.paths and any(one.edited for one in seen):
         return replace(head, dirty=True)
     return head
 
@@ -179,14 +191,15 @@ def _git_head(workspace: Workspace) -> git.Head:
     A file that a stage reads and that git doesn't know is not in the commit: runs that saw it must
     not be found under it. Files that git is told to ignore (data, mostly) are none of its business.
     """
-    head = git.head(workspace.folder, workspace.project.produced())
+    head = workspace.checked_out or git.head(workspace.folder, workspace.project.produced())
     if not head.commit or head.dirty:
         return head
     unknown = git.untracked(workspace.folder)
     if not unknown:
         return head
     # a pin that git doesn't know stands for the data, which git never knows
-    unknown += tuple(name.removesuffix(SUFFIX) for name in unknown if name.endswith(SUFFIX))
+    ends = (SUFFIX, dvc.SUFFIX)
+    unknown += tuple(name.rpartition(".")[0] for name in unknown if name.endswith(ends))
     if any(is_read(workspace, unknown, read) for read in all_reads(workspace.project)):
         return replace(head, dirty=True)
     return head

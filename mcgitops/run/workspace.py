@@ -18,6 +18,7 @@ from mcgitops.run.engine import Engine
 from mcgitops.store.store import Store
 
 if TYPE_CHECKING:
+    from mcgitops.facts.git import Head
     from mcgitops.run.data import Data
 
 
@@ -28,6 +29,7 @@ class Workspace:
     remote:     the project's store where it isn't the local one.
     local_path: the folder of the local store; differs from the project's own for a worktree.
     environ:    the caller's environment: a CI says in it what the work is to be merged into.
+    checked_out: what git says of the folder, where the caller has looked already.
     head_sha:   of a pull request: the head that the checked-out merge commit was made from.
     """
 
@@ -37,9 +39,10 @@ class Workspace:
     head_sha: str = ""
     environ: Mapping[str, str] = field(default_factory=dict)  # what CI says of the event
     engine: Engine = field(default_factory=Engine)
+    checked_out: Head | None = None
 
     def __post_init__(self) -> None:
-        self.project = shown_read_only(self.project, lambda: self.data.pins)
+        self.project = shown_read_only(self.project, lambda: self.data.paths)
 
     @property
     def folder(self) -> Path:
