@@ -11,7 +11,6 @@ signature of all paths and stats → the tree's digest. The next look needs no r
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -53,14 +52,23 @@ Known = tuple[str, int, int, int, int, int, str]
 """A path and the fields of its `Row`, as SQLite gives them: there may be very many."""
 
 
-def fits(known: Known, stat: os.stat_result) -> bool:
+Stat = tuple[int, int, int, int, int]
+"""inode, size, mtime_ns, ctime_ns and mode of a file, as `signed` has them."""
+
+
+def signed(number: int) -> int:
+    """A number as SQLite keeps it, in 64 bits with a sign: some inodes have the highest one set."""
+    return (number + 2**63) % 2**64 - 2**63
+
+
+def fits(known: Known, stat: Stat) -> bool:
     """Whether the digest is still that of the file with this `stat`."""
     _, inode, size, mtime_ns, ctime_ns, seen_ns, _ = known
     return (
-        size == stat.st_size
-        and mtime_ns == stat.st_mtime_ns
-        and ctime_ns == stat.st_ctime_ns
-        and inode == stat.st_ino
+        size == stat[1]
+        and mtime_ns == stat[2]
+        and ctime_ns == stat[3]
+        and inode == stat[0]
         and mtime_ns + GRANULARITY_NS < seen_ns
         and ctime_ns + GRANULARITY_NS < seen_ns
     )
@@ -184,9 +192,3 @@ def _is_text(path: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def row(stat: os.stat_result, digest: str, seen_ns: int | None = None) -> Row:
-    """A row for a file that has just been hashed."""
-    seen = time.time_ns() if seen_ns is None else seen_ns
-    return Row(stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, seen, digest)

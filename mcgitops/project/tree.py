@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
+_AT_ONCE = 10_000
+"""Lines that are hashed at a time: the whole text of a million files isn't needed for a digest."""
+
 
 class Entry(NamedTuple):
     """One file or symbolic link. `digest` is `sha256:…`, or `link:TARGET` for a link."""
@@ -53,18 +56,18 @@ class Tree:
 
         The text is stored as an object, so that a later look can say which file has changed.
         """
-        return "".join(
-            f"{e.digest} {'x' if e.executable else '-'} {e.size} {_escaped(e.path)}\n"
-            for e in self.entries
-        )
+        return _lines(self.entries)
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the manifest, as `sha256:<64 hex>`."""
         if self._digest:
             return self._digest
-        data = self.manifest.encode("utf-8", "surrogateescape")
-        return "sha256:" + hashlib.sha256(data).hexdigest()
+        made = hashlib.sha256()
+        for start in range(0, len(self.entries), _AT_ONCE):
+            lines = _lines(self.entries[start : start + _AT_ONCE])
+            made.update(lines.encode("utf-8", "surrogateescape"))
+        return "sha256:" + made.hexdigest()
 
     @property
     def size(self) -> int:
@@ -112,6 +115,12 @@ def difference(before: Tree, after: Tree) -> TreeChange:
         added=tuple(sorted(new.keys() - old.keys())),
         removed=tuple(sorted(old.keys() - new.keys())),
         changed=tuple(sorted(p for p in old.keys() & new.keys() if old[p] != new[p])),
+    )
+
+
+def _lines(entries: Iterable[Entry]) -> str:
+    return "".join(
+        f"{e.digest} {'x' if e.executable else '-'} {e.size} {_escaped(e.path)}\n" for e in entries
     )
 
 

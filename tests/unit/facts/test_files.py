@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import socket
 import sqlite3
+import sys
 import threading
 import time
 from pathlib import Path
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from mcgitops.errors import McgitopsError
 from mcgitops.facts import files
 from mcgitops.facts.files import tree
-from mcgitops.facts.index import GRANULARITY_NS, Index
+from mcgitops.facts.index import GRANULARITY_NS, Index, Row, fits, signed
 from mcgitops.project.tree import Entry, Tree, difference, link_digest
 
 
@@ -58,7 +59,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     seen: list[str] = []
     real = files.hash_file
 
-    def counted(root: Path, item: files.Found) -> object:
+    def counted(root: Path, item: files.Unread) -> object:
         seen.append(item.path)
         return real(root, item)
 
@@ -367,3 +368,128 @@ def test_a_busy_index_holds_nobody_up_for_good(
         other.rollback()
     assert file.exists()
     assert set(index.load(str(root))) == {"a"}
+
+
+@pytest.fixture
+def processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if every folder held enough small files to be hashed in processes of their own."""
+    monkeypatch.setattr(files, "_MANY", 1)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1})
+
+
+def _varied(root: Path) -> None:
+    for number in range(150):
+        (root / f"f{number}").write_bytes(b"x" * number)
+    for name in NAMES:
+        (root / name).write_text(name)
+    (root / os.fsdecode(b"not-\xff-utf8")).write_text("bytes")
+    (root / "run").write_text("#!")
+    (root / "run").chmod(0o755)
+    for size_ in (files.SMALL - 1, files.SMALL, files.SMALL + 1, 3 * files.SMALL):
+        (root / f"large{size_}").write_bytes(os.urandom(size_))
+
+
+def test_processes_give_the_same_tree(
+    root: Path, index: Index, tmp_path: Path, processes: None, reads: list[str]
+) -> None:
+    _varied(root)
+    settle()
+    found = tree(root, index)
+    assert reads == []  # not one in this process
+    assert found.entries == tuple(
+        sorted(
+            Entry(
+                path.name,
+                "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest(),
+                path.stat().st_size,
+                path.name == "run",
+            )
+            for path in root.iterdir()
+        )
+    )
+    assert tree(root, index) == found
+    text = [path for path in index.load(str(root)) if path.isprintable()]
+    assert len(text) > 150  # and they left rows that fit
+    assert reads in ([], [os.fsdecode(b"not-\xff-utf8")])
+
+
+@pytest.mark.parametrize("fault", ["none starts", "all end", "they answer nonsense"])
+def test_without_processes_everything_is_read_here(
+    root: Path,
+    index: Index,
+    processes: None,
+    reads: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    fault: str,
+) -> None:
+    program = tmp_path / "program"
+    said = {"none starts": None, "all end": "#!/bin/true\n", "they answer nonsense": "#!/bin/yes\n"}
+    if (text := said[fault]) is not None:
+        program.write_text(text)
+        program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    _varied(root)
+    found = tree(root, index)
+    monkeypatch.undo()
+    assert found == tree(root, Index(tmp_path / "none.sqlite"))
+    assert set(reads) >= {f"f{number}" for number in range(150)}
+
+
+def test_processes_leave_it_to_us_to_say_what_is_wrong(
+    root: Path, index: Index, processes: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _varied(root)
+    real = files.walk
+
+    def one_goes_away(*arguments: object) -> object:
+        yield from real(*arguments)  # type: ignore[arg-type]
+        (root / "f7").unlink(missing_ok=True)
+
+    monkeypatch.setattr(files, "walk", one_goes_away)
+    with pytest.raises(McgitopsError, match=r"f7 went away while it was read\. Try again\."):
+        tree(root, index)
+
+
+def test_what_came_to_a_digest_too_early_is_not_kept_as_a_whole(
+    root: Path, index: Index, size: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Racy clean holds for the folder as for each file: a later change may look the same."""
+    noted: list[str] = []
+    real = Index.summarise
+    monkeypatch.setattr(Index, "summarise", lambda self, *a: noted.append(a[-1]) or real(self, *a))
+    (root / "a").write_text("1")
+    settle()
+    (root / "b").write_text("1")
+    tree(root, index)
+    tree(root, index)
+    assert noted == []
+    settle()
+    settled = tree(root, index)
+    assert noted == ([settled.digest] if size == "large" else [])
+
+
+def test_files_from_the_future_are_read_each_time(
+    root: Path, index: Index, reads: list[str]
+) -> None:
+    """A clock that was set back: such a file may yet be changed at the time that it bears."""
+    (root / "a").write_text("x")
+    ahead = time.time_ns() + 3600 * 10**9
+    os.utime(root / "a", ns=(ahead, ahead))
+    settle()
+    for _ in range(3):
+        tree(root, index)
+    assert reads == ["a"] * 3
+
+
+def test_numbers_that_sqlite_has_no_room_for_are_kept_all_the_same(index: Index) -> None:
+    for number in (0, 2**63 - 1, 2**63, 2**64 - 1, -1, -(2**63)):
+        assert -(2**63) <= signed(number) < 2**63
+    large, there = 2**64 - 1, Path(os.devnull).stat()
+    stat = os.stat_result((0o100644, large, *there[2:]), {"st_mtime_ns": 1, "st_ctime_ns": 1})
+    seen = files._Seen()
+    seen.add("a", there)
+    seen.add("b", stat)
+    assert [found[0] for found in seen.stats()] == [there.st_ino, signed(large)]
+    index.save("/r", [("b", Row(signed(large), 0, 1, 1, 10**12, "sha256:00"))])
+    assert fits(index.load("/r")["b"], (signed(large), 0, 1, 1, 0o100644))
