@@ -7,7 +7,7 @@ import json
 import click
 
 from mcgitops.cli.app import App
-from mcgitops.cli.environment import WAIT, as_seconds, chosen
+from mcgitops.cli.environment import chosen, failure_as_json, rollout_options
 from mcgitops.cli.interrupt import ended_politely
 from mcgitops.errors import UsageError
 
@@ -19,16 +19,7 @@ from mcgitops.errors import UsageError
     help="The release. Default: the one of HEAD that the environment's trigger names.",
 )  # fmt: skip
 @click.option("--force", is_flag=True, help="Also a release that was rolled back before.")
-@click.option(
-    "--wait", callback=as_seconds, default=WAIT, metavar="DURATION", show_default=True,
-    help="How long to wait for a rollout that is at work; 0s refuses at once.",
-)  # fmt: skip
-@click.option("--dry-run", is_flag=True, help="Look at the hosts and print the commands only.")
-@click.option(
-    "--shell", "as_shell", is_flag=True,
-    help="Only look, and print a bash script that does the same.",
-)  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="Print the result, or the plan, as JSON.")
+@rollout_options
 @click.pass_obj
 def command(
     app: App, environment: str | None, release: str | None, force: bool, wait: int,
@@ -41,7 +32,6 @@ def command(
     finishes the job. ENV can be left out where the file names only one.
     """
     from mcgitops.cli.announce import Announcement
-    from mcgitops.deploy.outcome import NeedsAttention, RolledBack
     from mcgitops.deploy.rollout import deploy, plan_rollouts
     from mcgitops.forge.event import refuse_privileged
 
@@ -54,16 +44,11 @@ def command(
         rollout = plan_rollouts(app.project, app.store, name, wanted, app.environ)
         show(app, rollout, as_json=as_json, as_shell=as_shell)
         return
-    try:
-        with ended_politely(), Announcement(app, name, wanted) as told:
-            report = told.of(deploy(
-                app.project, app.store, name, wanted, app.environ,
-                say=lambda line: click.echo(line, err=True), force=force, wait=wait,
-            ))  # fmt: skip
-    except (RolledBack, NeedsAttention) as error:
-        if as_json:
-            click.echo(json.dumps(error.report.to_json(), indent=2))
-        raise
+    with failure_as_json(as_json), ended_politely(), Announcement(app, name, wanted) as told:
+        report = told.of(deploy(
+            app.project, app.store, name, wanted, app.environ,
+            say=lambda line: click.echo(line, err=True), force=force, wait=wait,
+        ))  # fmt: skip
     if as_json:
         click.echo(json.dumps(report.to_json(), indent=2))
         return

@@ -7,21 +7,12 @@ import json
 import click
 
 from mcgitops.cli.app import App
-from mcgitops.cli.environment import WAIT, as_seconds, chosen
+from mcgitops.cli.environment import chosen, failure_as_json, rollout_options
 
 
 @click.command(name="heal")
 @click.argument("environment", required=False, metavar="[ENV]")
-@click.option(
-    "--wait", callback=as_seconds, default=WAIT, metavar="DURATION", show_default=True,
-    help="How long to wait for a rollout that is at work; 0s refuses at once.",
-)  # fmt: skip
-@click.option("--dry-run", is_flag=True, help="Look at the hosts and print the commands only.")
-@click.option(
-    "--shell", "as_shell", is_flag=True,
-    help="Only look, and print a bash script that does the same.",
-)  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="Print the result, or the plan, as JSON.")
+@rollout_options
 @click.pass_obj
 def command(
     app: App, environment: str | None, wait: int, dry_run: bool, as_shell: bool, as_json: bool
@@ -35,7 +26,6 @@ def command(
     from mcgitops.cli.announce import webhooks
     from mcgitops.cli.interrupt import ended_politely
     from mcgitops.deploy.heal import Job, heal, plan_heal
-    from mcgitops.deploy.outcome import NeedsAttention, RolledBack
     from mcgitops.forge.event import refuse_privileged
 
     refuse_privileged(app.environ)
@@ -47,13 +37,12 @@ def command(
         rollout = plan_heal(job)
         show(app, rollout, as_json=as_json, as_shell=as_shell)
         return
-    try:
-        with ended_politely(), webhooks(app, name, "what it should run") as told:
-            report = told.of(heal(job, say=lambda line: click.echo(line, err=True), wait=wait))
-    except (RolledBack, NeedsAttention) as error:
-        if as_json:
-            click.echo(json.dumps(error.report.to_json(), indent=2))
-        raise
+    with (
+        failure_as_json(as_json),
+        ended_politely(),
+        webhooks(app, name, "what it should run") as told,
+    ):
+        report = told.of(heal(job, say=lambda line: click.echo(line, err=True), wait=wait))
     if as_json:
         click.echo(json.dumps(report.to_json(), indent=2))
         return

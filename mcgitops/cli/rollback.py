@@ -7,7 +7,7 @@ import json
 import click
 
 from mcgitops.cli.app import App
-from mcgitops.cli.environment import WAIT, as_seconds, chosen
+from mcgitops.cli.environment import chosen, failure_as_json, rollout_options
 
 
 @click.command(name="rollback")
@@ -17,16 +17,7 @@ from mcgitops.cli.environment import WAIT, as_seconds, chosen
     help="The release. Default: the latest one before that was not rejected.",
 )  # fmt: skip
 @click.option("--force", is_flag=True, help="Return even to a release that was rolled back.")
-@click.option(
-    "--wait", callback=as_seconds, default=WAIT, metavar="DURATION", show_default=True,
-    help="How long to wait for a rollout that is at work; 0s refuses at once.",
-)  # fmt: skip
-@click.option("--dry-run", is_flag=True, help="Look at the hosts and print the commands only.")
-@click.option(
-    "--shell", "as_shell", is_flag=True,
-    help="Only look, and print a bash script that does the same.",
-)  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="Print the result, or the plan, as JSON.")
+@rollout_options
 @click.pass_obj
 def command(
     app: App, environment: str | None, to: str, force: bool, wait: int, dry_run: bool,
@@ -40,7 +31,6 @@ def command(
     """
     from mcgitops.cli.announce import webhooks
     from mcgitops.cli.interrupt import ended_politely
-    from mcgitops.deploy.outcome import NeedsAttention, RolledBack
     from mcgitops.deploy.rollback import plan_rollback, rollback
     from mcgitops.forge.event import refuse_privileged
 
@@ -52,16 +42,15 @@ def command(
         rollout = plan_rollback(app.project, app.store, name, app.environ, to=to, force=force)
         show(app, rollout, as_json=as_json, as_shell=as_shell)
         return
-    try:
-        with ended_politely(), webhooks(app, name, to or "the release before") as told:
-            report = told.of(rollback(
-                app.project, app.store, name, app.environ, to=to, force=force, wait=wait,
-                say=lambda line: click.echo(line, err=True),
-            ))  # fmt: skip
-    except (RolledBack, NeedsAttention) as error:
-        if as_json:
-            click.echo(json.dumps(error.report.to_json(), indent=2))
-        raise
+    with (
+        failure_as_json(as_json),
+        ended_politely(),
+        webhooks(app, name, to or "the release before") as told,
+    ):
+        report = told.of(rollback(
+            app.project, app.store, name, app.environ, to=to, force=force, wait=wait,
+            say=lambda line: click.echo(line, err=True),
+        ))  # fmt: skip
     if as_json:
         click.echo(json.dumps(report.to_json(), indent=2))
         return

@@ -14,14 +14,12 @@ from typing import TYPE_CHECKING
 
 from mcgitops.compare import numbers
 from mcgitops.errors import UsageError
-from mcgitops.report import words
-from mcgitops.report.escape import clean
+from mcgitops.report import markup, words
 from mcgitops.report.model import Report
 from mcgitops.report.packing import Line, lines_of, pair_of
-from mcgitops.resources import templates
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
+    pass
 
 WIDTH, HEIGHT = 600, 220
 BUCKETS = 60
@@ -127,7 +125,8 @@ def svg(report: Report) -> str:
     lines = ((pair, *lines_of(pair)) for pair in pairs[:50])
     drawn = next((item for item in lines if item[2].drawable), None)
     more = len(shown) - SUMMARY_ROWS
-    return _environment().get_template("summary.svg.j2").render(
+    return markup.render(
+        "summary.svg.j2",
         report=report,
         width=SUMMARY_WIDTH,
         tone=_TONES.get(report.status, "#8c959f"),
@@ -173,45 +172,6 @@ def _has_fonts() -> bool:
     letter = f'<text x="5" y="30" font-size="24" font-family="{_families()}">M</text>'
     images = [resvg_py.svg_to_bytes(svg_string=frame.format(text)) for text in ("", letter)]
     return bytes(images[0]) != bytes(images[1])
-
-
-@lru_cache(maxsize=1)
-def _environment() -> Environment:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
-
-    environment = Environment(
-        loader=FileSystemLoader(templates("html")),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_shown,
-    )
-    environment.filters.update(revision=words.revision, fit=_fit, ours=Markup)
-    return environment
-
-
-def _shown(value: object) -> object:
-    """Every value on its way into the image: visible characters."""
-    if hasattr(value, "__html__") or isinstance(value, (int, float)):
-        return value
-    return clean(str(value), 300)
-
-
-def _fit(text: str, most: int) -> str:
-    """At most `most` narrow characters: wide ones (Chinese, emoji) count twice."""
-    import unicodedata
-
-    text = clean(text, 300)
-    widths = [2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text]
-    if sum(widths) <= most:
-        return text
-    total, end = 1, 0
-    while total + widths[end] <= most:
-        total += widths[end]
-        end += 1
-    return text[:end].rstrip() + "…"
 
 
 def _envelope(side: Line) -> list[tuple[float, float]]:

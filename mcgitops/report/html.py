@@ -18,25 +18,19 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mcgitops.compare import numbers
 from mcgitops.compare.model import (
     ClassChange,
     FactChange,
-    Interval,
     MatrixPair,
     MetricChange,
     SliceChange,
 )
-from mcgitops.report import chart, packing, words
-from mcgitops.report.escape import clean
+from mcgitops.report import chart, markup, packing, words
 from mcgitops.report.model import Report
 from mcgitops.resources import templates
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
-    from markupsafe import Markup
 
 MOST_ROWS = 5_000
 """Of a table. A browser takes seconds for more."""
@@ -46,7 +40,6 @@ MANY = 12
 """From so many rows or charts on there is a box to filter them."""
 LONG = 40
 """From so many rows on a table scrolls within its own frame, and its header stays."""
-LONGEST = 300
 LOG_LINES = 200
 TABLE_POINTS = 11
 MIDDLE_DOT = "\u00b7"
@@ -81,32 +74,29 @@ def render(report: Report) -> str:
     charts = [_chart(pair, base, head) for pair, base, head in lines]
     library, script = _text("vendor/uPlot.iife.min.js"), _text("report.js")
     style = _text("vendor/uPlot.min.css") + "\n" + _text("report.css")
-    return (
-        _environment()
-        .get_template("report.html.j2")
-        .render(
-            report=report,
-            policy=_policy([library, script] if charts else [script], style),
-            style=_raw(style),
-            library=_raw(library) if charts else "",
-            script=_raw(script),
-            data=_raw(embedded(packed)),
-            tone=_TONES.get(report.status, ""),
-            sign=words.heading_sign(report),
-            stages=words.stages(report),
-            metrics=[_metric(change) for change in report.metrics[:MOST_ROWS]],
-            charts=charts,
-            classes=_classes(report.classes[:MOST_ROWS]),
-            matrices=[_matrix(pair) for pair in report.matrices],
-            slices=[_slice(change) for change in report.slices[:MOST_ROWS]],
-            facts=[_fact(change) for change in report.facts],
-            costs=[(cost, words.cost_cells(cost)) for cost in report.costs],
-            ended=words.ENDED,
-            many=MANY,
-            long=LONG,
-            most_rows=MOST_ROWS,
-            log_lines=LOG_LINES,
-        )
+    return markup.render(
+        "report.html.j2",
+        report=report,
+        policy=_policy([library, script] if charts else [script], style),
+        style=markup.raw(style),
+        library=markup.raw(library) if charts else "",
+        script=markup.raw(script),
+        data=markup.raw(embedded(packed)),
+        tone=_TONES.get(report.status, ""),
+        sign=words.heading_sign(report),
+        stages=words.stages(report),
+        metrics=[_metric(change) for change in report.metrics[:MOST_ROWS]],
+        charts=charts,
+        classes=_classes(report.classes[:MOST_ROWS]),
+        matrices=[_matrix(pair) for pair in report.matrices],
+        slices=[_slice(change) for change in report.slices[:MOST_ROWS]],
+        facts=[_fact(change) for change in report.facts],
+        costs=[(cost, words.cost_cells(cost)) for cost in report.costs],
+        ended=words.ENDED,
+        many=MANY,
+        long=LONG,
+        most_rows=MOST_ROWS,
+        log_lines=LOG_LINES,
     )
 
 
@@ -137,71 +127,6 @@ def _text(name: str) -> str:
     text = templates("html", name).read_text(encoding="utf-8")
     # The text between the tags is what browsers hash: it must be the same to the letter.
     return text.replace("\r\n", "\n")
-
-
-def _raw(text: str) -> Markup:
-    """Text of ours that is markup already."""
-    from markupsafe import Markup
-
-    return Markup(text)  # noqa: S704
-
-
-@lru_cache(maxsize=1)
-def _environment() -> Environment:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(templates("html")),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_shown,
-    )
-    environment.filters.update(
-        revision=words.revision,
-        value=words.value,
-        parameter=words.parameter,
-        size=numbers.size,
-        plain=numbers.plain,
-        line=_line,
-        link=_link,
-        interval=_interval,
-        ours=_raw,
-    )
-    return environment
-
-
-def _shown(value: object) -> object:
-    """Every value on its way into the page: one line of visible characters."""
-    if hasattr(value, "__html__") or isinstance(value, (int, float)):
-        return value
-    return clean(str(value), LONGEST)
-
-
-def _line(text: str) -> str:
-    """A line of a log, with its indentation (which `clean` takes away)."""
-    indent = len(text) - len(text.lstrip(" "))
-    return _raw(" " * min(indent, 40) + str(_escaped(clean(text, 500))))
-
-
-def _escaped(text: str) -> Markup:
-    from markupsafe import escape
-
-    return escape(text)
-
-
-def _link(url: str) -> str:
-    """The address, where it is a plain https one; else ""."""
-    return (
-        url if re.fullmatch(r"https://[A-Za-z0-9.-]+(:\d+)?/[A-Za-z0-9._~/?#=&%+-]*", url) else ""
-    )
-
-
-def _interval(interval: Interval | None) -> str:
-    if interval is None:
-        return ""
-    return f"{numbers.plain(interval.low)} to {numbers.plain(interval.high)}"
 
 
 # Rows

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcgitops.errors import UsageError
-from mcgitops.report import chart
+from mcgitops.report import chart, markup
 from mcgitops.report.packing import Line
 from tests.browser import reports
 
@@ -127,4 +127,4 @@ def test_without_the_package_it_says_what_to_install(monkeypatch):
     [("abc", 3, "abc"), ("abcd", 3, "ab…"), ("精度精度", 5, "精度…"), ("", 3, "")],
 )
 def test_text_is_cut_by_its_width(text, most, expected):
-    assert chart._fit(text, most) == expected
+    assert markup.fit(text, most) == expected
