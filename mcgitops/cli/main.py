@@ -50,7 +50,10 @@ VERBS: dict[str, tuple[str, str]] = {
     "diff": ("diff", "Show what a deploy would change on the hosts, before it does."),
     "status": ("status", "Say what runs where."),
     "agent": ("agent", "Deploy on this host what its environment's trigger allows."),
-    "store": ("store", "Look after the store: try what its service can do."),
+    "store": (
+        "store",
+        "Look after the store: try what its service can do, say who may do what.",
+    ),
     "completion": ("completion", "Print the completion script for a shell."),
     "step": ("step", "One step of a plan; used by exported plans."),
 }

@@ -1,4 +1,4 @@
-"""`mcgitops store doctor`."""
+"""`mcgitops store doctor` and `mcgitops store policy`."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ if TYPE_CHECKING:
     from mcgitops.store.doctor import Diagnosis, Finding
     from mcgitops.store.store import Store
 
+ROLES = ("reader", "trainer", "releaser", "keeper")  # as in store/policy.py, which a test holds
 MARKS = {"works": "ok", "limited": "limited", "missing": "MISSING", "untried": "not tried"}
 
 
 @click.group(name="store")
 def command() -> None:
-    """Look after the store: try what its service can do."""
+    """Look after the store: try what its service can do, say who may do what."""
 
 
 @click.command(name="doctor")
@@ -42,7 +43,40 @@ def doctor(app: App, url: str, read_only: bool, as_json: bool) -> int:
     return 0 if diagnosis.healthy else 1
 
 
+@click.command(name="policy")
+@click.argument("role", metavar="ROLE", type=click.Choice(ROLES))
+@click.option(
+    "--store", "url", default="", metavar="URL", help="Another store than the project's own."
+)
+@click.option(
+    "--principal", "principals", multiple=True, metavar="ARN",
+    help="Whom it is for: makes it a policy of the bucket rather than of an identity.",
+)  # fmt: skip
+@click.pass_obj
+def policy(app: App, role: str, url: str, principals: tuple[str, ...]) -> None:
+    """Print what a reader, trainer, releaser or keeper of the store's bucket needs, and no more.
+
+    The policy is JSON in the language of AWS IAM, which other services speak as well. Nothing is
+    contacted.
+    """
+    from mcgitops.errors import UsageError
+    from mcgitops.store import policy as policies
+
+    chosen = url or app.store_url
+    if not chosen.startswith("s3://"):
+        raise UsageError(
+            f"{chosen} is a folder, and policies are of buckets.",
+            "Name one: --store s3://bucket/prefix. A folder has the rights of its file system.",
+        )
+    from mcgitops.store.s3_url import parse
+
+    place = parse(chosen, {})
+    made = policies.policy(policies.role(role), place.bucket, place.prefix, principals)
+    click.echo(json.dumps(made, indent=2))
+
+
 command.add_command(doctor)
+command.add_command(policy)
 
 
 def data(diagnosis: Diagnosis) -> dict[str, object]:

@@ -22,11 +22,11 @@ from typing import Literal
 
 from mcgitops.errors import StoreError
 from mcgitops.store.backend import Backend, Entry
+from mcgitops.store.layout import DOCTOR
 from mcgitops.store.s3_errors import SKEW_SECONDS, Denied
 
 State = Literal["works", "limited", "missing", "untried"]
 
-PREFIX = "doctor/"
 LARGE = 8 * 1024 * 1024
 ASKED = 5  # times, for the latency
 SECONDS = 30
@@ -98,7 +98,7 @@ def examine(backend: Backend, *, read_only: bool = False) -> Diagnosis:
     finally:
         stays = doctor.clean()
     if stays:
-        remedy = f"Remove {doctor.folder}/ by hand, or let a rule of the bucket remove {PREFIX}."
+        remedy = f"Remove {doctor.folder}/ by hand, or let a rule of the bucket remove {DOCTOR}."
         findings.append(Finding("cleaning up", "limited", f"{len(stays)} keys stay", "", remedy))
     return Diagnosis(backend.url, tuple(findings), doctor.latency, doctor.upload, doctor.download)
 
@@ -108,7 +108,7 @@ class Doctor:
 
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
-        self.folder = f"{PREFIX}{secrets.token_hex(8)}"
+        self.folder = f"{DOCTOR}{secrets.token_hex(8)}"
         self.latency: float | None = None
         self.upload: float | None = None
         self.download: float | None = None
@@ -163,7 +163,7 @@ class Doctor:
             except StoreError:
                 stays.append(key)
         if self.backend.path is not None:
-            top = self.backend.path / PREFIX
+            top = self.backend.path / DOCTOR
             for folder, _, _ in os.walk(self.backend.path / self.folder, topdown=False):
                 with suppress(OSError):
                     Path(folder).rmdir()

@@ -15,6 +15,7 @@
     marks/<time>-<random>.json                          what garbage collection found unneeded
     trash/<id>…                                         what it is removing, until that is safe
     damaged/<key>                                       what `verify --repair` set aside
+    doctor/<random>/<name>                              what `store doctor` tries, while it does
 
 A name (of a project, a stage, a tag) may hold any character. As a segment of a key everything but
 `A-Z a-z 0-9 . _ -` is percent-encoded, `.` and `..` too, and a name whose encoding is longer than
@@ -30,6 +31,7 @@ import re
 
 from mcgitops.errors import StoreError
 
+DOCTOR = "doctor/"
 LONGEST_SEGMENT = 200  # bytes; file systems allow 255, and ".json" and temporary names need room
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 _SHORT = re.compile(rf"[A-Za-z0-9._-]{{1,{LONGEST_SEGMENT}}}\Z")
