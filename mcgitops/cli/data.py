@@ -13,7 +13,6 @@ from mcgitops.errors import UsageError
 
 if TYPE_CHECKING:
     from mcgitops.cli.data_view import Change
-    from mcgitops.project.pin import Pin
     from mcgitops.run.data_push import PushedData
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -187,15 +186,17 @@ def _relative(app: App, path: str) -> str:
     name = os.path.relpath(whole, app.project.folder)
     if name.startswith("../") or name == "..":
         raise UsageError(f"{path} is outside the project folder.", "Name a path inside it.")
-    return name.removesuffix(".mcgitops") if not os.path.isdir(whole) else name  # noqa: PTH112
+    if not os.path.isdir(whole):  # noqa: PTH112
+        name = name.removesuffix(".mcgitops")
+    return name
 
 
-def _chosen(app: App, paths: tuple[str, ...]) -> Callable[[Pin], bool]:
+def _chosen(app: App, paths: tuple[str, ...]) -> Callable[[str], bool]:
     """Which pins the paths name; all, where there are none."""
     from mcgitops.project.model import is_within
 
     names = [_relative(app, path) for path in paths]
     for name, path in zip(names, paths, strict=True):
-        if not any(is_within(pin.path, name) for pin in app.workspace.data.pins):
+        if not any(is_within(pinned, name) for pinned in app.workspace.data.paths):
             raise UsageError(f"{path} is not pinned.", "mcgitops data status lists what is.")
-    return lambda pin: not names or any(is_within(pin.path, name) for name in names)
+    return lambda pinned: not names or any(is_within(pinned, name) for name in names)

@@ -11,6 +11,7 @@ from mcgitops.compare.numbers import size
 from mcgitops.errors import McgitopsError, StoreError
 from mcgitops.facts import git
 from mcgitops.facts import pins as found_pins
+from mcgitops.facts.dvc import Out
 from mcgitops.project.pin import Joined, Pin
 from mcgitops.project.tree import Entry, Tree, difference
 from mcgitops.report.escape import clean
@@ -19,6 +20,7 @@ from mcgitops.run.data_add import Added
 from mcgitops.run.data_push import is_pushed
 from mcgitops.run.workspace import Workspace
 
+CHANGED = "changed here"
 MOST_FILES = 50
 """Of each path, where a person reads it."""
 
@@ -38,9 +40,10 @@ class State:
 
 @dataclass(frozen=True)
 class Status:
-    """All pins, and what was found out about the descriptions of data."""
+    """All pins, what DVC tracks, and what was found out about the descriptions of data."""
 
     states: tuple[State, ...]
+    tracked: tuple[tuple[Out, str], ...]
     store: str
     verified: tuple[str, ...] = ()
     wrong: tuple[str, ...] = ()
@@ -49,7 +52,8 @@ class Status:
     @property
     def is_well(self) -> bool:
         """Whether nothing has to be mended."""
-        return not self.wrong and all(one.is_well and one.in_store for one in self.states)
+        good = all(one.is_well and one.in_store for one in self.states)
+        return good and not self.wrong and all(what != CHANGED for _, what in self.tracked)
 
     @property
     def as_json(self) -> dict[str, Any]:
@@ -71,6 +75,17 @@ class Status:
                 }
                 for one in self.states
             ],
+            "dvc": [
+                {
+                    "path": out.path,
+                    "pin": out.file,
+                    "digest": f"md5:{out.md5}",
+                    "files": out.files or None if out.is_folder else 1,
+                    "bytes": out.size or None,
+                    "state": what,
+                }
+                for out, what in self.tracked
+            ],
             "croissant": {
                 "verified": list(self.verified),
                 "wrong": list(self.wrong),
@@ -79,12 +94,15 @@ class Status:
         }
 
 
-def status_of(workspace: Workspace, chosen: Callable[[Pin], bool]) -> Status:
+def status_of(workspace: Workspace, chosen: Callable[[str], bool]) -> Status:
     """Look at the chosen pins, and hold the data against its Croissant descriptions."""
-    states = tuple(_state(workspace, pin) for pin in workspace.data.pins if chosen(pin))
+    states = tuple(_state(workspace, pin) for pin in workspace.data.pins if chosen(pin.path))
+    tracked = tuple(
+        (out, workspace.data.dvc.state(out).what) for out in workspace.data.outs if chosen(out.path)
+    )
     verified, wrong, notes = _croissant(workspace)
     store = workspace.remote or workspace.local
-    return Status(states, store.url, verified, wrong, notes)
+    return Status(states, tracked, store.url, verified, wrong, notes)
 
 
 def _state(workspace: Workspace, pin: Pin) -> State:
@@ -101,7 +119,7 @@ def _state(workspace: Workspace, pin: Pin) -> State:
         return State(pin, "not as pinned", False, *pushed)
     before = {entry.path: entry for entry in data.manifest(pin).entries}
     if joined.edits:
-        return State(pin, "changed here", False, *pushed, joined, before)
+        return State(pin, CHANGED, False, *pushed, joined, before)
     there = {entry.path for entry in here.entries}
     older = joined.discard or any(entry.path in there for entry in joined.fetch)
     return State(pin, "older" if older else "partly here", True, *pushed, joined, before)
@@ -130,7 +148,8 @@ def _croissant(
 def status_in_words(found: Status) -> str:
     """The same for people."""
     lines = []
-    width = max((len(clean(one.pin.path)) for one in found.states), default=0)
+    paths = (*(s.pin.path for s in found.states), *(out.path for out, _ in found.tracked))
+    width = max((len(clean(path)) for path in paths), default=0)
     for one in found.states:
         pin, joined = one.pin, one.joined
         place = "" if one.in_store else f", not in {found.store}"
@@ -149,7 +168,14 @@ def status_in_words(found: Status) -> str:
             lines.append("    what is pinned is not known, as its data is in no store")
         elif joined.fetch or joined.discard or one.what == "not here":
             lines.append(f"    mcgitops data pull {clean(pin.path)} brings it; so does training")
-    if not found.states:
+    for out, what in found.tracked:
+        content = f", {size(out.size)}" if out.size else ""
+        lines.append(f"{clean(out.path):<{width}}  {what}{content}, by DVC ({clean(out.file)})")
+        if what == CHANGED:
+            lines.append(f"    dvc add {clean(out.path)} takes it up, dvc checkout goes back")
+        elif what != "as pinned":
+            lines.append(f"    mcgitops data pull {clean(out.path)} brings it; so does training")
+    if not (found.states or found.tracked):
         lines.append("No data is pinned here. mcgitops data add PATH pins some.")
     lines += [f"{clean(path)}  describes the data as it is" for path in found.verified]
     lines += [f"note: {clean(text, 400)}" for text in found.notes]

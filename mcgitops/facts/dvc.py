@@ -1,4 +1,4 @@
-"""What a DVC project says of its data: `.dvc` files and the configuration of its remote. Only reads.
+"""What a DVC project says of its data: `.dvc` files and where its remote is. Only reads.
 
 Formats: DVC 3, ".dvc files", "dvc config" and "internal directories" in its reference; DVC 2 left
 out `hash: md5`, hashed text files with their line ends as on Unix, and had no `files/md5/` in its
@@ -53,6 +53,11 @@ class Out:
         """Whether it is a folder."""
         return self.md5.endswith(".dir")
 
+    @property
+    def base(self) -> str:
+        """The folder that relative paths of its content are below; "." for the project's own."""
+        return self.path if self.is_folder else posixpath.dirname(self.path) or "."
+
 
 @dataclass(frozen=True)
 class Remote:
@@ -82,7 +87,7 @@ def outs(folder: Path, names: Iterable[str]) -> tuple[Out, ...]:
 
 
 def parse(text: bytes, file: str) -> tuple[Out, ...]:
-    """Read a `.dvc` file. Raises `UsageError` where it is damaged, or says what nobody can fetch."""
+    """Read a `.dvc` file. Raises `UsageError` where it is damaged, or names no content."""
     try:
         data = yaml.load(text.decode("utf-8"), Loader=_Loader)  # noqa: S506  (a safe loader)
     except (ValueError, RecursionError, yaml.YAMLError):

@@ -74,7 +74,7 @@ class Pin:
 def pin_of(
     path: str, tree: Tree, folders: Iterable[str] = (), *, is_folder: bool
 ) -> tuple[Pin, bytes]:
-    """The pin of what was found at a path, and its manifest. `folders` are those that hold nothing."""
+    """The pin of what was found at a path, and its manifest. `folders`: those with nothing in."""
     empty = [Entry(folder, EMPTY_FOLDER, 0, False) for folder in folders]
     whole = Tree.of((*tree.entries, *empty)) if empty else tree
     manifest = (HEADER + whole.manifest).encode("utf-8", "surrogateescape")
@@ -189,11 +189,12 @@ def join(pinned: Iterable[Entry], base: Iterable[Entry], here: Iterable[Entry]) 
     )
 
 
-def shown_read_only(project: Project, pins: Callable[[], Iterable[Pin]]) -> Project:
+def shown_read_only(project: Project, pinned: Callable[[], Iterable[str]]) -> Project:
     """The project with all stages' bind mounts of pinned data read-only, whatever the file says.
 
     What many runs read, none of them may change; and a writable mount would be copied for each of
-    them. `pins` is asked only where a stage has a mount that could be meant.
+    them. `pinned` (project-relative paths) is asked only where a stage has a mount that could be
+    meant.
     """
     produced = project.produced()
     services = dict(project.services)
@@ -210,7 +211,7 @@ def shown_read_only(project: Project, pins: Callable[[], Iterable[Pin]]) -> Proj
         ]
         if not open_:
             continue
-        paths = [pin.path for pin in pins()]
+        paths = tuple(pinned())
         closed = {
             mount
             for mount in open_

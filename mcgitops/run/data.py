@@ -12,13 +12,14 @@ import hashlib
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mcgitops.errors import StoreError, UsageError
 from mcgitops.facts import pins as found_pins
+from mcgitops.facts.dvc import Out
 from mcgitops.facts.files import Skip, keep_all, tree
 from mcgitops.facts.program import in_background
 from mcgitops.plan.model import Read
@@ -27,6 +28,7 @@ from mcgitops.project.pin import EMPTY_FOLDER, Joined, Pin, join, read_manifest
 from mcgitops.project.tree import Entry, Tree, link_target
 
 if TYPE_CHECKING:
+    from mcgitops.run.dvc import DvcData
     from mcgitops.run.workspace import Workspace
     from mcgitops.store.store import Store
     from mcgitops.store.transfer import OnProgress
@@ -45,7 +47,7 @@ class Need:
     paths: what of it is wanted, relative to the pin's base; None for all.
     """
 
-    pin: Pin
+    pin: Pin | Out
     files: int = 0
     size: int = 0
     paths: frozenset[str] | None = None
@@ -60,7 +62,7 @@ class Seen:
 
     tree: Tree
     needs: tuple[Need, ...] = ()
-    edited: tuple[Pin, ...] = ()
+    edited: tuple[Pin | Out, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,23 @@ class Data:
         """Our pins, sorted by path."""
         return found_pins.read(self._folder, self.names)
 
+    @cached_property
+    def dvc(self) -> DvcData:
+        """What DVC tracks."""
+        from mcgitops.run.dvc import DvcData
+
+        return DvcData(self._workspace, self.names)
+
+    @property
+    def outs(self) -> tuple[Out, ...]:
+        """What DVC tracks, sorted by path; without a `.dvc` file nothing of it is imported."""
+        return self.dvc.outs if any(name.endswith(found_pins.DVC) for name in self.names) else ()
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """All paths that are pinned, by us or by DVC."""
+        return (*(pin.path for pin in self.pins), *(out.path for out in self.outs))
+
     def covering(self, path: str) -> Pin | None:
         """The pin of this project-relative path, or of a folder above it."""
         return next((pin for pin in self.pins if is_within(path, pin.path)), None)
@@ -110,6 +129,59 @@ class Data:
 
     def seen(self, read: Read, skip: Skip) -> Seen:
         """The content of one thing that a stage reads. `skip` says what of it doesn't count."""
+        seen = self._pinned(read, skip)
+        base = self._workspace.project.relative(read.path)
+        if not self.outs or base is None:
+            return seen
+        return self._tracked(read, base, _View(base, skip), seen)
+
+    def _tracked(self, read: Read, base: str, view: _View, seen: Seen) -> Seen:
+        """The same, where what DVC tracks counts by its MD5.
+
+        All of a folder is one entry, so that no list of its files is needed to know it; only where
+        a part of it is read, there is one for each file.
+        """
+        kept = {entry.path: entry for entry in seen.tree.entries}
+        needs, edited = list(seen.needs), list(seen.edited)
+        for out in self.outs:
+            if not (is_within(out.path, base) or is_within(base, out.path)):
+                continue
+            if out.path != base and is_within(out.path, base) and not view.leads_to(out):
+                continue
+            state = self.dvc.state(out)
+            if not state.counts:
+                edited.append(out)
+                continue
+            name = view.name(out.path)
+            narrowing = (*(read.only or ()), *read.exclude)
+            if base == out.path:
+                in_part = bool(narrowing)
+            else:
+                inside_it = any(is_within(p, name) and p != name for p in narrowing)
+                in_part = is_within(base, out.path) or (out.is_folder and inside_it)
+            if not in_part:
+                gone = [p for p in kept if base == out.path or is_within(p, name)]
+                for path in gone:
+                    del kept[path]
+                kept[name] = Entry(name, f"md5:{out.md5}", out.size, False)
+                if state.what != "as pinned":
+                    files = out.files or 1 if state.what == "not here" else len(state.fetch)
+                    needs.append(Need(out, files, out.size))
+                continue
+            listed = {p: md5 for p, md5 in self.dvc.listed(out).items() if view.shows(out, p)}
+            for path in (*listed, *state.discard):
+                kept.pop(view.inside(out, path), None)
+            for path, md5 in listed.items():
+                inside = view.inside(out, path)
+                kept[inside] = Entry(inside, f"md5:{md5}", 0, False)
+            fetch = listed if state.what == "not here" else state.fetch
+            paths = frozenset((*(listed.keys() & fetch.keys()), *state.discard))
+            if paths:
+                needs.append(Need(out, len(paths), 0, paths))
+        return Seen(Tree.of(kept.values()), tuple(needs), tuple(edited))
+
+    def _pinned(self, read: Read, skip: Skip) -> Seen:
+        """What our own pins say."""
         place = Path(read.path)
         plain = tree(place, self._workspace.index, skip)
         if not self.pins or (base := self._workspace.project.relative(read.path)) is None:
@@ -243,6 +315,10 @@ class Data:
             for need in needs:
                 wanted = need.paths
                 chosen = wanted.__contains__ if wanted is not None else None
+                if isinstance(need.pin, Out):
+                    count, aside = self.dvc.bring(need.pin, chosen)
+                    done = replace(done, written=done.written + count, aside=(*done.aside, *aside))
+                    continue
                 brought = self.bring(need.pin, chosen, told=told)
                 done = Brought(
                     done.written + brought.written, done.size + brought.size,
@@ -302,21 +378,25 @@ class _View:
         self._skip = skip
         self._folders: dict[str, bool] = {"": True}
 
-    def leads_to(self, pin: Pin) -> bool:
+    def name(self, path: str) -> str:
+        """The name of a path in the read; its last part where the read is the path."""
+        return path.rpartition("/")[2] if path == self._base else self._relative(path)
+
+    def leads_to(self, pin: Pin | Out) -> bool:
         """Whether a pin below the read may be in it."""
         name = self._relative(pin.path)
         if pin.is_folder:
             return self._open(name)
         return self._open(name.rpartition("/")[0]) and not self._skip(name, False)
 
-    def inside(self, pin: Pin, path: str) -> str:
+    def inside(self, pin: Pin | Out, path: str) -> str:
         """The name that a path of a pin has in the read; "" where it isn't in it."""
         whole = path if pin.base == "." else f"{pin.base}/{path}"
         if whole == self._base:
             return whole.rpartition("/")[2]
         return self._relative(whole) if is_within(whole, self._base) else ""
 
-    def shows(self, pin: Pin, path: str) -> bool:
+    def shows(self, pin: Pin | Out, path: str) -> bool:
         """Whether the path counts."""
         name = self.inside(pin, path)
         whole = path if pin.base == "." else f"{pin.base}/{path}"
@@ -339,7 +419,8 @@ def in_words(need: Need) -> str:
     if not need.files:
         return f"{need.pin.path} as it is pinned now"
     noun = "file" if need.files == 1 else "files"
-    return f"{need.pin.path}: {need.files:,} {noun}, {bytes_in_words(need.size)}"
+    size = f", {bytes_in_words(need.size)}" if need.size or isinstance(need.pin, Pin) else ""
+    return f"{need.pin.path}: {need.files:,} {noun}{size}"
 
 
 def bytes_in_words(count: float) -> str:

@@ -104,6 +104,13 @@ def _check(workspace: Workspace, data: Data, path: str) -> None:
                 f"{path} can't be pinned: {pin.file} pins {part}.",
                 f"Add {pin.path} instead, or remove that pin first.",
             )
+    for out in data.outs:
+        if is_within(path, out.path) or is_within(out.path, path):
+            raise UsageError(
+                f"{path} can't be pinned: DVC tracks {out.path} ({out.file}).",
+                "It is used as it is. To pin it here instead, let DVC go of it first: dvc remove "
+                f"{out.file}",
+            )
     for made in sorted(workspace.project.produced()):
         if is_within(made, path) or is_within(path, made):
             raise UsageError(

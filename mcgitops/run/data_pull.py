@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mcgitops.errors import UsageError
+from mcgitops.facts.dvc import Out
 from mcgitops.project.model import is_within
 from mcgitops.project.pin import Pin
 from mcgitops.run.data import Brought, Chosen
@@ -30,10 +31,15 @@ def pull(
     for a path that is not pinned, and `StoreError` where no store has the data.
     """
     wanted: list[tuple[Pin, Chosen | None]] = []
+    tracked: list[tuple[Out, Chosen | None]] = []
     for path in paths:
-        wanted += _named(workspace, path)
+        if of_dvc := _of_dvc(workspace, path):
+            tracked += of_dvc
+        if not of_dvc or workspace.data.below(path):
+            wanted += _named(workspace, path)
     if not paths:
         wanted = [(pin, None) for pin in workspace.data.pins]
+        tracked = [(out, None) for out in workspace.data.outs]
     done: list[Brought] = []
     edited: list[str] = []
     for pin, chosen in wanted:
@@ -42,7 +48,28 @@ def pull(
             done.append(workspace.data.bring(pin, chosen, force=force, told=told))
         if not force and workspace.data.edits(pin):
             edited.append(pin.path)
+    for out, chosen in tracked:
+        count, aside = workspace.data.dvc.bring(out, chosen)
+        done.append(Brought(count, out.size if count else 0, aside=tuple(aside)))
+        if not workspace.data.dvc.state(out).counts:
+            edited.append(out.path)
     return done, edited
+
+
+def _of_dvc(workspace: Workspace, path: str) -> list[tuple[Out, Chosen | None]]:
+    """What DVC tracks at or below a path, or the part of it that the path is."""
+    below: list[tuple[Out, Chosen | None]] = [
+        (out, None) for out in workspace.data.outs if is_within(out.path, path)
+    ]
+    if below:
+        return below
+    out = next((out for out in workspace.data.outs if is_within(path, out.path)), None)
+    if out is None or not out.is_folder:
+        return []
+    inside = path[len(out.path) + 1 :]
+    if not any(is_within(name, inside) for name in workspace.data.dvc.listed(out)):
+        raise UsageError(f"{out.file} tracks no {inside}.", "Check the name.")
+    return [(out, partial(is_within, folder=inside))]
 
 
 def _named(workspace: Workspace, path: str) -> list[tuple[Pin, Chosen | None]]:

@@ -24,7 +24,7 @@ from mcgitops.plan.planner import CONTEXT_FOLDER
 from mcgitops.plan.reads import below, reads
 from mcgitops.project.model import Service, is_within
 from mcgitops.run.collect import changed_reads
-from mcgitops.run.gather import look_at, lookup
+from mcgitops.run.gather import files_at, lookup
 from mcgitops.run.output import fetch, make_available, write_atomically
 from mcgitops.run.progress import Reporter
 from mcgitops.run.seeds import Stored, seed_stream
@@ -171,7 +171,7 @@ def write_context(workspace: Workspace, stage: Service, run: RunPlan, name: str)
     read = next(r for r in reads(workspace.project, stage) if r.path == source)
     files = [f for record in upstream_records(workspace, run) for f in record.files]
     materialise(
-        workspace, source, [e.path for e in look_at(workspace, read).entries], files, target
+        workspace, source, [e.path for e in files_at(workspace, read).entries], files, target
     )
 
 
@@ -215,7 +215,7 @@ def _seed(
         ),
         Read(volume.source, volume.source),
     )
-    own = [entry.path for entry in look_at(workspace, read).entries]
+    own = [entry.path for entry in files_at(workspace, read).entries]
     base = workspace.project.relative(volume.source)
     stored = [
         Stored(
