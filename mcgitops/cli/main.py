@@ -31,6 +31,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "push": ("push", "Copy this commit's runs and their artifacts to the project's store."),
     "pull": ("pull", "Bring runs and their artifacts from the project's store."),
     "data": ("data", "Keep data that is too large for git in the store, pinned in git."),
+    "verify": ("verify", "Read all that the stores hold; name what is damaged, and mend it."),
     "gc": ("gc", "Remove from the store what nothing needs any more."),
     "runs": ("runs", "List the runs that the store has."),
     "show": ("show", "Show one run or release in full."),

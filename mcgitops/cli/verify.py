@@ -1,0 +1,202 @@
+"""`mcgitops verify`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mcgitops.cli.app import App
+
+if TYPE_CHECKING:
+    from mcgitops.store.store import Store
+    from mcgitops.store.verify import Finding, Verified
+
+MOST = 20
+MOST_CONCERNED = 5
+
+
+@click.command(name="verify")
+@click.option(
+    "--store", "url", default="", metavar="URL",
+    help='Only this store: a URL, or "local" for the one in .mcgitops.',
+)  # fmt: skip
+@click.option("--repair", is_flag=True, help="Take good copies from wherever they are.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.pass_obj
+def command(app: App, url: str, repair: bool, as_json: bool) -> int:
+    """Read all that the stores hold; name what is damaged, and mend it.
+
+    Of the local store and the project's: what is damaged or missing, and which runs, commits,
+    releases and paths it concerns. --repair takes good copies from the other store or from the
+    project folder's own files; what is damaged is set aside, never removed. Files of the folder
+    that aren't what the selected runs of the commit produced are named as changed. Exit 1 where a
+    store isn't as it should be and wasn't repaired.
+    """
+    from mcgitops.cli.gc import Steps, opened
+    from mcgitops.store.verify import verify
+
+    if repair:
+        from mcgitops.forge.event import refuse_privileged
+
+        refuse_privileged(app.environ)
+    stores = [opened(app, url)] if url else _stores(app)
+    every = [
+        *stores,
+        *(store for store in _stores(app) if store.url not in {s.url for s in stores}),
+    ]
+    pinned = _pinned(app)
+    told = Steps(app)
+    results = []
+    for store in stores:
+        others = [other for other in every if other is not store]
+        # what is in none of the stores is looked for in the project's
+        needed = pinned if store.url == app.store.url else frozenset()
+        result = verify(store, beside=others if store.is_local else (), pinned=needed, told=told)
+        if repair and result.findings:
+            from mcgitops.store.repair import repair as mend
+
+            result = mend(store, result, others, app.project.folder, told)
+        results.append(result)
+    told.end()
+    changed = changed_files(app, every)
+    if as_json:
+        shown = {"stores": [data(one) for one in results], "changed": changed}
+        click.echo(json.dumps(shown, indent=2))
+    else:
+        for one in results:
+            click.echo(text(one, repair=repair))
+        if changed:
+            click.echo(
+                f"Changed in the project folder since the commit's runs: {_some(changed)}. "
+                "mcgitops pull brings back what the runs produced."
+            )
+    return 0 if all(one.is_sound for one in results) else 1
+
+
+def changed_files(app: App, stores: Sequence[Store]) -> list[str]:
+    """Paths whose content isn't what the selected runs of the checked-out commit produced."""
+    from mcgitops.errors import StoreError
+    from mcgitops.facts import git
+    from mcgitops.store.restore import place_of
+
+    commit = git.head(app.project.folder).commit
+    changed: set[str] = set()
+    for stage in app.project.stages if commit else ():
+        for store in stores:
+            try:
+                record = store.commit(commit, app.project.name, stage.name)
+                if record is None:
+                    continue
+                run = store.run(app.project.name, stage.name, record.selected)
+                if run is None:
+                    continue
+                changed |= {
+                    file.path
+                    for file in run.files
+                    if _differs(place_of(file.path, app.project.folder), file.digest)
+                }
+            except StoreError:
+                continue  # what is damaged was named already
+            break
+    return sorted(changed)
+
+
+def _differs(place: Path, digest: str) -> bool:
+    from mcgitops.store.objects import hashed
+
+    try:
+        with place.open("rb") as stream:
+            return hashed(stream)[0] != digest
+    except OSError:
+        return True  # gone, or it can't be read
+
+
+def text(one: Verified, *, repair: bool) -> str:
+    """What was found in a store, for people."""
+    from mcgitops.compare import numbers
+
+    packs = f" in {one.packs} packs and alone" if one.packs else ""
+    lines = [
+        f"{one.url}: {one.records} records, {one.objects} files{packs}, "
+        f"{numbers.size(one.size)} read."
+    ]
+    if not one.findings:
+        return lines[0] + " All is as it was written."
+    for finding in one.findings[:MOST]:
+        lines += _lines(finding)
+    if (more := len(one.findings) - MOST) > 0:
+        lines.append(f"  And {more} more: --json names all.")
+    left = sum(not finding.repaired for finding in one.findings)
+    if left and not repair:
+        wrong = "One thing is" if left == 1 else f"{left} things are"
+        lines.append(f"{wrong} wrong. mcgitops verify --repair takes good copies.")
+    elif left:
+        wrong = "One thing" if left == 1 else f"{left} things"
+        lines.append(f"{wrong} could not be repaired.")
+    else:
+        lines.append("Everything was repaired.")
+    return "\n".join(lines)
+
+
+def data(one: Verified) -> dict[str, object]:
+    """For `--json`. Sizes in bytes."""
+    return {
+        "store": one.url,
+        "sound": one.is_sound,
+        "records": one.records,
+        "objects": one.objects,
+        "packs": one.packs,
+        "bytes_read": one.size,
+        "findings": [
+            {
+                "kind": finding.kind,
+                "key": finding.key,
+                "digest": finding.digest or None,
+                "message": finding.message,
+                "concerns": list(finding.concerns),
+                "paths": list(finding.paths),
+                "repaired": finding.repaired or None,
+                "remedy": finding.remedy or None,
+            }
+            for finding in one.findings
+        ],
+    }
+
+
+def _lines(finding: Finding) -> list[str]:
+    from mcgitops.report.escape import clean
+
+    lines = [f"  {clean(finding.message, 400)}"]
+    if finding.concerns:
+        lines.append(f"    Concerns {clean(_some(finding.concerns), 600)}.")
+    if finding.repaired:
+        lines.append(f"    Repaired: {clean(finding.repaired, 300)}.")
+    elif finding.remedy:
+        lines.append(f"    {clean(finding.remedy, 600)}")
+    return lines
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = "; ".join(names[:MOST_CONCERNED])
+    more = len(names) - MOST_CONCERNED
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+def _stores(app: App) -> list[Store]:
+    if app.store is app.local_store:
+        return [app.store]
+    local = app.local_store
+    # a folder that nobody made yet holds nothing
+    return [app.store, local] if local.path is not None and local.path.is_dir() else [app.store]
+
+
+def _pinned(app: App) -> frozenset[str]:
+    """What pinned data needs, as far as its manifests are there."""
+    from mcgitops.run.data_push import pinned
+
+    stores = [app.store] if app.store is app.local_store else [app.store, app.local_store]
+    return pinned(app.project.folder, stores)[0]
