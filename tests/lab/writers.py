@@ -1,9 +1,10 @@
 """The real packages whose files the readers' tests read, and files that they wrote.
 
 They are heavy and none of them is ours to depend on, so they have an environment of their own,
-`.cache/writers`, from `requirements/writers.lock`. Each script in `tests/writers/` writes files of
-one package into the folder that is its argument; what it wrote is kept until the script, or the
-lock, changes. Nothing is fetched when a script runs.
+`.cache/writers`, from `requirements/writers.lock`. Each script in `tests/writers/`, and those of
+`tests/fixtures/readers/write/` whose packages are there, writes files of one package into the folder
+that is its argument; what it wrote is kept until the script, or the lock, changes. Nothing is
+fetched when a script runs.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from tests.lab.program import REPOSITORY, ROOT, run, say
 
 os.environ.setdefault("UV_CACHE_DIR", str(ROOT / ".cache" / "uv"))
 LOCK = ROOT / "requirements" / "writers.lock"
-SCRIPTS = ROOT / "tests" / "writers"
+SCRIPTS = (ROOT / "tests" / "writers", ROOT / "tests" / "fixtures" / "readers" / "write")
 MLFLOW = ("alembic", "mlflow-skinny", "sqlalchemy")
 IMAGE_PYTHON = "3.11"  # of the base image
 ENVIRONMENT = ROOT / ".cache" / "writers"
@@ -36,8 +37,8 @@ def python() -> Path:
 
 
 def written(script: str) -> Path:
-    """What `tests/writers/SCRIPT.py` wrote. Don't change it: copy it first."""
-    source = SCRIPTS / f"{script}.py"
+    """What the script of that name wrote. Don't change it: copy it first."""
+    (source,) = [path for folder in SCRIPTS if (path := folder / f"{script}.py").is_file()]
     with _alone():
         interpreter = _made()
         digest = hashlib.sha256(source.read_bytes() + LOCK.read_bytes()).hexdigest()[:12]
