@@ -2,9 +2,9 @@
 
 They are heavy and none of them is ours to depend on, so they have an environment of their own,
 `.cache/writers`, from `requirements/writers.lock`. Each script in `tests/writers/`, and those of
-`tests/fixtures/readers/write/` whose packages are there, writes files of one package into the folder
-that is its argument; what it wrote is kept until the script, or the lock, changes. Nothing is
-fetched when a script runs.
+`tests/fixtures/readers/write/` whose packages are there, writes files of one package into the
+folder that is its argument; what it wrote is kept until the script, or the lock, changes. Nothing
+is fetched when a script runs.
 """
 
 from __future__ import annotations
