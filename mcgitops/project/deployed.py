@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
-
 from mcgitops.errors import Problem
 from mcgitops.project.environment import Environment, Hooks
 from mcgitops.project.model import Project
+from mcgitops.project.nearest import nearest
 from mcgitops.project.source import KEY, Sources
 
 
@@ -28,9 +27,9 @@ def _check_proxies(project: Project, sources: Sources) -> list[Problem]:
             file, line = sources.place(*keys)
             where = (file, line, service.name, f"{KEY}.proxy.switches")
             if name not in names:
-                near = difflib.get_close_matches(name, names, n=1)
+                near = nearest(name, names)
                 what = "a stage" if name in project.services else "no service"
-                hint = f"Did you mean {near[0]}?" if near else "Name a service that is deployed."
+                hint = f"Did you mean {near}?" if near else "Name a service that is deployed."
                 problems.append(Problem(f"{name} is {what}.", hint, *where))
             elif name == service.name:
                 problems.append(Problem(f"{name} can't switch itself.", "Remove it.", *where))
@@ -50,9 +49,9 @@ def _check_environments(project: Project, sources: Sources) -> list[Problem]:
             if name in names:
                 continue
             file, line = sources.place(KEY, "environments", environment, "services")
-            near = difflib.get_close_matches(name, names, n=1)
+            near = nearest(name, names)
             what = "a stage" if name in project.services else "no service"
-            hint = f"Did you mean {near[0]}?" if near else "Name services that are not stages."
+            hint = f"Did you mean {near}?" if near else "Name services that are not stages."
             key = f"{KEY}.environments.{environment}.services"
             problems.append(Problem(f"{name} is {what}.", hint, file, line, "", key))
         problems.extend(_check_hooks(project, sources, environment, spec))
@@ -73,9 +72,9 @@ def _check_hooks(
             file, line = sources.place(KEY, *keys, index, "service")
             where = (file, line, "", ".".join((KEY, *keys, "service")))
             if hook.service not in names:
-                near = difflib.get_close_matches(hook.service, names, n=1)
+                near = nearest(hook.service, names)
                 what = "not deployed there" if hook.service in project.services else "no service"
-                hint = f"Did you mean {near[0]}?" if near else "Name a service that is deployed."
+                hint = f"Did you mean {near}?" if near else "Name a service that is deployed."
                 problems.append(Problem(f"{hook.service} is {what}.", hint, *where))
             elif phase == "before_prepare":
                 message = "nothing of the release is on the host yet."

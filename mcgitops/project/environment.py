@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import shlex
 from typing import Literal
@@ -11,6 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from mcgitops.project.base import Duration, Spec
+from mcgitops.project.nearest import nearest
 
 
 class Trigger(Spec):
@@ -126,8 +126,8 @@ class Notify(Spec):
         if template in TEMPLATES:
             return template
         if not template.endswith(".j2"):
-            near = difflib.get_close_matches(template, TEMPLATES, n=1)
-            hint = f"Did you mean {near[0]}?" if near else "Write the path of a file: notify.j2."
+            near = nearest(template, TEMPLATES)
+            hint = f"Did you mean {near}?" if near else "Write the path of a file: notify.j2."
             raise ValueError(f"{template!r} is no template. {hint}")
         if template.startswith(("/", "~")) or ".." in template.split("/"):
             raise ValueError(f"{template!r} is outside the project folder. Write a path inside it.")

@@ -6,7 +6,6 @@ keys survive only in the YAML output, `$$` comes back doubled, paths below `x-` 
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -22,6 +21,7 @@ from mcgitops.project.base import DURATION, Spec
 from mcgitops.project.deployed import check_deployed
 from mcgitops.project.environment import Hooks
 from mcgitops.project.model import Mount, Project, Service, as_text, is_within, normalised
+from mcgitops.project.nearest import nearest
 from mcgitops.project.serving import ServingSpec, is_serving
 from mcgitops.project.source import KEY, Sources
 from mcgitops.project.spec import BestBy, ProjectSpec, StageSpec
@@ -187,8 +187,8 @@ def _problem(
     kind = detail["type"]
     shown = _short(detail.get("input"))
     if kind == "extra_forbidden":
-        near = difflib.get_close_matches(str(location[-1]), known_keys(model, location[:-1]), n=1)
-        hint = f"Did you mean {near[0]}?" if near else "Remove it: mcgitops schema lists the keys."
+        near = nearest(str(location[-1]), known_keys(model, location[:-1]))
+        hint = f"Did you mean {near}?" if near else "Remove it: mcgitops schema lists the keys."
         return Problem("no such key.", hint, file, line, service, dotted)
     if kind == "missing":
         missing = str(location[-1])
@@ -276,11 +276,16 @@ def _misplaced(document: Mapping[str, Any], sources: Sources) -> list[Problem]:
     """Our key where it has no effect: misspelt, or in an included file (Compose drops it there)."""
     problems: list[Problem] = []
 
+    def is_like_ours(key: str) -> bool:
+        from difflib import SequenceMatcher
+
+        return SequenceMatcher(None, key.lower(), KEY).ratio() > 0.8
+
     def near_miss(mapping: Mapping[str, Any], keys: tuple[str, ...], service: str) -> None:
         for key in mapping:
             if key == KEY or not str(key).startswith("x-"):
                 continue
-            if difflib.SequenceMatcher(None, str(key).lower(), KEY).ratio() > 0.8:
+            if is_like_ours(str(key)):
                 file, line = sources.place(*keys, str(key))
                 problems.append(
                     Problem("no such key.", f"Did you mean {KEY}?", file, line, service, str(key))
@@ -423,8 +428,8 @@ def _check_budgets(project: Project, sources: Sources) -> list[Problem]:
     for name in project.spec.budgets:
         if name not in stages:
             file, line = sources.place(KEY, "budgets", name)
-            near = difflib.get_close_matches(name, stages, n=1)
-            hint = f"Did you mean {near[0]}?" if near else f"Stages: {', '.join(stages)}."
+            near = nearest(name, stages)
+            hint = f"Did you mean {near}?" if near else f"Stages: {', '.join(stages)}."
             message = f"{name} is no stage."
             problems.append(Problem(message, hint, file, line, "", f"budgets.{name}"))
     return problems
@@ -453,10 +458,8 @@ def _check_select(project: Project, service: Service, sources: Sources) -> list[
     axes = {**spec.matrix, **spec.replicates}
     for name, value in spec.select.items():
         if name not in axes:
-            near = difflib.get_close_matches(name, axes, n=1)
-            hint = (
-                f"Did you mean {near[0]}?" if near else "Name a variable of matrix or replicates."
-            )
+            near = nearest(name, axes)
+            hint = f"Did you mean {near}?" if near else "Name a variable of matrix or replicates."
             return [Problem(f"{name} is not varied.", hint, file, line, service.name, "select")]
         values = [as_text(option) for option in axes[name]]
         if as_text(value) not in values:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mcgitops.compare import numbers
-from mcgitops.compare.model import CostChange, FactChange, FileChanges, MetricChange, Test
-from mcgitops.metrics.values import Scalar
-from mcgitops.report.model import Report, Revision
+
+if TYPE_CHECKING:
+    from mcgitops.compare.model import CostChange, FactChange, FileChanges, MetricChange, Test
+    from mcgitops.metrics.values import Scalar
+    from mcgitops.report.model import Report, Revision
 
 RED, ORANGE, YELLOW, GREEN, WHITE = "🔴", "🟠", "🟡", "🟢", "⚪"
 """Failed, warned or worse, waived, better, neither."""

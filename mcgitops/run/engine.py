@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import os
 import socket
-import tarfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 from mcgitops.errors import EngineError
 
 if TYPE_CHECKING:
+    import tarfile
+
     from docker import DockerClient
     from docker.models.containers import Container
 
@@ -281,6 +282,8 @@ class Engine:
             chunks, _ = container.get_archive(path, chunk_size=1024 * 1024)
         except NotFound:
             return
+        import tarfile
+
         with tarfile.open(fileobj=ChunkStream(chunks), mode="r|") as archive:
             for member in archive:
                 yield member, archive.extractfile(member) if member.isreg() else None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 THREADS = 16
 """Requests to a bucket at once."""
@@ -25,6 +27,8 @@ def each(
     """
     if len(items) <= 1 or threads <= 1:
         return [work(item) for item in items]
+    from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait  # brings logging along
+
     with ThreadPoolExecutor(min(threads, len(items)), "mcgitops-store") as pool:
         futures: list[Future[Result]] = [pool.submit(work, item) for item in items]
         try:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -231,3 +234,16 @@ def test_ten_thousand_metrics_of_five_seeds_take_a_moment():
     comparison = compare(base, head)
     assert len(comparison.metrics) == 10_000
     assert time.process_time() - began < 2.0  # 0.5 s; benchmarks hold it closer
+
+
+def test_the_package_gives_the_function_and_not_the_module_of_its_name() -> None:
+    # which holds for as long as all get it from there
+    code = "from mcgitops.compare import compare, Side; import sys; sys.exit(not callable(compare))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    root = Path(__file__).parents[3]
+    importers = [
+        file
+        for file in (*root.glob("mcgitops/**/*.py"), *root.glob("tests/**/*.py"))
+        if "mcgitops.compare.compare " + "import" in file.read_text()
+    ]
+    assert importers == [root / "mcgitops/compare/__init__.py"]
