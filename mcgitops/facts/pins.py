@@ -89,19 +89,23 @@ def at(folder: Path, commit: str) -> tuple[Pin, ...]:
 def everywhere(folder: Path, *, history: bool = True) -> frozenset[Pin]:
     """Our pins in all branches, tags and stashes; with their whole history, or as they are now.
 
+    Those of all projects of the repository, as they may share a store.
+
     In a shallow clone only in what was fetched. Damaged ones are left out: nobody can use them.
     """
+    blobs: set[str] = set()
     if history:
+        # -m and --full-history: also what only one side of a merge had
         said = _git(
-            folder, "rev-list", "--all", "--objects", "--no-object-names", "--",
-            f":(glob)**/*{SUFFIX}",
+            folder, "log", "--all", "HEAD", "-m", "--full-history", "--format=", "--raw",
+            "--no-abbrev", "--no-renames", "--", f":(top)*{SUFFIX}",
         )  # fmt: skip
-        blobs = set((said or "").split())
+        for line in (said or "").splitlines():
+            blobs.update(line.split(" ")[2:4] if line.startswith(":") else ())
     else:
         refs = (_git(folder, "for-each-ref", "--format=%(objectname)") or "").split()
-        blobs = set()
         for commit in {*refs, "HEAD"}:
-            listed = _git(folder, "ls-tree", "-r", "-z", commit) or ""
+            listed = _git(folder, "ls-tree", "-r", "-z", "--full-tree", commit) or ""
             for line in listed.split("\0"):
                 about, _, name = line.partition("\t")
                 if name.endswith(SUFFIX):
