@@ -115,7 +115,7 @@ class Work:
         """`aws s3 cp --recursive`."""
         target = f"s3://{self.server.bucket}/aws-{next(self.turns)}"
         options = ["--endpoint-url", self.server.endpoint, "s3", "cp", "--quiet", "--recursive"]
-        argv = [self.tools.aws, *options, self.data, target]
+        argv: list[str | Path] = [self.tools.aws, *options, self.data, target]
         return measured(argv, self.folder, self.tools.env)
 
     def set_up(self, files: Mapping[str, tuple[str, int]]) -> None:

@@ -5,6 +5,7 @@ What is compressed is one frame (RFC 8878) that says how large its content is.
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 from mcgitops.errors import StoreError
@@ -14,6 +15,7 @@ SAMPLE = 16 * 1024
 """Bytes that are looked at in each of three places of what is larger."""
 PAYS = 0.9
 """A sample that shrinks to less than this is worth the time that reading it will take."""
+_own = threading.local()
 
 
 def compressed(data: bytes) -> bytes | None:
@@ -51,6 +53,10 @@ def expanded(stored: bytes, size: int) -> bytes:
 
 
 def _compressor() -> Any:
-    import zstandard
+    """This thread's: to make one takes longer than to compress some KiB."""
+    found = getattr(_own, "compressor", None)
+    if found is None:
+        import zstandard
 
-    return zstandard.ZstdCompressor(level=LEVEL)  # not shared: one is for one thread
+        found = _own.compressor = zstandard.ZstdCompressor(level=LEVEL)
+    return found

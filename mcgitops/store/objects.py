@@ -377,15 +377,20 @@ def _nameless(target: Path, mode: int) -> Iterator[BinaryIO]:
 
 def _named(descriptor: int, target: Path) -> None:
     """Give a nameless file its name, replacing what has it."""
-    folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    name = f".mcgitops-{os.getpid()}-{secrets.token_hex(8)}"
+    nameless, place = f"/proc/self/fd/{descriptor}", str(target.absolute())
+
+    def link(name: str) -> None:
+        # With src_dir_fd Python calls linkat, which follows the link in /proc to the file itself;
+        # as both paths are absolute, which descriptor it is doesn't matter.
+        os.link(nameless, name, src_dir_fd=descriptor, follow_symlinks=True)
+
     try:
-        # With dst_dir_fd Python calls linkat, which follows the link in /proc to the file itself.
-        os.link(f"/proc/self/fd/{descriptor}", name, dst_dir_fd=folder, follow_symlinks=True)
+        link(place)
+    except FileExistsError:
+        name = str(target.absolute().with_name(f".mcgitops-{os.getpid()}-{secrets.token_hex(8)}"))
+        link(name)
         try:
-            os.replace(name, target.name, src_dir_fd=folder, dst_dir_fd=folder)
+            os.replace(name, place)  # noqa: PTH105
         except OSError:
-            os.unlink(name, dir_fd=folder)
+            os.unlink(name)  # noqa: PTH108
             raise
-    finally:
-        os.close(folder)

@@ -143,7 +143,8 @@ class PackWriter:
     """Puts a pack together in memory."""
 
     def __init__(self) -> None:
-        self._value = bytearray(PACK_HEAD)
+        self._parts: list[bytes] = [PACK_HEAD]
+        self._end = len(PACK_HEAD)
         self._members: list[Member] = []
 
     def add(self, digest: str, data: bytes) -> None:
@@ -154,15 +155,16 @@ class PackWriter:
 
     def add_stored(self, member: Member, stored: bytes) -> None:
         """A member of another pack as it is stored there."""
-        offset = len(self._value)
-        self._members.append(Member(member.digest, offset, len(stored), member.size, member.coding))
-        self._value += stored
+        self._members.append(
+            Member(member.digest, self._end, len(stored), member.size, member.coding)
+        )
+        self._parts.append(stored)
+        self._end += len(stored)
 
     def finish(self) -> Pack:
         """The pack."""
-        index = PackIndex.of(self._members, len(self._value))
-        self._value += index.encoded()
-        value = bytes(self._value)
+        index = PackIndex.of(self._members, self._end)
+        value = b"".join((*self._parts, index.encoded()))
         return Pack(hashlib.sha256(value).hexdigest(), value, index)
 
 

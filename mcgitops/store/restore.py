@@ -41,7 +41,8 @@ def restore(
     `force` replaces files whose content is in no store.
     """
     wanted = {file.path: file for file in files}
-    places = {path: place_of(path, folder) for path in wanted}
+    inside: dict[Path, bool] = {}  # thousands of files share few folders
+    places = {path: place_of(path, folder, inside) for path in wanted}
     changed: list[str] = []
     lost: list[str] = []
     for path, target in places.items():
@@ -60,14 +61,16 @@ def restore(
     for path in changed:
         file = wanted[path]
         source.fetch(file.digest, places[path], executable=file.executable)
-    return Restored(tuple(changed), tuple(path for path in wanted if path not in changed))
+    written = set(changed)
+    return Restored(tuple(changed), tuple(path for path in wanted if path not in written))
 
 
-def place_of(path: str, folder: Path) -> Path:
+def place_of(path: str, folder: Path, inside: dict[Path, bool] | None = None) -> Path:
     """Where a record's path is in the folder; one that leads out of it is refused.
 
     Records may come from others, so their paths are not trusted: neither `..` nor a symbolic link
-    to elsewhere gets out, and git's and our own folders are not written to.
+    to elsewhere gets out, and git's and our own folders are not written to. `inside` keeps what was
+    found of folders, for many files in one go.
     """
     ours = FORBIDDEN & {part.lower() for part in path.split("/")}
     if ours or not path.isprintable() or not is_inside(path):
@@ -76,7 +79,10 @@ def place_of(path: str, folder: Path) -> Path:
             "Don't use that record; nothing was changed.",
         )
     target = folder / path
-    if not target.parent.resolve().is_relative_to(folder.resolve()):
+    known = {} if inside is None else inside
+    if target.parent not in known:
+        known[target.parent] = target.parent.resolve().is_relative_to(folder.resolve())
+    if not known[target.parent]:
         raise StoreError(
             f"{path} leads out of {folder} through a symbolic link.",
             "Remove the link; nothing was changed.",
