@@ -12,7 +12,6 @@ from mcgitops.compare.model import (
     ClassChange,
     FactChange,
     FileChanges,
-    GateResult,
     Interval,
     MatrixPair,
     PlotPair,
@@ -22,6 +21,7 @@ from mcgitops.compare.model import (
 from mcgitops.metrics.values import Matrix
 from mcgitops.report.build import build
 from mcgitops.report.model import Report
+from mcgitops.report.waived import with_waivers
 
 BASE = "9f8e7d6c5b4a" + "0" * 28
 HEAD = "a1b2c3d4e5f6" + "0" * 28
@@ -99,6 +99,7 @@ def full(plots: int = 4, points: int = 500) -> Report:
     rules = [
         MetricRule("accuracy", "maximize", Gate(max_drop=0.005)),
         MetricRule("log_loss", "minimize", Gate(max=0.5)),
+        MetricRule("f1.macro", "maximize", Gate(min=0.95)),
     ]
     report = build(
         "wine", compare(base, head, rules), reproduce="mcgitops train --rev a1b2c3d4e5f6",
@@ -131,14 +132,8 @@ def full(plots: int = 4, points: int = 500) -> Report:
         "f1.macro", "ada", "comment", "the new data is harder",
         "https://forge.example/wine/pull/7#issuecomment-1",
     )  # fmt: skip
-    waived = GateResult(
-        "f1.macro", "", "at least 0.95", "waived",
-        "0.938 < 0.95, gate waived by ada: the new data is harder",
-    )  # fmt: skip
     return dataclasses.replace(
-        report,
-        gates=(report.gates[0], waived, *report.gates[1:]),
-        waivers=(waiver,),
+        with_waivers(report, [waiver]),
         classes=classes,
         matrices=(MatrixPair("train", "", head_matrix, base_matrix),),
         slices=slices,
