@@ -106,3 +106,15 @@ def test_only_declared_inputs_are_fetched_and_what_was_changed_by_hand_is_no_com
     clone("data", "add", "set")
     difference = clone("data", "diff").stdout
     assert difference.splitlines() == ["set  1 changed, 1.0 kB", "  ~ train/a.csv  2 B → 2 B"]
+
+    # the report says what changed of the data, from what both pins say
+    project_factory.write(clone.folder, {"set/train/b.csv": "55\n"})
+    clone("data", "add", "set")
+    project_factory.commit(clone.folder, {}, "More data")
+    clone.train()
+    report = json.loads(clone("report", "--base", head, "--format", "json").stdout)
+    (fact,) = (fact for fact in report["facts"] if fact["name"] == "set")
+    assert fact["files"]["added"] == ["train/b.csv"]
+    assert fact["files"]["changed"] == ["train/a.csv"]
+    assert fact["files"]["sizes"]["train/b.csv"] == [None, 3]
+    assert (fact["files"]["base_size"], fact["files"]["head_size"]) == (2, 5)
