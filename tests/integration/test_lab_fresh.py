@@ -47,6 +47,10 @@ def test_an_engine_is_installed_started_found_and_stopped(machine: Callable[...,
     assert "run this as root on Debian or Ubuntu" in refused
     assert refused.count("\n") == 1
 
+    refused = machine("su", "somebody", "-s", "/bin/sh", "-c", " ".join((*lab, "ceph")), code=2)
+    assert "Ceph's gateway can't be tried here: run this as root on Debian or Ubuntu" in refused
+    assert refused.count("\n") == 1
+
     said = machine(*lab, "engine").splitlines()
     assert said[0].startswith("Missing: the Docker client, Docker Engine, Docker Compose, ")
     assert "docker.io/trixie" in said[0]

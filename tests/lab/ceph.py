@@ -37,6 +37,7 @@ DOMAIN = "s3.lab.test"  # buckets are names below it as well; nobody's DNS knows
 ZONE = "default"
 MEMORY = 4 * 2**30  # bytes that the one disk claims to have; taken only as data comes
 
+# The monitor else gathers changes for a second, and making ten pools is as many changes.
 CONFIGURATION = """\
 [global]
 fsid = {fsid}
@@ -58,6 +59,8 @@ osd crush chooseleaf type = 0
 osd objectstore = memstore
 memstore device bytes = {memory}
 mon allow pool size one = true
+paxos propose interval = 0.02
+paxos min wait = 0.01
 mon cluster log file = {folder}/cluster.log
 ms bind ipv6 = false
 [client.rgw.a]
