@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from mcgitops import __version__
 from mcgitops.cli.app import App
 from mcgitops.cli.paired import policy
+from mcgitops.cli.past import history
 from mcgitops.compare import Gate, MetricRule, RunView, Side, compare
 from mcgitops.compare.model import Artifact, FactChange, FileChanges
 from mcgitops.errors import StoreError, UsageError
@@ -43,7 +44,13 @@ SHALLOW = (
 
 
 def make_report(
-    app: App, *, base: str | bases.Base = "", head: str = "", shown_head: str = "", name: str = ""
+    app: App,
+    *,
+    base: str | bases.Base = "",
+    head: str = "",
+    shown_head: str = "",
+    name: str = "",
+    with_history: bool = True,
 ) -> Report:
     """The report of the working tree, or of the commit `head`, against its base.
 
@@ -51,6 +58,7 @@ def make_report(
                 this clone.
     shown_head: of a pull request: the head that people know, where its merge was trained.
     name:       what the head is called, such as its branch.
+    with_history: whether the metrics' earlier values are looked up, too.
     """
     evidence = Evidence(app)
     for revision in (base, head):
@@ -69,6 +77,7 @@ def make_report(
     return build(
         app.project.name,
         replace(comparison, facts=facts),
+        history=history(evidence, before, comparison.metrics) if with_history else (),
         reproduce=f"mcgitops train --rev {commit[:12]}" if commit else "mcgitops train",
         tool=f"mcgitops {__version__}",
     )

@@ -74,7 +74,7 @@ def diff(app: App, a: str, b: str, everything: bool, as_json: bool) -> None:
     _ = app.project  # before the imports: they are done while Compose reads the file
     from mcgitops.cli.evidence import make_report
 
-    _print(make_report(app, base=a, head=b), as_json, everything=everything)
+    _print(make_report(app, base=a, head=b, with_history=False), as_json, everything=everything)
 
 
 command.add_command(show)

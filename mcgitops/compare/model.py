@@ -248,6 +248,21 @@ class MetricChange(_Late):
 
 
 @dataclass(frozen=True)
+class MetricHistory:
+    """A metric's values on the base's branch, the oldest first and the base's own the last.
+
+    means: over the runs of each commit, in the metric's unit. commits: which, one for each mean.
+    """
+
+    stage: str
+    variant: str
+    file: str
+    name: str
+    means: tuple[float, ...]
+    commits: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class ValueChange:
     """A parameter that differs. None is "not there"; a null of the file is the text `null`."""
 

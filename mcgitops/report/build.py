@@ -5,7 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from mcgitops.compare.model import Comparison, GateResult, MetricChange, RunView, Side
+from mcgitops.compare.model import (
+    Comparison,
+    GateResult,
+    MetricChange,
+    MetricHistory,
+    RunView,
+    Side,
+)
 from mcgitops.report import words
 from mcgitops.report.escape import clean
 from mcgitops.report.model import Report, Revision, StageSummary, Status
@@ -13,7 +20,14 @@ from mcgitops.report.model import Report, Revision, StageSummary, Status
 MOST_NAMES = 3
 
 
-def build(project: str, comparison: Comparison, *, reproduce: str = "", tool: str = "") -> Report:
+def build(
+    project: str,
+    comparison: Comparison,
+    *,
+    history: tuple[MetricHistory, ...] = (),
+    reproduce: str = "",
+    tool: str = "",
+) -> Report:
     """The report of a comparison."""
     status, headline = _headline(comparison)
     return Report(
@@ -37,6 +51,7 @@ def build(project: str, comparison: Comparison, *, reproduce: str = "", tool: st
         classes=comparison.classes,
         matrices=comparison.matrices,
         slices=comparison.slices,
+        history=history,
         reproduce=reproduce,
         tool=tool,
     )

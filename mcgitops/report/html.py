@@ -16,7 +16,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -28,7 +28,7 @@ from mcgitops.compare.model import (
     MetricChange,
     SliceChange,
 )
-from mcgitops.report import chart, markup, packing, words
+from mcgitops.report import chart, markup, packing, past, words
 from mcgitops.report.model import Report
 from mcgitops.resources import templates
 
@@ -85,7 +85,7 @@ def render(report: Report) -> str:
         tone=_TONES.get(report.status, ""),
         sign=words.heading_sign(report),
         stages=words.stages(report),
-        metrics=[_metric(change) for change in report.metrics[:MOST_ROWS]],
+        metrics=_metrics(report),
         charts=charts,
         classes=_classes(report.classes[:MOST_ROWS]),
         matrices=[_matrix(pair) for pair in report.matrices],
@@ -143,6 +143,20 @@ class MetricRow:
     rank: int
     percent: float | None
     details: bool
+    bars: str = ""
+    past: str = ""
+
+
+def _metrics(report: Report) -> list[MetricRow]:
+    """The rows, with the course of earlier values where there is one."""
+    changes = report.metrics[:MOST_ROWS]
+    rows = [_metric(change) for change in changes]
+    if (spark := past.sparks(report, changes)) is None:
+        return rows
+    return [
+        replace(row, bars=bars, past=past.in_words(report, row.change)) if bars else row
+        for row, bars in ((row, spark(row.change)) for row in rows)
+    ]
 
 
 def _metric(change: MetricChange) -> MetricRow:

@@ -183,11 +183,7 @@ def _waive(report: Report) -> str:
 
 
 def _table(report: Report, changes: Sequence[MetricChange], total: int) -> str:
-    table = pipe(
-        pipes.CHANGES[0],
-        pipes.changes(changes, words.notable_costs(report)[:10], report),
-        pipes.CHANGES[1],
-    )
+    table = pipes.changes(changes, words.notable_costs(report)[:10], report)
     if len(changes) < total:
         table += f"\n\nand {words.count(total - len(changes), 'changed metric')} more"
     return table
@@ -298,7 +294,7 @@ def _tables(
 
 
 def _more(report: Report, changes: Sequence[MetricChange], most: int) -> str:
-    table = pipe(pipes.CHANGES[0], pipes.changes(changes[:most], (), report), pipes.CHANGES[1])
+    table = pipes.changes(changes[:most], (), report)
     if len(changes) > most:
         table += f"\n\nand {len(changes) - most:,} more"
     return _fold(_more_summary(changes), table)

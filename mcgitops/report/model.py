@@ -21,6 +21,7 @@ from mcgitops.compare.model import (
     Lineage,
     MatrixPair,
     MetricChange,
+    MetricHistory,
     PlotPair,
     SliceChange,
     ValueChange,
@@ -86,6 +87,7 @@ class Report:
     classes: tuple[ClassChange, ...] = ()
     matrices: tuple[MatrixPair, ...] = ()
     slices: tuple[SliceChange, ...] = ()
+    history: tuple[MetricHistory, ...] = ()
     waivers: tuple[Waiver, ...] = ()
     plots: tuple[PlotPair, ...] = field(default=(), repr=False, metadata={"json": False})
     full_report: str = ""  # the HTML report's address, where the readers of the comment reach it

@@ -9,6 +9,7 @@ from mcgitops.compare.model import CostChange, MetricChange
 from mcgitops.report import breakdown, words
 from mcgitops.report.escape import code, ours, piece, plain, prose
 from mcgitops.report.model import Report
+from mcgitops.report.past import sparks
 from mcgitops.report.text import Text
 
 CHANGES = (
@@ -31,12 +32,18 @@ def pipe(headers: Sequence[str], rows: Sequence[Sequence[str]], align: Sequence[
     return "\n".join(re.sub(" {2,}", " ", line) for line in (head, rule, *body))
 
 
-def changes(
-    metrics: Iterable[MetricChange], costs: Iterable[CostChange], report: Report
-) -> list[tuple[str, ...]]:
-    """The rows of a table under `CHANGES`."""
+def changes(metrics: Sequence[MetricChange], costs: Iterable[CostChange], report: Report) -> str:
+    """A table of changes; with the course of earlier values where one of the metrics has one."""
+    headers: tuple[str, ...]
+    align: tuple[str, ...]
+    headers, align = CHANGES
     rows = [metric_row(change) for change in metrics]
-    return [*rows, *(_cost_row(cost, report) for cost in costs)]
+    rows += [_cost_row(cost, report) for cost in costs]
+    if (spark := sparks(report, metrics)) is not None:
+        headers, align = (*headers[:2], "history", *headers[2:]), (*align[:2], "left", *align[2:])
+        bars = [*map(spark, metrics), *[""] * (len(rows) - len(metrics))]
+        rows = [(*row[:2], bar, *row[2:]) for row, bar in zip(rows, bars, strict=True)]
+    return pipe(headers, rows, align)
 
 
 def metric_row(change: MetricChange) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from mcgitops.compare.model import Failure, MetricChange
 from mcgitops.report import breakdown, curves, escape, layout, words
 from mcgitops.report.model import Report
+from mcgitops.report.past import sparks
 from mcgitops.report.text import Text
 
 WIDE = 100
@@ -153,11 +154,18 @@ class _View:
         if not cells:
             return ""
         has_base = report.base is not None
-        lines = self._table(cells, has_base) or self._lines(cells, has_base)
+        spark = sparks(report, changes[:most])
+        bars = [spark(change) for change in changes[:most]] if spark else []
+        bars += [""] * (len(cells) - len(bars)) if spark else []
+        lines = self._table(cells, bars, has_base)
+        lines = lines or (self._table(cells, (), has_base) if bars else [])
+        lines = lines or self._lines(cells, bars, has_base)
         more = len(changes) - most
         return "\n".join((*lines, f"and {words.count(more, 'metric')} more") if more > 0 else lines)
 
-    def _table(self, cells: Sequence[words.Cells], has_base: bool) -> list[str]:
+    def _table(
+        self, cells: Sequence[words.Cells], bars: Sequence[str], has_base: bool
+    ) -> list[str]:
         """A table; its last column is wrapped. [] where the terminal is too narrow for one."""
         if self.width < WIDE:
             return []
@@ -170,17 +178,23 @@ class _View:
         align = ["left", "left", "right", "right", "right", "left"]
         if not has_base:
             headers, align = ["", "metric", "value", ""], ["left", "left", "right", "left"]
+        if bars:
+            headers, align = [*headers[:2], "history", *headers[2:]], ["left", *align]
+            rows = [[*row[:2], bar, *row[2:]] for row, bar in zip(rows, bars, strict=True)]
         return layout.table(headers, rows, align, self.width, LAST_COLUMN)
 
-    def _lines(self, cells: Sequence[words.Cells], has_base: bool) -> list[str]:
+    def _lines(
+        self, cells: Sequence[words.Cells], bars: Sequence[str], has_base: bool
+    ) -> list[str]:
         lines: list[str] = []
-        for cell in cells:
+        for cell, bar in zip(cells, bars or [""] * len(cells), strict=True):
             values = clean(cell.head, 40)
             if has_base:
                 values = f"{clean(cell.base, 40)} → {values}"
             first, *rest = self.wrap(f"{_SIGNS[cell.sign]} {_name(cell)} {values}", "", "  ")
             lines += [self.paint(first, _COLOURS[cell.sign]), *rest]
-            detail = " · ".join(part for part in (cell.change, _evidence(cell)) if part)
+            past = f"history {bar}" if bar else ""
+            detail = " · ".join(part for part in (cell.change, past, _evidence(cell)) if part)
             if detail and (has_base or cell.gates):
                 lines += self.wrap(detail if has_base else _evidence(cell), "    ")
         return lines

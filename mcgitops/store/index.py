@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 _COMMITS = "commits/"
 FORMAT = 1
 """Part of the file's name: programs that keep other rows keep another file."""
+LOOSE = "-"
+"""The version of a row that was asked for by name: nobody followed the journal up to it. One that
+came by the journal has "" instead."""
 BATCH = 500
 """Records that are read before they are saved: what an interruption loses."""
 BUSY_SECONDS = 5.0
@@ -179,7 +182,7 @@ class RunIndex:
                 head = known.get(entry.key)
                 if head is not None and head.version == entry.version:
                     found[entry.key] = head
-                elif head is not None and not head.version:  # it came by the journal
+                elif head is not None and head.version in ("", LOOSE):
                     found[entry.key] = head._replace(version=entry.version)
                     dated.append(found[entry.key])
                 else:
@@ -199,7 +202,8 @@ class RunIndex:
         time, where the last time is long ago, where rows were lost, where it was begun anew.
         """
         prefixes = (layout.runs_prefix(project), layout.attempts_prefix(project))
-        known = self._known(prefixes)
+        rows = self._known(prefixes)
+        known = {key: head for key, head in rows.items() if head.version != LOOSE}
         seen = self._seen(prefixes[0])
         news = None
         if seen is not None and seen.content == str(len(known)):
@@ -208,7 +212,7 @@ class RunIndex:
             position = self._journal.since(START).position
             if not position.number:
                 return None
-            heads = self._listing(prefixes, "", known)
+            heads = self._listing(prefixes, "", rows)
             if not self.unreadable:  # else it is said the next time, too
                 self._note(prefixes[0], position, time.time(), str(len(heads)))
             return heads
@@ -218,13 +222,17 @@ class RunIndex:
         for entry in news.entries:
             for key in entry.gone:
                 unknown.pop(key, None)
-            self._forget(key for key in entry.gone if known.pop(key, None))
+            self._forget(key for key in entry.gone if known.pop(key, None) or rows.pop(key, None))
             unknown |= {
                 key: Entry(key, 0, "")
                 for key in entry.records
                 if key.startswith(prefixes) and key.endswith(".json") and key not in known
             }
-        known |= {head.key: head for head in self._read_all(list(unknown.values()))}
+        loose = [rows[key]._replace(version="") for key in unknown if key in rows]
+        self._date(loose)
+        known |= {head.key: head for head in loose}
+        unread = [entry for key, entry in unknown.items() if key not in rows]
+        known |= {head.key: head for head in self._read_all(unread)}
         if not self.unreadable:
             self._note(prefixes[0], news.position, seen.listed, str(len(known)))
         return list(known.values())
@@ -257,6 +265,19 @@ class RunIndex:
         fresh = {key: runs for key, runs in zip(unknown, records, strict=True) if runs is not None}
         self._save_commits(fresh)
         return {keys[key]: runs for key, runs in (known | fresh).items()}
+
+    def named(
+        self, project: str, wanted: Sequence[tuple[str, str]]
+    ) -> dict[tuple[str, str], IndexedRun]:
+        """The succeeded runs of these stages and fingerprints, as far as there are any.
+
+        Nothing is listed: what isn't known is read.
+        """
+        keys = {layout.run_key(project, stage, run): (stage, run) for stage, run in wanted}
+        heads = self._known_at(list(keys))
+        unknown = [Entry(key, 0, LOOSE) for key in keys if key not in heads]
+        heads |= {head.key: head for head in self._read_all(unknown)}
+        return {keys[run.key]: run for run in self.runs(list(heads.values()))}
 
     def commit_ids(self) -> frozenset[str]:
         """The commits that have a record in the store, of any project."""
@@ -347,6 +368,22 @@ class RunIndex:
             return found
 
         return self._with_file(look, {}, only_if_there=True)
+
+    def _known_at(self, keys: Sequence[str]) -> dict[str, Head]:
+        def look(connection: sqlite3.Connection) -> dict[str, Head]:
+            found = {}
+            for some, marks in _parts(keys):
+                rows = connection.execute(
+                    "SELECT key, version, stage, fingerprint, state, started, commit_id, seal "  # noqa: S608
+                    f"FROM head WHERE key IN ({marks})",
+                    some,
+                )
+                for *values, seal in rows:
+                    if _seal(values) == seal:
+                        found[values[0]] = Head(*values)
+            return found
+
+        return self._with_file(look, {}, only_if_there=True) if keys else {}
 
     def _bodies(self, keys: Sequence[str]) -> dict[str, str]:
         def look(connection: sqlite3.Connection) -> dict[str, str]:

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
+import pytest
+
+from tests.conftest import Runner
 from tests.integration.train.conftest import Make
+from tests.lab.s3 import S3Server
 
 SCRIPT = """
 awk -v q="$(cat data/quality)" -v seed="$SEED" 'BEGIN {
@@ -31,7 +36,10 @@ x-mcgitops:
 """
 
 
-def test_predictions_and_earlier_runs_decide_where_there_is_one_run_each(trial: Make) -> None:
+@pytest.mark.s3
+def test_predictions_and_earlier_runs_decide_where_there_is_one_run_each(
+    trial: Make, run_mcgitops: Runner, rclone_s3: S3Server, tmp_path: Path
+) -> None:
     project = trial(SCRIPT, keys=KEYS, top=TOP, files={"data/quality": "90"})
     compose = project.text("compose.yml")
     project.train()
@@ -73,6 +81,18 @@ def test_predictions_and_earlier_runs_decide_where_there_is_one_run_each(trial: 
     slices = {change["value"]: change for change in report["slices"]}
     assert {value: change["n"] for value, change in slices.items()} == {"often": 150, "seldom": 50}
     assert all(change["verdict"] == "worse" for change in slices.values())
+
+    # a clone that trained nothing says the same, out of the bucket
+    env = {**rclone_s3.env, "MCGITOPS_STORE": rclone_s3.url("evidence")}
+    run_mcgitops("push", cwd=project.folder, env=env)
+    clone = tmp_path / "clone"
+    project.factory.git(tmp_path, "clone", "--quiet", str(project.folder), str(clone))
+    for head in ((), ("--head", "HEAD")):
+        done = run_mcgitops("report", "--json", *head, cwd=clone, env=env, check=False)
+        assert done.code == 3, done.stderr
+        there = json.loads(done.stdout)
+        for key in ("metrics", "gates", "slices", "warnings", "headline"):
+            assert there[key] == report[key], key
 
 
 def test_of_several_seeds_each_is_measured_and_the_examples_are_of_one(trial: Make) -> None:

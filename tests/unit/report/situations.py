@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from mcgitops.compare import Gate, MetricRule, RunView, Side, compare
@@ -11,6 +12,7 @@ from mcgitops.compare.model import (
     FileChanges,
     Interval,
     MetricChange,
+    MetricHistory,
     SliceChange,
     Test,
     Waiver,
@@ -53,6 +55,20 @@ def improvement() -> Report:
     report = build("wine", compare(before, head, [GATE]), reproduce="mcgitops train")
     metrics = tuple(with_evidence(change) for change in report.metrics)
     return replace(report, metrics=metrics, full_report=LINK)
+
+
+def with_past() -> Report:
+    """Metrics with a course on the base's branch, one with too short a one, one of another file."""
+    report = improvement()
+    rows = [
+        MetricHistory(c.stage, c.variant, c.file, c.name, means, ("a" * 40,) * len(means))
+        for c, means in zip(
+            report.metrics,
+            ((0.91, 0.93, math.nan, 0.95, 0.94), (0.3, 0.2), tuple(map(float, range(40)))),
+            strict=False,
+        )
+    ]
+    return replace(report, history=(*rows, replace(rows[0], file="else.json", means=(1.0,) * 5)))
 
 
 def with_evidence(change: MetricChange) -> MetricChange:

@@ -31,7 +31,17 @@ def named(request: pytest.FixtureRequest) -> tuple[str, Report]:
 
 
 @pytest.mark.parametrize(
-    "name", ["improvement", "waived", "all_waived", "classes", "many_classes", "curves", "hostile"]
+    "name",
+    [
+        "improvement",
+        "with_past",
+        "waived",
+        "all_waived",
+        "classes",
+        "many_classes",
+        "curves",
+        "hostile",
+    ],
 )
 def test_situations(name):
     report = getattr(situations, name)()
