@@ -15,8 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from mcgitops.errors import UsageError
 
 SUFFIX = ".dvc"
@@ -27,7 +25,6 @@ _KEYS = {
     "secret_access_key": "aws_secret_access_key",
     "session_token": "aws_session_token",
 }
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True)
@@ -88,8 +85,11 @@ def outs(folder: Path, names: Iterable[str]) -> tuple[Out, ...]:
 
 def parse(text: bytes, file: str) -> tuple[Out, ...]:
     """Read a `.dvc` file. Raises `UsageError` where it is damaged, or names no content."""
+    import yaml  # most projects have no .dvc file
+
+    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        data = yaml.load(text.decode("utf-8"), Loader=_Loader)  # noqa: S506  (a safe loader)
+        data = yaml.load(text.decode("utf-8"), Loader=loader)  # noqa: S506  (a safe loader)
     except (ValueError, RecursionError, yaml.YAMLError):
         hint = "Take it from git again, or write it anew: dvc add."
         if b"<<<<<<<" in text:
