@@ -98,8 +98,8 @@ def plan(store: Store, facts: Facts, roots: Roots, grace: float) -> Plan:
 
     grace: seconds.
     """
-    broken = [*facts.survey.unreadable.values(), *facts.inventory.broken.values()]
-    if broken:
+    broken = list(facts.survey.unreadable.values())
+    if broken:  # a broken index is none of these: its pack stays, and other copies do
         more = f" And {len(broken) - 1} more." if len(broken) > 1 else ""
         raise StoreError(
             f"Nothing was removed, since not all of {store.url} can be read: {broken[0]}{more}",
@@ -171,10 +171,10 @@ def finish(
         return ()
     # Read only now that everything was moved: who relies on it has said so, or finds it gone.
     again = look(store, facts, now=facts.now)
-    if again.survey.unreadable or again.inventory.broken:
+    if again.survey.unreadable:
         return ()  # nobody knows what is needed: whoever runs next sees to it
     names = {_original(key): key for key in trashed}
-    forced = _relied_on(store, trashed, again.marks, facts.now - grace)
+    forced = _relied_on(store, trashed, again.marks, facts.now - grace, is_patient=grace > 0)
     records = _trashed_records(store, trashed, names)
     there = {record.key for record in again.survey.records}
     kept, needed = keep(
@@ -193,7 +193,7 @@ def finish(
         for end in (key, f"{key}.index"):  # the index last: then the pack is there
             if end in names:
                 store.backend.move(names[end], end)
-    taken = {names[key] for key in back} | {names.get(f"{key}.index", "") for key in back}
+    taken = {names[end] for key in back for end in (key, f"{key}.index") if end in names}
     old = f"{datetime.fromtimestamp(time.time() - FOREIGN_SECONDS, UTC):%Y%m%dT%H%M%SZ}"
     dead = [
         key
@@ -205,14 +205,18 @@ def finish(
 
 
 def _relied_on(
-    store: Store, trashed: dict[str, Entry], known: marks.Marks, newer: float
+    store: Store, trashed: dict[str, Entry], known: marks.Marks, until: float, *, is_patient: bool
 ) -> frozenset[str]:
-    """Keys of what somebody said he relies on, since it was found unneeded."""
+    """Keys of what somebody said he relies on, since it was found unneeded.
+
+    In a folder they are young, in a bucket their mark was cancelled: one that was made since gives
+    them another grace period. Without any grace all marks count.
+    """
     if store.is_local:
-        young = (key for key, one in trashed.items() if one.modified and one.modified > newer)
+        young = (key for key, one in trashed.items() if one.modified and one.modified > until)
         return frozenset(_original(key).removesuffix(".index") for key in young)
-    said = {key for one in known.all for keys in one.cancelled.values() for key in keys}
-    return frozenset(said - known.since().keys())
+    ripe = {key for key, at in known.since().items() if at <= until or not is_patient}
+    return frozenset(_original(key).removesuffix(".index") for key in trashed) - ripe
 
 
 def _trashed_records(store: Store, trashed: dict[str, Entry], names: dict[str, str]) -> list[Noted]:

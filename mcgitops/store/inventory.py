@@ -57,9 +57,17 @@ def inventory(store: Store, known: Inventory | None = None) -> Inventory:
             whole[entry.key] = entry
         else:
             strange.append(entry.key)
+    for key in sorted(beside.keys() - whole.keys()):
+        size = store.backend.size(key)  # it may have been written while the list was made
+        if size is not None:
+            whole[key] = Entry(key, size, "")
+    lone = beside.keys() - whole.keys()
+    still = lone - {
+        key.removesuffix(".index") for key in store.backend.missing(f"{key}.index" for key in lone)
+    }
     broken = {
-        beside[key].key: f"{beside[key].key} in {store.url} says what is in a pack that is gone."
-        for key in beside.keys() - whole.keys()
+        f"{key}.index": f"{key}.index in {store.url} says what is in a pack that is gone."
+        for key in still
     }
     both = sorted(beside.keys() & whole.keys())
     before = known.indexes if known is not None else {}
@@ -69,6 +77,8 @@ def inventory(store: Store, known: Inventory | None = None) -> Inventory:
     for key, found in zip(new, each(lambda key: _index(store, key), new, threads), strict=True):
         if isinstance(found, str):
             broken[f"{key}.index"] = found
+        elif found is None:
+            del beside[key]  # another collection took it since the list was made
         else:
             indexes[key] = found
     packed = tuple(
@@ -101,11 +111,11 @@ def pack_place(key: str, index: packs.PackIndex, entries: tuple[Entry, Entry]) -
     )
 
 
-def _index(store: Store, key: str) -> packs.PackIndex | str:
+def _index(store: Store, key: str) -> packs.PackIndex | str | None:
     place = f"{key}.index in {store.url}"
     value = store.backend.get(f"{key}.index", packs.LARGEST_INDEX)
     if value is None:
-        return f"{place} was removed while the store was listed."
+        return None
     try:
         return packs.PackIndex.decoded(value, place)
     except StoreError as error:
