@@ -59,8 +59,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "step": ("step", "One step of a plan; used by exported plans."),
 }
 COLLECT = (200_000, 20, 20)
-"""When the garbage collector looks: what is imported lives to the end, and so do the million objects
-that a report makes. A look at 50,000 of them takes as long as importing a tenth of the program.
+"""When the garbage collector looks: what is imported lives to the end, and so do the million
+objects that a report makes. A look at 50,000 takes as long as importing a tenth of the program.
 """
 HIDDEN = {"step"}
 

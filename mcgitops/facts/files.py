@@ -10,7 +10,7 @@ import hashlib
 import itertools
 import os
 import stat as stat_
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,35 +42,56 @@ class Found(NamedTuple):
     link: str | None = None
 
 
+_Found = tuple[str, os.stat_result, str | None]
+
+
 def walk(root: Path, skip: Skip) -> Iterator[Found]:
     """Regular files and symbolic links below `root`; links are not followed, devices left out."""
+    for found in _folders(root, skip):
+        yield from map(Found._make, found)
+
+
+def _folders(root: Path, skip: Skip) -> Iterator[list[_Found]]:
+    """The same, a folder at a time."""
     pending = [("", os.fspath(root))]
     while pending:
         prefix, folder = pending.pop()
         try:
-            entries = os.scandir(folder)
+            # what is in it is then looked up from there, and not from the root of the file system
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except PermissionError:
-            raise McgitopsError(
-                f"{folder} can't be read.", "Give yourself permission, or exclude it."
-            ) from None
-        except FileNotFoundError:
+            raise _closed(folder) from None
+        except (FileNotFoundError, NotADirectoryError):
             continue  # removed since its parent was listed
-        with entries:
-            for entry in entries:
-                path = prefix + entry.name
-                if entry.is_dir(follow_symlinks=False):
-                    if not skip(path, True):
-                        pending.append((path + "/", entry.path))
-                elif not skip(path, False):
-                    try:
-                        stat = entry.stat(follow_symlinks=False)
-                        kind = stat.st_mode & _KINDS
-                        if kind == stat_.S_IFREG:
-                            yield Found(path, stat)
-                        elif kind == stat_.S_IFLNK:
-                            yield Found(path, stat, os.readlink(entry.path))  # noqa: PTH115
-                    except FileNotFoundError:
-                        pass  # removed since it was listed
+        found: list[_Found] = []
+        try:
+            with os.scandir(descriptor) as entries:
+                for entry in entries:
+                    name = entry.name
+                    path = prefix + name
+                    if entry.is_dir(follow_symlinks=False):
+                        if not skip(path, True):
+                            pending.append((path + "/", f"{folder}/{name}"))
+                    elif not skip(path, False):
+                        try:
+                            stat = entry.stat(follow_symlinks=False)
+                            kind = stat.st_mode & _KINDS
+                            if kind == stat_.S_IFREG:
+                                found.append((path, stat, None))
+                            elif kind == stat_.S_IFLNK:
+                                target = os.readlink(name, dir_fd=descriptor)
+                                found.append((path, stat, target))
+                        except FileNotFoundError:
+                            pass  # removed since it was listed
+        except PermissionError:
+            raise _closed(folder) from None
+        finally:
+            os.close(descriptor)
+        yield found
+
+
+def _closed(folder: str) -> McgitopsError:
+    return McgitopsError(f"{folder} can't be read.", "Give yourself permission, or exclude it.")
 
 
 def keep_all(path: str, is_folder: bool) -> bool:
@@ -86,17 +107,21 @@ class _Seen:
         self.links: dict[str, str] = {}  # path → target
         self._numbers = array.array("q")  # the fields of a `Stat` for each path
 
-    def add(self, path: str, stat: os.stat_result, link: str | None = None) -> None:
-        """One more."""
-        fields = (stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_mode)
-        try:
-            self._numbers.extend(fields)
-        except OverflowError:  # an inode or a time of more than 63 bits
-            del self._numbers[len(self.paths) * len(fields) :]
-            self._numbers.extend(map(signed, fields))
-        self.paths.append(path)
-        if link is not None:
-            self.links[path] = link
+    def add(self, found: Iterable[_Found]) -> None:
+        """Some more."""
+        paths, numbers = self.paths, self._numbers
+        for path, stat, link in found:
+            try:
+                numbers.extend((
+                    stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_mode
+                ))  # fmt: skip
+            except OverflowError:  # an inode or a time of more than 63 bits
+                del numbers[len(paths) * 5 :]
+                times = stat.st_mtime_ns, stat.st_ctime_ns
+                numbers.extend(map(signed, (stat.st_ino, stat.st_size, *times, stat.st_mode)))
+            paths.append(path)
+            if link is not None:
+                self.links[path] = link
 
     def stats(self) -> Iterator[Stat]:
         """What was seen, in the order of the paths."""
@@ -127,12 +152,12 @@ def tree(root: Path, index: Index, skip: Skip = keep_all) -> Tree:
         return Tree()
     seen = _Seen()
     if stat_.S_ISREG(stat.st_mode):
-        seen.add(root.name, stat)
+        seen.add([(root.name, stat, None)])
         return _hashed(root.parent, seen, index, partial=True)
     if not stat_.S_ISDIR(stat.st_mode):
         return Tree()  # a socket or a device has no content to speak of
-    for found in walk(root, skip):
-        seen.add(*found)
+    for found in _folders(root, skip):
+        seen.add(found)
     if len(seen.paths) < _LARGE:
         return _hashed(root, seen, index, partial=False)
     signature = seen.signature()

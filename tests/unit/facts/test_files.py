@@ -440,13 +440,13 @@ def test_processes_leave_it_to_us_to_say_what_is_wrong(
     root: Path, index: Index, processes: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _varied(root)
-    real = files.walk
+    real = files._folders
 
     def one_goes_away(*arguments: object) -> object:
         yield from real(*arguments)  # type: ignore[arg-type]
         (root / "f7").unlink(missing_ok=True)
 
-    monkeypatch.setattr(files, "walk", one_goes_away)
+    monkeypatch.setattr(files, "_folders", one_goes_away)
     with pytest.raises(McgitopsError, match=r"f7 went away while it was read\. Try again\."):
         tree(root, index)
 
@@ -488,8 +488,7 @@ def test_numbers_that_sqlite_has_no_room_for_are_kept_all_the_same(index: Index)
     large, there = 2**64 - 1, Path(os.devnull).stat()
     stat = os.stat_result((0o100644, large, *there[2:]), {"st_mtime_ns": 1, "st_ctime_ns": 1})
     seen = files._Seen()
-    seen.add("a", there)
-    seen.add("b", stat)
+    seen.add([("a", there, None), ("b", stat, None)])
     assert [found[0] for found in seen.stats()] == [there.st_ino, signed(large)]
     index.save("/r", [("b", Row(signed(large), 0, 1, 1, 10**12, "sha256:00"))])
     assert fits(index.load("/r")["b"], (signed(large), 0, 1, 1, 0o100644))
