@@ -61,10 +61,11 @@ def add(workspace: Workspace, path: str, *, as_is: bool = False) -> Added:
     pin, manifest = pin_of(path, here, folders, is_folder=is_folder)
     stored = _store(workspace, place if is_folder else place.parent, here)
     workspace.local.put_bytes(manifest)
-    data.remember(pin, here.entries)
-    _note(workspace, pin)
     if old != pin:
         write_atomically(workspace.folder / pin.file, pin.text.encode())
+    # Not before the pin: what is known to be here and differs from it would count as only older.
+    data.remember(pin, here.entries)
+    _note(workspace, pin)
     ignore = _ignored(workspace, path)
     return Added(
         pin,

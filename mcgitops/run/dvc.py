@@ -20,7 +20,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from mcgitops.errors import StoreError, UsageError
+from mcgitops.errors import McgitopsError, StoreError, UsageError
 from mcgitops.facts import dvc
 from mcgitops.facts.dvc import Out
 from mcgitops.facts.files import tree
@@ -163,7 +163,7 @@ class DvcData:
         place = self._folder / out.path
         root = place if out.is_folder else place.parent
         new = [entry for entry in here.entries if entry.digest not in known]
-        hashed = each(lambda entry: md5_of(root / entry.path, out.legacy), new, os.cpu_count() or 1)
+        hashed = each(lambda entry: _md5_at(root, entry, out), new, os.cpu_count() or 1)
         fresh = {
             entry.digest: md5
             for entry, md5 in zip(new, hashed, strict=True)
@@ -328,6 +328,18 @@ def keys(md5: str, *, legacy: bool) -> tuple[str, str]:
     """Where DVC keeps the content with this MD5; what fits its version comes first."""
     old = f"{md5[:2]}/{md5[2:]}"
     return (old, f"files/md5/{old}") if legacy else (f"files/md5/{old}", old)
+
+
+def _md5_at(root: Path, entry: Entry, out: Out) -> str:
+    """The MD5 of what is there; "" where a link leads to no file."""
+    try:
+        return md5_of(root / entry.path, out.legacy)
+    except OSError as error:
+        if entry.digest.startswith("link:"):
+            return ""
+        raise McgitopsError(
+            f"{root / entry.path} can't be read: {error.strerror or error}."
+        ) from None
 
 
 def md5_of(path: Path, legacy: bool) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ SCRIPT = (
     "touch set/new 2> /dev/null && exit 9; cat set/train/*.csv > out/model.txt; "
     "printf '{\"rows\": 1}' > out/metrics.json"
 )
+FIXTURE = Path(__file__).parents[2] / "fixtures" / "dvc"
 KEYS = "metrics: [out/metrics.json]\noutputs: [out/model.txt]"
 
 
@@ -118,3 +120,24 @@ def test_only_declared_inputs_are_fetched_and_what_was_changed_by_hand_is_no_com
     assert fact["files"]["changed"] == ["train/a.csv"]
     assert fact["files"]["sizes"]["train/b.csv"] == [None, 3]
     assert (fact["files"]["base_size"], fact["files"]["head_size"]) == (2, 5)
+
+
+def test_a_dvc_projects_data_is_fetched_for_the_stage_that_reads_it(trial: Make) -> None:
+    project = trial(
+        "find images labels -type f | sort > out/model.txt; echo '{\"rows\": 1}' > out/metrics.json",
+        keys=f"{KEYS}\ninputs: [images/deep, labels]",
+        service='volumes: ["./images:/app/images", "./labels:/app/labels:ro", "./out:/app/out"]',
+        files={".gitignore": "/out\n"},
+        top="x-mcgitops: {store: ../bucket}\n",
+    )
+    shutil.copytree(FIXTURE / "project", project.folder, dirs_exist_ok=True)
+    shutil.copytree(FIXTURE / "remote", project.folder.parent / "remote")
+    before = fingerprint(project)
+    project.train()
+    made = project.text("out/model.txt").splitlines()
+    assert [path for path in made if path.endswith((".bin", "empty", ".csv"))] == [
+        "images/deep/empty", "images/deep/raw.bin", "labels/train.csv",
+    ]  # fmt: skip
+    assert not (project.folder / "images/a.txt").exists()
+    assert fingerprint(project) == before
+    assert project.train()["trained"] == []
