@@ -51,10 +51,10 @@ def matched(examples: Iterable[PairedExamples], base: Side | None, head: Side) -
         after = _run(head.runs, one)
         names = _names(before, after)
         for measure in one.measures:
-            known = next((key for key in names if _is(measure, key, before, after)), None)
-            if known is not None:
-                file, name = known
+            known = [key for key in names if _is(measure, key, before, after)]
+            for file, name in known:  # more than one, where two files say the same
                 by_key[one.stage, one.variant, file, name] = measure
+            if known:
                 continue
             key = (one.stage, one.variant, one.source, measure.name)
             by_key[key] = measure

@@ -34,6 +34,10 @@ CHARTS = 3
 """Curves as charts: the first is seen, the others are folded; the rest are sparklines."""
 TABLES = 4
 WAIVABLE = 3
+LONGEST_LABEL = 50
+"""Characters. GitHub makes no label of more."""
+LONGEST_NAME = 150
+"""Of a gate whose waiver is written out."""
 NUMBER = r"[+−]?[0-9][0-9.,]*(e[+−][0-9]+)?"
 
 
@@ -166,20 +170,24 @@ def _footer(report: Report, left_out: Sequence[str]) -> str:
     if report.full_report:
         parts.append(link("full report", report.full_report))
     if hint := _waive(report):
-        parts.append(f"waive: label {hint}")
+        parts.append(f"waive: {hint}")
     if left_out:
         parts.append(f"left out for length: {', '.join(left_out)}")
     return " · ".join(parts)
 
 
 def _waive(report: Report) -> str:
-    """The labels that waive the gates which failed."""
+    """What waives the gates which failed: labels, or where one would be too long, comments."""
     names = list(dict.fromkeys(gate.metric for gate in report.failed_gates))
     if not names or report.failures:  # a stage that failed isn't waived
         return ""
-    if len(names) > WAIVABLE:
+    if len(names) > WAIVABLE or any('"' in name or len(name) > LONGEST_NAME for name in names):
         names = ["all"]
-    return " ".join(code(f"mcgitops/waive-{name}", 100) for name in names)
+    labels = [f"mcgitops/waive-{name}" for name in names]
+    if all(len(label) <= LONGEST_LABEL for label in labels):
+        return "label " + " ".join(code(label) for label in labels)
+    commands = [f'/mcgitops waive "{n}"' if " " in n else f"/mcgitops waive {n}" for n in names]
+    return "comment " + " ".join(code(command, 2 * LONGEST_NAME) for command in commands)
 
 
 def _table(report: Report, changes: Sequence[MetricChange], total: int) -> str:

@@ -161,6 +161,18 @@ def test_examples_stand_beside_the_metric_that_they_are_of():
     }
 
 
+def test_two_files_that_say_the_same_have_the_same_evidence():
+    def side(value):
+        found = {"m.json": {"accuracy": value}, "report.json": {"accuracy": value, "f1": 0.5}}
+        return Side(runs=(RunView("train", "0", replicate={"SEED": "0"}, metrics=found),))
+
+    told = compare(side(0.9), side(0.8), (), examples(0.9, 0.8, p=0.001)).metrics
+    assert {(c.file, c.verdict) for c in told if c.name == "accuracy"} == {
+        ("m.json", "worse"),
+        ("report.json", "worse"),
+    }
+
+
 def test_a_measure_of_the_head_alone_is_new():
     policy = examples(None, 0.8, name="f1")
     side = Side(runs=runs([0.9]))

@@ -20,16 +20,18 @@ from mcgitops.compare.model import (
     Artifact,
     Curve,
     FileChanges,
+    GateResult,
     Interval,
     SliceChange,
     Waiver,
 )
 from mcgitops.compare.model import Test as Evidence
+from mcgitops.forge import waivers as waivers_of
 from mcgitops.metrics import Plot
 from mcgitops.metrics.values import ClassRow, ClassTable, Matrix
 from mcgitops.report import curves, escape, json_view, markdown, mermaid, terminal
 from mcgitops.report.build import build
-from mcgitops.report.model import Report
+from mcgitops.report.model import Report, Revision
 from tests.lab.mermaid import Mermaid
 from tests.unit.report import situations
 from tests.unit.report.test_escape import HOSTILE
@@ -505,3 +507,32 @@ def test_of_what_merely_differs_a_few_rows_stand_for_all():
     assert table.count("\n") == 1 + 5
     assert "| auc ↑ |" in table.split("\n")[2]
     assert "<summary>16 more metrics differ; cannot tell if it is noise</summary>" in text
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["accuracy"], "label `mcgitops/waive-accuracy`"),
+        (["a", "b c"], "label `mcgitops/waive-a` `mcgitops/waive-b c`"),
+        (["a", "b", "c", "d"], "label `mcgitops/waive-all`"),
+        (
+            ["multi/out/multi/report.json:accuracy"],  # GitHub makes no label of over 50 characters
+            "comment `/mcgitops waive multi/out/multi/report.json:accuracy`",
+        ),
+        (
+            ["a", "multi/out/multi/report.json:the accuracy"],
+            "comment `/mcgitops waive a` "
+            '`/mcgitops waive "multi/out/multi/report.json:the accuracy"`',
+        ),
+        (['"' + "x" * 60], "label `mcgitops/waive-all`"),
+        (["x" * 200], "label `mcgitops/waive-all`"),
+    ],
+)
+def test_the_footer_names_what_waives_and_can_be_typed(names, said):
+    gates = tuple(GateResult(n, "", "at least 1", "failed", "0 < 1, gate failed") for n in names)
+    report = Report("x", "gate failed", "failed", Revision("a" * 40), gates=gates)
+    text = markdown.render(report)
+    assert text.rstrip().endswith(f"waive: {said}")
+    for command in re.findall(r"`(/mcgitops .*?)`", said):
+        ((name, _),) = waivers_of.commands(command)
+        assert name in names
