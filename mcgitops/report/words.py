@@ -25,7 +25,7 @@ ENDED = {
 }
 NOTHING = "(none)"
 MOST_PATHS = 3
-_FEW = {"cannot tell": 5, "new": 5, "changed": 10}
+_FEW = {"missing": 5, "cannot tell": 5, "new": 5, "changed": 10}
 NOTABLE_PERCENT = 10.0
 """A size that changed by less isn't shown beside the metrics."""
 NOTABLE_CONSUMPTION_PERCENT = 25.0

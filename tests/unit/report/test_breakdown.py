@@ -9,8 +9,10 @@ import pytest
 from mcgitops.compare.model import (
     ClassChange,
     CostChange,
+    GateResult,
     Interval,
     MatrixPair,
+    MetricChange,
     SliceChange,
     Waiver,
 )
@@ -157,3 +159,16 @@ def test_the_curve_of_a_metric_whose_gate_speaks_comes_first(regression):
     ranked = curves.ranked(dataclasses.replace(report, metrics=worse))
     assert next(curve.series for curve in ranked) == "accuracy"
     assert [curve.series for curve in ranked][-1] == "flat"
+
+
+def test_of_a_stage_that_failed_a_few_missing_metrics_lead_and_those_with_a_gate_all():
+    def missing(number: int, *gates: GateResult) -> MetricChange:
+        name = f"m{number}"
+        return MetricChange("t", "", "m.json", name, name, (1.0,), (), "higher", "missing",
+                            base_mean=1.0, gates=gates)  # fmt: skip
+
+    gate = GateResult("m19", "", "at least 1", "failed", "the metric is missing, gate failed")
+    changes = [*(missing(number) for number in range(19)), missing(19, gate)]
+    first, rest = words.leading(changes)
+    assert [change.name for change in first] == ["m0", "m1", "m2", "m3", "m4", "m19"]
+    assert len(rest) == 14
