@@ -270,20 +270,25 @@ def _of_stage(
     models: dict[tuple[str, str], dict[str, str]],
 ) -> Iterator[RunView]:
     """In steps of several commits; the first step without such a run ends it."""
+
+    def looked_up(fingerprint: str) -> RunView | None:
+        try:
+            return evidence.run_view(stage, fingerprint)
+        except StoreError:  # a commit's record came, one of its runs didn't: not ours to say
+            return None
+
     known: dict[str, bool] = {}
     counts = dict.fromkeys(models, 0)
     for start in range(0, len(commits), AT_ONCE):
         some = commits[start : start + AT_ONCE]
         with ThreadPoolExecutor(AT_ONCE) as pool:
             records = list(pool.map(lambda sha: evidence.commit_record(sha, stage), some))
-        fingerprints = [f for record in records if record for f in record.runs]
-        for fingerprint in dict.fromkeys(fingerprints):
-            if fingerprint in known:
-                continue
+            fingerprints = [f for record in records if record for f in record.runs]
+            new = [f for f in dict.fromkeys(fingerprints) if f not in known]
+            views = list(pool.map(looked_up, new))  # a bucket's answers take their time
+        for fingerprint, view in zip(new, views, strict=True):
             known[fingerprint] = False
-            try:
-                view = evidence.run_view(stage, fingerprint)
-            except StoreError:  # a commit's record came, one of its runs didn't: not ours to say
+            if view is None:
                 continue
             key = (stage, view.variant)
             if view.state != "succeeded" or models.get(key) != _facts(view):
