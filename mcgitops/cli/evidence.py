@@ -126,7 +126,8 @@ class Evidence:
 
         workspace = self._workspace()
         views: list[RunView] = []
-        for stage in make_plan(workspace).stages:
+        plan = make_plan(workspace)
+        for stage in plan.stages:
             if not stage.runs:
                 views.append(RunView(stage.name, "", state="missing"))
             for run in stage.runs:
@@ -151,7 +152,9 @@ class Evidence:
                 "Run mcgitops train, or name a commit that was trained.",
             )
         head = self.git_head
-        return Side(head.commit, head.branch, "", head.dirty, self._with_files(views))
+        # data that was changed by hand isn't what the commit pins, though git sees no change
+        dirty = head.dirty or (bool(workspace.data.paths) and plan.head.dirty)
+        return Side(head.commit, head.branch, "", dirty, self._with_files(views))
 
     def commit(self, revision: str) -> Side:
         """A commit with the runs that it has."""

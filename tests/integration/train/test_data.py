@@ -98,6 +98,7 @@ def test_only_declared_inputs_are_fetched_and_what_was_changed_by_hand_is_no_com
     commits = list((clone.folder / ".mcgitops/store/commits").glob("*/*/train.json"))
     assert [path.parts[-3] for path in commits] == [head]
     assert json.loads(commits[0].read_text())["selected"] == before
+    assert json.loads(clone("report", "--format", "json").stdout)["head"]["dirty"] is True
 
     # the change would undo what was never fetched, unless that is meant
     refused = clone("data", "add", "set", check=False)
