@@ -68,7 +68,7 @@ demo: venv engine  ## Run the whole job on examples/wine: train, compare, gate, 
 .PHONY: bench
 bench: venv engine  ## Measure against bounds and peers; BENCH=name runs one
 	@status=0; export BASE_IMAGE=$$($(LAB) base-image); \
-	for name in $(or $(BENCH),$(basename $(notdir $(wildcard benchmarks/[a-z]*.py)))); do \
+	for name in $(or $(BENCH),$(filter-out report_html,$(basename $(notdir $(wildcard benchmarks/[a-z]*.py))))); do \
 	  echo "== $$name"; $(PYTHON) -m benchmarks.$$name || status=1; done; exit $$status
 
 .PHONY: docs

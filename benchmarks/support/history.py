@@ -9,12 +9,15 @@ import datetime
 import hashlib
 import json
 import random
+import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.support import projects
 from benchmarks.support.measure import clean_environment
+from mcgitops.store.folder import FolderBackend
+from mcgitops.store.journal import Journal
 from mcgitops.store.records import CommitRecord, FileRef, ImageRef, Resources, RunRecord
 from mcgitops.store.store import key_of
 
@@ -127,6 +130,15 @@ def publish(folder: Path, commit: str, records: Sequence[RunRecord]) -> None:
         path = folder / STORE / key_of(one)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(one.model_dump_json() + "\n")
+
+
+def journal(store: Path, at_once: int = 100) -> None:
+    """The journal of a bucket with these records, as many pushes leave it."""
+    backend = FolderBackend(store)
+    keys = [entry.key for top in ("runs/", "commits/") for entry in backend.entries(top)]
+    for start in range(0, len(keys), at_once):
+        Journal(backend).append(records=keys[start : start + at_once])
+    shutil.rmtree(store / "tmp", ignore_errors=True)  # a bucket has none
 
 
 def fingerprints(program: Path, folder: Path) -> dict[str, list[str]]:
