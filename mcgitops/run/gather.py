@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 from mcgitops.errors import UsageError
@@ -84,7 +85,7 @@ def look(
         trees=trees,
         previous=previous,
         manifests=_manifests(workspace.local, previous, trees.values()),
-        params=_params(workspace),
+        params=_Params(workspace),
         folder=_produced_now(workspace),
         head=Revision(head.commit, head.branch, head.dirty or bool(edited)),
         base=base,
@@ -327,18 +328,34 @@ def _manifests(
     return result
 
 
-def _params(workspace: Workspace) -> dict[str, dict[str, dict[str, Scalar]]]:
-    from mcgitops.metrics.readers import read_params
+class _Params(Mapping[str, Mapping[str, Mapping[str, Scalar]]]):
+    """The stages' parameters by file, read when a reason is looked for: most plans need none."""
 
-    result: dict[str, dict[str, dict[str, Scalar]]] = {}
-    for stage in workspace.project.stages:
-        for path in stage.spec.params:
-            file = workspace.folder / path
-            if file.is_file():
-                with file.open("rb") as stream:
-                    values = dict(read_params(path, stream).values)
-                result.setdefault(stage.name, {})[path] = values
-    return result
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+
+    @cached_property
+    def _read(self) -> dict[str, dict[str, dict[str, Scalar]]]:
+        from mcgitops.metrics.readers import read_params
+
+        result: dict[str, dict[str, dict[str, Scalar]]] = {}
+        for stage in self._workspace.project.stages:
+            for path in stage.spec.params:
+                file = self._workspace.folder / path
+                if file.is_file():
+                    with file.open("rb") as stream:
+                        values = dict(read_params(path, stream).values)
+                    result.setdefault(stage.name, {})[path] = values
+        return result
+
+    def __getitem__(self, stage: str) -> Mapping[str, Mapping[str, Scalar]]:
+        return self._read[stage]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read)
+
+    def __len__(self) -> int:
+        return len(self._read)
 
 
 def _produced_now(workspace: Workspace) -> dict[str, str]:
