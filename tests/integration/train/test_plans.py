@@ -40,7 +40,7 @@ def runs_of(project: Trial) -> dict[str, dict[str, object]]:
     found = {}
     for path in (project.folder / ".mcgitops/store/runs").rglob("*.json"):
         record = json.loads(path.read_text())
-        for volatile in ("started", "resources", "log", "commit", "dirty"):
+        for volatile in ("started", "resources", "log", "commit", "dirty", "seal"):
             record.pop(volatile)
         found[record["fingerprint"]] = record
     return found
