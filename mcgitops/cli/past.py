@@ -48,7 +48,11 @@ def history(
         return ()
     from mcgitops.store.index import RunIndex
 
-    index = RunIndex(evidence.app.store, folder / ".mcgitops" / "cache")
+    name = evidence.app.project.name
+    local, *_, last = (*evidence.stores, evidence.app.store)
+    # where this machine has the base's runs, a bucket needn't have been asked for anything
+    is_here = any(local.commit(base.commit, name, stage) for stage in {c.stage for c in shown})
+    index = RunIndex(local if is_here else last, folder / ".mcgitops" / "cache")
     most = max(min(MOST_RUNS, MOST_VALUES // len(changes)), LEAST)
     try:
         there = index.commit_ids()
@@ -56,7 +60,7 @@ def history(
         found: list[MetricHistory] = []
         for stage in dict.fromkeys(change.stage for change in shown):
             own = [change for change in shown if change.stage == stage]
-            found += _of_stage(evidence.app.project.name, index, base, known, stage, own, most)
+            found += _of_stage(name, index, base, known, stage, own, most)
     except StoreError:
         return ()
     return tuple(found)
