@@ -102,7 +102,6 @@ class Undeletable(FolderBackend):
         (Wrong, "read"),
         (Inventing, "absent"),
         (Keeping, "delete"),
-        (Undeletable, "delete"),
     ],
 )
 def test_what_is_missing_is_named_with_what_follows(
@@ -113,6 +112,21 @@ def test_what_is_missing_is_named_with_what_follows(
     missing = {finding.name: finding for finding in found.findings if finding.state == "missing"}
     assert name in missing
     assert missing[name].without and missing[name].remedy
+
+
+class Locked(FolderBackend):
+    def put(self, key: str, value: bytes, kind: str = "") -> None:
+        if self.size(key) is not None:
+            raise Denied("Could not write: access was denied.", "Ask for the right.")
+        super().put(key, value, kind)
+
+
+def test_a_store_where_nothing_is_replaced_or_deleted_still_works(tmp_path: Path) -> None:
+    for kind, name, without in ((Locked, "replace", "report"), (Undeletable, "delete", "gc")):
+        found = examine(kind(tmp_path / name))
+        limited = {one.name: one.without for one in found.findings if one.state == "limited"}
+        assert found.healthy
+        assert without in limited[name]
 
 
 def test_what_could_not_be_removed_is_named(tmp_path: Path) -> None:
