@@ -46,14 +46,21 @@ def written(script: str) -> Path:
         if folder.is_dir():
             return folder
         folder.parent.mkdir(exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent) as name:
+        # Not below this checkout: some look for the repository that they are in, and one makes it
+        # a project of its own.
+        with (
+            tempfile.TemporaryDirectory(prefix="mclab-writer-") as name,
+            tempfile.TemporaryDirectory(dir=folder.parent) as beside,
+        ):
             made = Path(name) / "made"
             made.mkdir()
             run(interpreter, source, made, cwd=made, env=environment(name), timeout=240)
             for path in made.rglob("*"):
                 if path.is_symlink():  # a convenience that leads nowhere once the folder has moved
                     path.unlink()
-            made.rename(folder)
+            moved = Path(beside) / "made"
+            shutil.copytree(made, moved)
+            moved.rename(folder)  # whole or not at all
         return folder
 
 
