@@ -21,8 +21,9 @@ import io
 import os
 import secrets
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -173,7 +174,10 @@ def finish(
     again = look(store, facts, now=facts.now)
     if again.survey.unreadable:
         return ()  # nobody knows what is needed: whoever runs next sees to it
-    names = {_original(key): key for key in trashed}
+    copies: dict[str, list[str]] = defaultdict(list)  # several collections may have the same key
+    for key in sorted(trashed, key=lambda key: _owner(key) != own):
+        copies[_original(key)].append(key)
+    names = {key: of_key[0] for key, of_key in copies.items()}
     forced = _relied_on(store, trashed, again.marks, facts.now - grace, is_patient=grace > 0)
     records = _trashed_records(store, trashed, names)
     there = {record.key for record in again.survey.records}
@@ -191,15 +195,10 @@ def finish(
     back = [key for key in could - there if key in kept or key in homes or key in forced]
     for key in sorted(back, key=lambda key: (-ORDER.index(_kind(key)), key)):
         for end in (key, f"{key}.index"):  # the index last: then the pack is there
-            if end in names:
-                store.backend.move(names[end], end)
-    taken = {names[end] for key in back for end in (key, f"{key}.index") if end in names}
+            # our own copy first: nobody else removes that
+            any(store.backend.move(place, end) for place in copies.get(end, ()))
     old = f"{datetime.fromtimestamp(time.time() - FOREIGN_SECONDS, UTC):%Y%m%dT%H%M%SZ}"
-    dead = [
-        key
-        for key in trashed
-        if key not in taken and (store.is_local or _owner(key) == own or _owner(key) < old)
-    ]
+    dead = [key for key in trashed if store.is_local or _owner(key) == own or _owner(key) < old]
     each(store.backend.delete, dead, 1 if store.is_local else THREADS)
     return tuple(back)
 
@@ -223,8 +222,8 @@ def _trashed_records(store: Store, trashed: dict[str, Entry], names: dict[str, s
     found = []
     for key, name in names.items():
         if is_record_key(key) and (value := store.value_of(trashed[name], fresh=True)) is not None:
-            entry = Entry(key, trashed[name].size, "", None)
-            found.append(noted(store.decoded(key, value), entry))
+            with suppress(StoreError):
+                found.append(noted(store.decoded(key, value), Entry(key, len(value), "")))
     return found
 
 
@@ -237,10 +236,9 @@ def _trashed_places(store: Store, trashed: dict[str, Entry], names: dict[str, st
             found.append(Place(key, entry.size, ((digest, entry.size),)))
         elif layout.pack_of(key) is not None:
             value = store.value_of(entry, fresh=True)
-            if value is not None:
-                pack = key.removesuffix(".index")
-                index = packs.PackIndex.decoded(value, name)
-                found.append(pack_place(pack, index, (entry, entry)))
+            with suppress(StoreError):
+                index = packs.PackIndex.decoded(value or b"", name)
+                found.append(pack_place(key.removesuffix(".index"), index, (entry, entry)))
     return found
 
 
