@@ -113,11 +113,11 @@ def _out(entry: Mapping[Any, Any], home: str, file: str) -> Out | None:
     md5 = entry.get("md5")
     if path.startswith(("/", "..")) or path == ".":
         return None  # of another project
+    if md5 is None:
+        return None  # a version-aware remote has it: what lies in the folder counts
     if not isinstance(md5, str) or not _MD5.fullmatch(md5):
         raise UsageError(
-            f"{file} gives no MD5 of {path}: a version-aware remote of DVC keeps it, which is not "
-            "read.",
-            "Push it to a remote that is not version-aware, or pin it: mcgitops data add.",
+            f"{file} gives an MD5 of {path} that is none.", "Take it from git again, or dvc add."
         )
     return Out(
         path,

@@ -67,7 +67,8 @@ class DvcData:
     def __init__(self, workspace: Workspace, names: Iterable[str]) -> None:
         self._workspace = workspace
         self._folder = workspace.folder
-        self.outs = dvc.outs(self._folder, names)
+        # without DVC's folder above them, files that are called so are something else
+        self.outs = dvc.outs(self._folder, names) if self._config is not None else ()
         self._lists: dict[str, dict[str, str]] = {}
 
     # looking
@@ -282,7 +283,6 @@ class DvcData:
     @contextmanager
     def _opened(self, out: Out, md5: str) -> Iterator[BinaryIO]:
         """The content with this MD5 in DVC's cache, else in its remote, new layout or old."""
-        config = self._config
         tried = []
         for backend in self._backends(out):
             tried.append(backend.url)
@@ -292,8 +292,6 @@ class DvcData:
                     with opened as stream:
                         yield stream
                     return
-        if config is None:
-            raise StoreError(f"{out.file} is here, and no folder .dvc above it.", "Commit .dvc.")
         where = " nor in ".join(tried) or "DVC's cache"
         raise StoreError(
             f"The data of {out.path} ({out.file}) is neither here nor in {where}: it was not "

@@ -49,7 +49,8 @@ def prepare(
     if stage.spec.croissant:
         from mcgitops.run.croissant import verify
 
-        for sentence in verify(project.folder, stage.spec.croissant, workspace.index):
+        known = workspace.data.digest_of
+        for sentence in verify(project.folder, stage.spec.croissant, workspace.index, known):
             reporter.note(sentence)
     wait_for_others(workspace, run, reporter)
     remote = engine.is_remote

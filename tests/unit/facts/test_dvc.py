@@ -46,6 +46,7 @@ def test_files_of_dvc_2_are_told_by_what_they_lack_and_wdir_moves_the_path() -> 
         "[]",
         "",
         "outs: {}",
+        "outs:\n- path: a\n  etag: x",
         f"outs:\n- md5: {MD5}\n  path: ../../out",
         f"outs:\n- {{md5: {MD5}, path: /etc}}",
         f"outs:\n- {{md5: {MD5}, path: a, cache: false}}",
@@ -60,8 +61,7 @@ def test_what_tracks_nothing_here_is_nothing(text: str) -> None:
     [
         ("outs: [", "can't be read as a .dvc file"),
         (f"<<<<<<< HEAD\nouts:\n- md5: {MD5}\n", "conflict markers"),
-        ("outs:\n- path: a\n  etag: x", "version-aware"),
-        ("outs:\n- path: a\n  md5: ../../../etc/passwd", "gives no MD5"),
+        ("outs:\n- path: a\n  md5: ../../../etc/passwd", "an MD5 of a that is none"),
     ],
 )
 def test_a_file_that_nobody_can_use_is_refused_by_name(text: str, said: str) -> None:
