@@ -181,6 +181,28 @@ def test_a_pins_change_is_shown_brought_and_taken_back(
     assert now < needed == pinned(there, [store])[0]
 
 
+def test_a_damaged_object_never_gets_into_the_folder_and_the_next_call_completes(
+    project_factory: ProjectFactory, say: Say
+) -> None:
+    folder = project(project_factory)
+    say(folder, "data", "add", "--push", "sets/a")
+    project_factory.commit(folder, {}, "Pin")
+    there = clone(folder)
+    objects = (folder.parent / "bucket/objects").rglob("*")
+    (stored,) = (path for path in objects if path.is_file() and path.read_bytes() == b"one\n")
+    stored.chmod(0o644)
+    stored.write_bytes(b"two\n")
+    code, _, err = say(there, "data", "pull")
+    assert code == 1
+    assert "is damaged" in err
+    assert "Traceback" not in err
+    assert not (there / "sets/a/ü b.txt").exists()
+    assert say(folder, "push", "--again")[0] == 0
+    stored.write_bytes(b"one\n")
+    assert say(there, "data", "pull")[0] == 0
+    assert listing(there / "sets/a") == listing(folder / "sets/a")
+
+
 @pytest.mark.parametrize(
     ("make", "words", "said"),
     [
