@@ -216,6 +216,8 @@ def _closing(lines: Sequence[str]) -> list[str]:
 def _without_run(body: str) -> str:
     text = body.replace("\r\n", "\n").rstrip()
     first, newline, rest = text.partition("\n")
+    # The artifacts of the earlier run are still there, and of the same head they say the same.
+    rest = re.sub(r"/actions/runs/\d+#artifacts\b", "", rest)
     return re.sub(r" (run|attempt|since)=\d*", "", first) + newline + rest
 
 

@@ -60,6 +60,15 @@ def test_nothing_is_touched_when_only_the_run_differs() -> None:
     assert decide([crlf], BOT, RUN_5, body).action == "keep"
 
 
+def test_the_artifacts_of_another_run_on_the_same_head_are_no_change() -> None:
+    def body(run: int, said: str = "better") -> str:
+        link = f"[full report](<https://github.com/o/r/actions/runs/{run}#artifacts>)"
+        return compose(Marker("wine", run, 1, "abc"), f"### {said}\n\n{link}")
+
+    assert same(body(4), body(5))
+    assert not same(body(4), body(5, "worse"))
+
+
 def test_another_head_is_a_change() -> None:
     assert not same(
         compose(Marker("wine", 4, 1, "abc"), "r"), compose(Marker("wine", 4, 1, "d"), "r")
