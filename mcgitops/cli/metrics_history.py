@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,6 +18,7 @@ from mcgitops.cli.app import App
 if TYPE_CHECKING:
     from mcgitops.cli.where import Names, Read
     from mcgitops.compare.model import Direction
+    from mcgitops.compare.statistics import Sample
     from mcgitops.store.index import Head, IndexedRun, RunIndex
     from mcgitops.store.store import Store
 
@@ -41,16 +43,18 @@ class Point:
     @property
     def mean(self) -> float:
         """NaN where one of the values is."""
-        from mcgitops.compare.statistics import sample
-
-        return sample(self.values).mean
+        return self._sample.mean
 
     @property
     def sd(self) -> float | None:
         """The sample's standard deviation; None of a single run."""
+        return self._sample.sd
+
+    @cached_property
+    def _sample(self) -> Sample:
         from mcgitops.compare.statistics import sample
 
-        return sample(self.values).sd
+        return sample(self.values)
 
     @property
     def label(self) -> str:
@@ -158,6 +162,8 @@ def history(
 
 # what there is
 
+Shape = tuple[tuple[str, tuple[str, ...]], ...]
+"""The files of a run's metrics, and the names in each."""
 Group = tuple[str, list["IndexedRun"]]
 """A commit ("" for a run by itself), and runs of it."""
 
@@ -189,6 +195,10 @@ def _by_commit(
                 yield sha, [runs[head.key] for head in group if head.key in runs]
 
 
+def _shape(run: IndexedRun) -> Shape:
+    return tuple((file, tuple(values)) for file, values in run.metrics.items())
+
+
 def _by_time(index: RunIndex, heads: Sequence[Head]) -> Iterator[Group]:
     for start in range(0, len(heads), CHUNK):
         for run in index.runs(heads[start : start + CHUNK]):
@@ -209,11 +219,15 @@ def _series(
     rules = Rules(goals(app))
     found: dict[tuple[str, str], Series] = {}
     count = 0
+    readers: dict[frozenset[Shape], Read | None] = {}
     for sha, runs in groups:
-        names = Names(runs)
-        if not names.is_metric(metric):
+        shapes = frozenset(_shape(run) for run in runs)
+        if shapes not in readers:  # runs with the same metrics are looked at once
+            names = Names(runs)
+            named = f"metric:{metric.removeprefix('metric:')}"
+            readers[shapes] = names.reader(named, "METRIC") if names.is_metric(metric) else None
+        if (read := readers[shapes]) is None:
             continue
-        read = names.reader(f"metric:{metric.removeprefix('metric:')}", "METRIC")
         values: dict[tuple[str, str], list[tuple[IndexedRun, float]]] = {}
         for run in runs:
             if any(run.matrix.get(name) != value for name, value in wanted.items()):
