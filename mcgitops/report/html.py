@@ -153,8 +153,9 @@ def _metrics(report: Report) -> list[MetricRow]:
     rows = [_metric(change) for change in changes]
     if (spark := past.sparks(report, changes)) is None:
         return rows
+    told = past.in_words(report)
     return [
-        replace(row, bars=bars, past=past.in_words(report, row.change)) if bars else row
+        replace(row, bars=bars, past=told(row.change)) if bars else row
         for row, bars in ((row, spark(row.change)) for row in rows)
     ]
 

@@ -22,24 +22,31 @@ def sparks(report: Report, changes: Sequence[MetricChange]) -> Spark | None:
     The last bar is the base's. The scale holds the head as well: where it is far off, the bars are
     all high, or all low.
     """
-    if report.base is None or not report.history:
-        return None
-    known = {(p.stage, p.variant, p.file, p.name): p for p in report.history}
+    find = _finder(report)
 
     def spark(change: MetricChange) -> str:
-        past = known.get((change.stage, change.variant, change.file, change.name))
+        past = find(change)
         return _bars(past, change.head_mean) if past is not None else ""
 
     return spark if any(map(spark, changes)) else None
 
 
-def in_words(report: Report, change: MetricChange) -> str:
-    """The same values as numbers, for those who don't see bars: `0.912, 0.93, 0.941`."""
-    own = (change.stage, change.variant, change.file, change.name)
-    for past in report.history:
-        if (past.stage, past.variant, past.file, past.name) == own:
-            return ", ".join(numbers.plain(mean) for mean in past.means[-WIDTH:])
-    return ""
+def in_words(report: Report) -> Spark:
+    """What gives the same values as numbers, for those who don't see bars: `0.912, 0.93, 0.941`."""
+    find = _finder(report)
+
+    def told(change: MetricChange) -> str:
+        past = find(change)
+        return ", ".join(map(numbers.plain, past.means[-WIDTH:])) if past is not None else ""
+
+    return told
+
+
+def _finder(report: Report) -> Callable[[MetricChange], MetricHistory | None]:
+    known = {}
+    if report.base is not None:
+        known = {(p.stage, p.variant, p.file, p.name): p for p in report.history}
+    return lambda change: known.get((change.stage, change.variant, change.file, change.name))
 
 
 def _bars(past: MetricHistory, head: float | None) -> str:

@@ -19,6 +19,7 @@ from mcgitops.report import html, json_view, markup
 from mcgitops.report.escape import clean
 from mcgitops.resources import templates
 from tests.browser import reports
+from tests.unit.report import situations
 
 TAGS = {
     "html", "head", "meta", "title", "style", "body", "a", "header", "div", "p", "button", "h1",
@@ -251,3 +252,14 @@ def test_of_very_many_metrics_the_worst_are_shown(monkeypatch):
     (body,) = section.iter("tbody")
     assert len(list(body.iter("tr"))) == 5
     assert "The first 5 of 13; mcgitops report --json has all." in "".join(section.itertext())
+
+
+def test_earlier_values_are_bars_that_are_told_in_numbers():
+    page = html.render(situations.with_past())
+    assert (
+        'role="img" aria-label="its last values, up to the base: 0.91, 0.93, NaN, 0.95, 0.94"'
+        in page
+    )
+    assert ">▁▃·▄▄</span> 0.9762" in page
+    parsed(page)
+    assert "its last values" not in html.render(situations.improvement())
