@@ -12,6 +12,7 @@ from typing import Protocol
 
 from mcgitops.errors import StoreError
 from mcgitops.store import layout
+from mcgitops.store.compression import SAMPLE, sample_shrinks, samples
 from mcgitops.store.objects import SMALL, Objects
 from mcgitops.store.packs import PackWriter, Span, content_of, spans
 from mcgitops.store.threads import each
@@ -26,6 +27,10 @@ GAP = 64 * 1024
 """Unwanted bytes that cost less than another request."""
 PART = 8 * 1024 * 1024
 """Bytes of a pack that are asked for by one request."""
+
+
+COMPRESSED = 32 * 1024 * 1024
+"""Files up to this size are packs of their own if a sample of them shrinks."""
 
 
 class Counter(Protocol):
@@ -47,16 +52,22 @@ class Counter(Protocol):
 def send_packed(
     source: Objects, target: Objects, sizes: Mapping[str, int], counter: Counter
 ) -> set[str]:
-    """Send the small ones among these objects (size by digest) in packs; gives which were sent.
+    """Send some of these objects (size by digest) in packs; gives which were sent.
 
-    The same objects in the same order make the same packs, and one that arrived before isn't sent
+    The small ones, where they are many; and each of the larger ones that is worth compressing. The
+    same objects in the same order make the same packs, and one that arrived before isn't sent
     again.
     """
-    small = {digest: size for digest, size in sizes.items() if size <= SMALL}
-    if target.backend.path is not None or len(small) < FROM:
+    if target.backend.path is not None:
         return set()
+    small = {digest: size for digest, size in sizes.items() if size <= SMALL}
+    if len(small) < FROM:
+        small = {}
     each(lambda some: _send(source, target, some, counter), groups(small), AT_ONCE, counter.stop)
-    return set(small)
+    larger = [digest for digest, size in sizes.items() if _shrinks(source, digest, size)]
+    for digest in larger:  # one in memory at a time
+        _send(source, target, [digest], counter)
+    return {*small, *larger}
 
 
 def groups(sizes: Mapping[str, int], most: int = PACK) -> list[list[str]]:
@@ -84,7 +95,11 @@ def take_packed(
         for name, members in source.catalogue.find_all(sizes).items()
         for span in spans(members, GAP, PART)
     ]
-    each(lambda part: _take(source, target, part, counter), parts, AT_ONCE, counter.stop)
+    for at_once, some in (
+        (AT_ONCE, [part for part in parts if part.is_light]),
+        (1, [part for part in parts if not part.is_light]),
+    ):
+        each(lambda part: _take(source, target, part, counter), some, at_once, counter.stop)
     return {member.digest for part in parts for member in part.span.members}
 
 
@@ -93,12 +108,26 @@ class _Part:
     name: str
     span: Span
 
+    @property
+    def is_light(self) -> bool:
+        """Whether it may be in memory beside others."""
+        return max(self.span.length, *(member.size for member in self.span.members)) <= PART
+
+
+def _shrinks(source: Objects, digest: str, size: int) -> bool:
+    """Whether a larger file, of which a sample is looked at, is worth compressing."""
+    if not SMALL < size <= COMPRESSED or source.backend.path is None:
+        return False
+    key = layout.object_key(digest)
+    parts = [source.backend.read_range(key, at, SAMPLE) or b"" for at in samples(size)]
+    return sample_shrinks(b"".join(parts))
+
 
 def _send(source: Objects, target: Objects, digests: Sequence[str], counter: Counter) -> None:
     writer = PackWriter()
     size = 0
     for digest in digests:
-        value = source.read_bytes(digest, SMALL)
+        value = source.read_bytes(digest, COMPRESSED)
         counter.add(0)
         writer.add(digest, value)
         size += len(value)

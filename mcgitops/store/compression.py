@@ -30,8 +30,16 @@ def shrinks(data: bytes) -> bool:
     """Whether a sample of the data does: its beginning, middle and end."""
     if len(data) <= 3 * SAMPLE:
         return len(data) > 64  # a frame has a head; and trying costs no more than a sample
-    middle = (len(data) - SAMPLE) // 2
-    sample = data[:SAMPLE] + data[middle : middle + SAMPLE] + data[-SAMPLE:]
+    return sample_shrinks(b"".join(data[at : at + SAMPLE] for at in samples(len(data))))
+
+
+def samples(size: int) -> tuple[int, int, int]:
+    """Where the samples of so many bytes begin; each has `SAMPLE` bytes."""
+    return 0, (size - SAMPLE) // 2, size - SAMPLE
+
+
+def sample_shrinks(sample: bytes) -> bool:
+    """Whether what was taken from these places clearly does."""
     return len(_compressor().compress(sample)) < len(sample) * PAYS
 
 
