@@ -29,7 +29,7 @@ from mcgitops.store.s3_download import FIRST, Download, RangedDownload, total_of
 from mcgitops.store.s3_errors import code_of, explain, is_foreign
 from mcgitops.store.s3_upload import PART, Upload, end_abandoned, part_size, unfinished
 from mcgitops.store.s3_url import BucketUrl, parse
-from mcgitops.store.s3_wire import EtagTrust, Seal, watch
+from mcgitops.store.s3_wire import EtagTrust, Seal, again, watch
 from mcgitops.store.streams import CHUNK, read_fully
 from mcgitops.store.threads import THREADS, each
 
@@ -335,11 +335,11 @@ class S3Backend:
     def _answer(self, key: str, wanted: str = "") -> Any:
         """To a request for a value, or for a range of it; None where there is none."""
         place: dict[str, Any] = {"Bucket": self._place.bucket, "Key": self._key(key)}
+        if wanted:
+            place["Range"] = wanted
         with self.explained("read"):
             try:
-                if wanted:
-                    return self._client.get_object(**place, Range=wanted)
-                return self._client.get_object(**place)
+                return again(lambda: self._client.get_object(**place))
             except self._client.exceptions.ClientError as error:
                 code = code_of(_response(error))
                 if code in ABSENT:

@@ -99,6 +99,7 @@ class Download(Stream):
     def read(self, size: int = -1) -> bytes:
         """Like `read` of any stream; raises `StoreError` when it can't be had."""
         from botocore.exceptions import BotoCoreError
+        from urllib3.exceptions import HTTPError
 
         if size < 0:
             return b"".join(iter(lambda: self.read(CHUNK), b""))
@@ -113,7 +114,7 @@ class Download(Stream):
                     value: bytes = self._body.read(size)
                     if not value and size and self._end:
                         raise EOFError("the answer ended early")
-                except (BotoCoreError, OSError, EOFError):
+                except (BotoCoreError, HTTPError, OSError, EOFError):
                     if attempt == RESUMES:
                         raise
                     time.sleep(0.1 * 2**attempt)

@@ -15,8 +15,10 @@ import io
 import random
 import re
 import threading
+import time
+from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mcgitops.store.limits import Pace
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 DAMAGED = {"BadDigest", "IncompleteBody", "XAmzContentSHA256Mismatch", "InvalidDigest"}
 LONGEST_WAIT = 60.0  # seconds, whatever a service asks for
 ATTEMPTS = 6
+Answer = TypeVar("Answer")
 _MD5 = re.compile(r'"?([0-9a-f]{32})"?\Z')
 
 
@@ -64,6 +67,23 @@ def retry_after(headers: Any) -> float | None:
     if not (value.isascii() and value.isdigit()):
         return None
     return min(float(value), LONGEST_WAIT) if len(value) < 6 else LONGEST_WAIT
+
+
+def again(call: Callable[[], Answer]) -> Answer:
+    """What a request for a value gives, made again where the answer is cut off.
+
+    botocore repeats a request whose connection breaks, but for the text of a refusal ("there is no
+    such key") that comes instead of a value: that it reads when it no longer looks for such errors.
+    """
+    from botocore.parsers import ResponseParserError
+    from urllib3.exceptions import HTTPError
+
+    for attempt in range(1, ATTEMPTS):
+        try:
+            return call()
+        except (HTTPError, ResponseParserError):
+            time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311
+    return call()
 
 
 class Seal:

@@ -1,0 +1,110 @@
+"""Stores and the network, and stores and kill -9: what is left when things break.
+
+Not a time but a table of outcomes. Each scenario of push, pull, gc or verify through a proxy that
+harms 1 to 30 % of what passes has to end complete and verified, or with a clear error and nothing
+lost; what is killed leaves nothing half that is visible; and the next call completes it. SEED in
+the environment repeats a run, SCENARIOS and KILLS make it smaller.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from tabulate import tabulate
+
+from benchmarks.support import projects
+from tests.lab import s3
+from tests.lab.store_faults import RATES, VERBS, Ground, Outcome, scenarios
+from tests.lab.store_kills import Killed, Yard, kills
+
+SCENARIOS = 320
+KILLS = 200
+LEAST = (300, 200)
+SHARES = {"push": 0.32, "pull": 0.3, "gc": 0.26, "train": 0.12}
+
+
+def main() -> int:
+    """1 where one ends badly, or where they are too few."""
+    seed = int(os.environ.get("SEED") or random.SystemRandom().randrange(1_000_000))
+    count = int(os.environ.get("SCENARIOS") or SCENARIOS)
+    killed = int(os.environ.get("KILLS") or KILLS)
+    print(f"SEED={seed}", file=sys.stderr)
+    began = time.monotonic()
+    image = projects.base_image()
+    with projects.workplace() as folder, s3.rclone(folder / "server") as server:
+        os.environ.update(server.env)
+        outcomes = _broken(folder / "broken", server, seed, count)
+        shares = {verb: round(killed * share) for verb, share in SHARES.items()}
+        ends = _killed(folder / "killed", server, seed, shares, image)
+    return verdict(outcomes, ends, seed, time.monotonic() - began)
+
+
+def _broken(folder: Path, server: s3.S3Server, seed: int, count: int) -> list[Outcome]:
+    folder.mkdir()
+    ground = Ground(folder, server)
+    outcomes = []
+    for scenario in scenarios(seed, count):
+        outcome = ground.run(scenario)
+        outcomes.append(outcome)
+        for text in outcome.problems:
+            print(f"{scenario}: {text}", file=sys.stderr, flush=True)
+    return outcomes
+
+
+def _killed(
+    folder: Path, server: s3.S3Server, seed: int, shares: dict[str, int], image: str
+) -> list[Killed]:
+    yard = Yard(folder, server, image)
+    ends = []
+    for kill in kills(seed, shares):
+        end = yard.run(kill)
+        ends.append(end)
+        for text in end.problems:
+            print(f"{kill}: {text}", file=sys.stderr, flush=True)
+    return ends
+
+
+def verdict(outcomes: Sequence[Outcome], ends: Sequence[Killed], seed: int, took: float) -> int:
+    """Print the tables."""
+    print(f"\nA network that breaks, SEED={seed}")
+    rows = []
+    for verb in VERBS:
+        for rate in RATES:
+            some = [
+                one for one in outcomes if (one.scenario.verb, one.scenario.rate) == (verb, rate)
+            ]
+            said = sum(bool(one.said) for one in some)
+            bad = sum(bool(one.problems) for one in some)
+            faults = sum(one.faults for one in some)
+            rows.append((verb, f"{rate:.0%}", len(some), faults, len(some) - said, said, bad))
+    heads = ("verb", "harmed", "scenarios", "faults", "complete at once", "clear error", "wrong")
+    print(tabulate(rows, heads, disable_numparse=True))
+    print("\nkill -9")
+    count, killed = (
+        Counter(end.kill.verb for end in ends),
+        Counter(end.kill.verb for end in ends if end.code == -9),
+    )
+    wrong = Counter(end.kill.verb for end in ends if end.problems)
+    print(
+        tabulate(
+            [(verb, count[verb], killed[verb], wrong[verb]) for verb in SHARES],
+            ("verb", "calls", "killed before their end", "wrong"),
+            disable_numparse=True,
+        )
+    )
+    bad = sum(bool(one.problems) for one in outcomes) + sum(wrong.values())
+    print(f"\n{len(outcomes)} scenarios and {len(ends)} kills, {bad} ended badly, {took:.0f} s.")
+    enough = len(outcomes) >= LEAST[0] and len(ends) >= LEAST[1]
+    if not enough:
+        print(f"{LEAST[0]} scenarios and {LEAST[1]} kills are wanted.")
+    return 1 if bad or not enough else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
