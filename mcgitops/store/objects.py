@@ -21,7 +21,7 @@ from typing import BinaryIO, cast
 
 from mcgitops.errors import StoreError
 from mcgitops.store import layout, marks
-from mcgitops.store.backend import Backend
+from mcgitops.store.backend import Backend, Broken
 from mcgitops.store.catalogue import Catalogue, listed, read_index
 from mcgitops.store.packs import LARGEST_MEMBER, Member, content_of
 from mcgitops.store.streams import CHUNK, HashingReader, VerifyingReader
@@ -86,8 +86,11 @@ class Objects:
                     f"{path} changed while it was being stored.",
                     "Run the same again when nothing writes to it.",
                 )
-                verified = VerifyingReader(stream, digest, changed)
-                self._put(digest, verified, size)
+                try:
+                    self._put(digest, VerifyingReader(stream, digest, changed), size)
+                except Broken:
+                    stream.seek(0)
+                    self._put(digest, VerifyingReader(stream, digest, changed), size)
             return digest, size
 
     def put_stream(self, stream: BinaryIO) -> tuple[str, int]:
@@ -115,8 +118,12 @@ class Objects:
 
         `told` is called with the number of bytes of each piece.
         """
-        with source.open(digest, told) as stream:
-            self._put(digest, stream, size)
+        try:
+            with source.open(digest, told) as stream:
+                self._put(digest, stream, size)
+        except Broken:  # harmed on its way, perhaps: the whole of it once more
+            with source.open(digest, told) as stream:
+                self._put(digest, stream, size)
 
     def read_bytes(self, digest: str, limit: int | None = None) -> bytes:
         """A whole small object, verified."""
@@ -146,6 +153,12 @@ class Objects:
 
     def fetch(self, digest: str, target: Path, *, executable: bool = False) -> None:
         """Write an object to a file, verified and atomic: the whole content or no change."""
+        try:
+            self._fetch(digest, target, executable)
+        except Broken:
+            self._fetch(digest, target, executable)
+
+    def _fetch(self, digest: str, target: Path, executable: bool) -> None:
         with self.open(digest) as stream:
             try:
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -310,7 +323,9 @@ class Objects:
 
     def _damaged(self, digest: str) -> StoreError:
         key = layout.object_key(digest)
-        return StoreError(
+        # In a folder it is what it is; on the way from a bucket it may have been harmed.
+        kind = StoreError if self._backend.path is not None else Broken
+        return kind(
             f"Object {digest} is damaged: {key} in {self._backend.url} holds other bytes.",
             "Run mcgitops verify --repair: it takes a good copy from wherever there is one.",
         )

@@ -91,6 +91,12 @@ class Upload:
                 raise Broken(
                     "The upload was ended by somebody else.", "Run the same again."
                 ) from error
+            if self._there and isinstance(error, ClientError):
+                self._abort()
+                raise Broken(
+                    "What an earlier call sent of a large file doesn't fit it, and was removed.",
+                    "Run the same again.",
+                ) from error
             if code_of(_response(error)) in DISPUTED:
                 self._abort()
             raise

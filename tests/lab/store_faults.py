@@ -14,12 +14,14 @@ import traceback
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from mcgitops.errors import McgitopsError
 from mcgitops.store import layout
 from mcgitops.store.objects import hashed
 from mcgitops.store.records import CommitRecord, FileRef, ImageRef, RunRecord
+from mcgitops.store.s3 import S3Backend
 from mcgitops.store.store import Store, open_store
 from mcgitops.store.sync import pull, push
 from mcgitops.store.transfer import references
@@ -73,6 +75,15 @@ def scenarios(seed: int, count: int) -> list[Scenario]:
     ]
 
 
+def direct(server: S3Server, prefix: str, clients: dict[str, Any] = {}) -> Store:  # noqa: B006
+    """A store in a server's bucket; nothing is remembered of it but the client, which is costly."""
+    store = open_store(server.url(prefix))
+    assert isinstance(store.backend, S3Backend)
+    store.backend._opened = clients.get(server.endpoint)
+    clients[server.endpoint] = store.backend._client
+    return store
+
+
 class Ground:
     """A server, a folder, and what is moved between the two."""
 
@@ -104,7 +115,7 @@ class Ground:
         try:
             seen = work.half_done() if said else work.incomplete()
             problems += [f"after the faults: {text}" for text in seen]
-            work.act(open_store(self.server.url(prefix)))
+            work.act(direct(self.server, prefix))
             problems += [f"after the next call: {text}" for text in work.incomplete()]
         except Exception:  # noqa: BLE001  (that is what is looked for)
             problems.append(f"the next call failed: {traceback.format_exc()[-1500:]}")
@@ -152,7 +163,7 @@ class _Work:
     @property
     def direct(self) -> Store:
         """The bucket, seen anew over a network that works."""
-        return open_store(self.server.url(self.prefix))
+        return direct(self.server, self.prefix)
 
     def prepare(self) -> None:
         """What has to be there before."""

@@ -22,7 +22,7 @@ from mcgitops.store.records import CommitRecord, FileRef, ImageRef, RunRecord
 from mcgitops.store.store import Store, open_store
 from tests.lab.program import ROOT
 from tests.lab.s3 import S3Server
-from tests.lab.store_faults import PROJECT, STAGE, START, dangling, differences
+from tests.lab.store_faults import PROJECT, STAGE, START, dangling, differences, direct
 
 Act = tuple[Callable[[], None], list[str], Callable[[bool], Iterator[str]]]
 """What prepares a call, its arguments, and what is wrong (True: after the next call)."""
@@ -114,7 +114,7 @@ class Yard:
 
     def _push(self, prefix: str, _: int) -> Act:
         def look(whole: bool) -> Iterator[str]:
-            remote = open_store(self.server.url(prefix))
+            remote = direct(self.server, prefix)
             yield from differences(self.source, remote) if whole else dangling(remote, self.commit)
             yield from differences(self.source, self._local)
 
@@ -127,7 +127,7 @@ class Yard:
 
         def look(whole: bool) -> Iterator[str]:
             yield from dangling(self._local, self.commit)
-            yield from differences(self.source, open_store(self.server.url(prefix)))
+            yield from differences(self.source, direct(self.server, prefix))
             found = {path.name for path in (self.project / "out").glob("*")}
             wanted = {"model.txt", "m.json", "large.bin"}
             if found - wanted or (whole and found != wanted):
@@ -141,12 +141,12 @@ class Yard:
     def _gc(self, prefix: str, _: int) -> Act:
         def prepare() -> None:
             self._fill_bucket(prefix)
-            remote = open_store(self.server.url(prefix))
+            remote = direct(self.server, prefix)
             for number in range(3):
                 self._made(remote, 100 + number, commit="")
 
         def look(whole: bool) -> Iterator[str]:
-            remote = open_store(self.server.url(prefix))
+            remote = direct(self.server, prefix)
             if whole:  # what a killed one had moved away is back
                 yield from differences(self.source, remote)
                 if len(list(remote.runs(PROJECT))) != 1:
@@ -161,7 +161,7 @@ class Yard:
             (self.project / "params.yaml").write_text(f"lr: {number} # {prefix}\n")
 
         def look(whole: bool) -> Iterator[str]:
-            remote = open_store(self.server.url(prefix))
+            remote = direct(self.server, prefix)
             for store in (self._local, remote):
                 yield from dangling(store, self.commit)
                 if whole and len(list(store.runs(PROJECT))) != 1:
@@ -212,7 +212,7 @@ class Yard:
     def _fill_bucket(self, prefix: str) -> None:
         from mcgitops.store.sync import push
 
-        push(self.source, open_store(self.server.url(prefix)), PROJECT, self.folder / prefix)
+        push(self.source, direct(self.server, prefix), PROJECT, self.folder / prefix)
         shutil.rmtree(self.folder / prefix, ignore_errors=True)
 
     def _call(self, words: list[str], prefix: str, after: float | None = None) -> tuple[int, str]:
