@@ -30,6 +30,7 @@ from datetime import UTC, datetime
 from mcgitops.errors import StoreError
 from mcgitops.store import layout, marks, packs
 from mcgitops.store.backend import Entry
+from mcgitops.store.catalogue import read_index
 from mcgitops.store.inventory import Inventory, inventory, pack_place
 from mcgitops.store.reach import Item, Place, Plan, Roots, decide, homes_of, keep
 from mcgitops.store.store import Store
@@ -148,11 +149,18 @@ def collect(
             new = [item.key for item in (*mark, *remove) if item.key not in known]
             marks.write(store.backend, began, new)
         name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+        if remove and not store.is_local:
+            # before: whoever is killed leaves nothing that the journal says is there, and isn't
+            store.objects.catalogue.say(gone=[item.key for item in remove])
         _move_out(store, remove, name, told)
         back = finish(store, facts, roots, grace, own=name) if remove else ()
         gone = [item for item in remove if item.key not in back]
-        if gone and not store.is_local:
-            store.objects.catalogue.say(gone=[item.key for item in gone])
+        if back and not store.is_local:
+            for key in back:
+                name = key.rpartition("/")[2]
+                if key.startswith("packs/") and (index := read_index(store.backend, name)):
+                    store.objects.catalogue.arrived(name, index)
+            store.objects.catalogue.say(records=[key for key in back if is_record_key(key)])
         _clean_marks(store, facts, {item.key for item in gone})
     return Swept(tuple(gone), tuple(mark), back, tuple(place.key for place in rewritten))
 

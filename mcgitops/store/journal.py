@@ -31,7 +31,7 @@ SPAN = 64
 LENGTHS = (SPAN * SPAN, SPAN)
 """Of spans, the longest first. A span begins after a multiple of its length."""
 LARGEST = 256 * 1024 * 1024
-ATTEMPTS = 50
+ATTEMPTS = 200
 
 
 @dataclass(frozen=True)
@@ -171,9 +171,14 @@ class Journal:
         return each(read, keys, THREADS if self._backend.path is None else 1)
 
 
+def sound(value: bytes) -> Entry | None:
+    """The entry that these bytes are, as it was written; None where they aren't one."""
+    return _parsed(value) if is_whole(value) else None
+
+
 def is_sound(value: bytes) -> bool:
     """Whether these bytes are an entry of a journal, as it was written."""
-    return _parsed(value) is not None and is_whole(value)
+    return sound(value) is not None
 
 
 def is_span(value: bytes, length: int) -> bool:

@@ -80,6 +80,7 @@ class _Repair:
         }
         self._lost: set[str] = set()  # digests of which no good copy was found
         self._aside: set[str] = set()  # keys of runs that are to be trained again
+        self._gone: list[str] = []  # keys that the journal is to be told of
         self._back: set[str] = set()  # digests that came back with a pack out of the trash
         self._trash = {
             entry.key.split("/", 2)[2]: entry.key
@@ -109,7 +110,7 @@ class _Repair:
         """Repair one thing."""
         repaired = {
             "object": self._object,
-            "pack": lambda one: "its files were taken over, it was set aside",
+            "pack": self._pack,
             "index": self._index,
             "record": self._record,
             "run": self._run,
@@ -144,6 +145,9 @@ class _Repair:
         """Runs that lost a file are no cached runs any more: the next training makes them again."""
         for key in sorted(self._aside):
             self._set_aside(key)
+        gone = [*self._gone, *self._aside, *self._bad_packs]
+        if gone and self._store.backend.size(layout.journal_key(1)) is not None:
+            self._store.objects.catalogue.say(gone=gone)
 
     # kind by kind; each gives how it was repaired, "" where it wasn't
 
@@ -162,6 +166,12 @@ class _Repair:
             self._set_aside(finding.key)
         self._aside |= {key for key in finding.runs if key.startswith(("runs/", "attempts/"))}
         return ""
+
+    def _pack(self, finding: Finding) -> str:
+        if finding.key in self._there.indexes:
+            return "its good files were taken over, and it was set aside"
+        self._gone.append(finding.key)
+        return "noted as gone; what was in it is named by itself"
 
     def _index(self, finding: Finding) -> str:
         key = finding.key.removesuffix(".index")
@@ -205,9 +215,11 @@ class _Repair:
                 continue
             self._store.backend.put_stream(finding.key, io.BytesIO(value), len(value))
             return f"taken from {source.url}"
-        if finding.key in self._records:
-            return ""  # it can be read, but says something of its files that isn't so
-        self._set_aside(finding.key)
+        if self._from_trash(finding.key):
+            return "taken back from the trash"
+        if finding.key not in self._records:  # else it can be read, but says what isn't so
+            self._set_aside(finding.key)
+            self._gone.append(finding.key)
         return ""
 
     def _run(self, finding: Finding) -> str:

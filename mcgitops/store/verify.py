@@ -21,7 +21,7 @@ from mcgitops.store.inventory import Inventory, inventory
 from mcgitops.store.reach import Place
 from mcgitops.store.store import Store
 from mcgitops.store.streams import CHUNK, read_fully
-from mcgitops.store.survey import Noted, Survey, survey
+from mcgitops.store.survey import Noted, Survey, is_record_key, survey
 from mcgitops.store.threads import each
 
 BATCH = 2048
@@ -109,7 +109,7 @@ def verify(
     found += _missing(store, records.records, sizes, damaged, pinned)
     found = concerned(found, records.records, pinned)
     found += _missing_runs(store, records.records, beside)
-    found += _journal(store)
+    found += _journal(store, there)
     found += _marks(store)
     return Verified(
         store.url,
@@ -281,29 +281,40 @@ def _missing_runs(
         )
 
 
-def _journal(store: Store) -> Iterator[Finding]:
-    """Entries that can't be read, numbers that are missing, spans that aren't what they hold."""
-    numbers: set[int] = set()
-    for entry in store.backend.entries("journal/"):
-        plain, span = _ENTRY.match(entry.key), _SPAN.match(entry.key)
+def _journal(store: Store, there: Inventory) -> Iterator[Finding]:
+    """Entries that can't be read, numbers that are missing, spans that aren't what they hold.
+
+    And what entries say came in, and never went, and isn't there.
+    """
+    entries: dict[int, journal.Entry] = {}
+    for listed in store.backend.entries("journal/"):
+        key = listed.key
+        plain, span = _ENTRY.match(key), _SPAN.match(key)
         if plain is None and span is None:
-            yield Finding(
-                "strange", entry.key, f"{entry.key} in {store.url} is nothing that mcgitops writes."
-            )
+            yield Finding("strange", key, f"{key} in {store.url} is nothing that mcgitops writes.")
             continue
-        value = store.backend.get(entry.key, journal.LARGEST)
-        good = value is None
+        value = store.backend.get(key, journal.LARGEST)
+        if value is None:
+            continue
         if plain is not None:
-            numbers.add(int(plain[1]))
-            good = good or journal.is_sound(value or b"")
-        elif span is not None:
-            good = good or journal.is_span(value or b"", int(span[2]))
+            entry = journal.sound(value)
+            entries[int(plain[1])] = entry or journal.Entry()
+            good = entry is not None
+        else:
+            good = span is not None and journal.is_span(value, int(span[2]))
         if not good:
-            yield Finding("journal", entry.key, f"{entry.key} in {store.url} is damaged.")
-    for number in range(1, max(numbers, default=0)):
-        if number not in numbers:
+            yield Finding("journal", key, f"{key} in {store.url} is damaged.")
+    for number in range(1, max(entries, default=0)):
+        if number not in entries:
             key = layout.journal_key(number)
             yield Finding("journal", key, f"{key} is missing in {store.url}.")
+    named: set[str] = set()
+    for _, entry in sorted(entries.items()):
+        named |= {*entry.records, *map(layout.pack_key, entry.packs)}
+        named -= {*entry.gone}
+    for key in sorted(store.backend.missing(sorted(named - there.indexes.keys()))):
+        kind = "record" if is_record_key(key) else "pack"
+        yield Finding(kind, key, f"{key} came into {store.url} once, and is gone.")
 
 
 def _marks(store: Store) -> Iterator[Finding]:
