@@ -11,6 +11,7 @@ import click
 
 from mcgitops.cli.app import App
 from mcgitops.errors import UsageError
+from mcgitops.facts.ahead import Ahead
 
 if TYPE_CHECKING:
     from mcgitops.plan.model import Plan
@@ -96,10 +97,15 @@ def make(
     app: App, stages: tuple[str, ...], event: str | None, tag: str | None, *, force: bool = False
 ) -> Plan:
     """The plan of the stages, and of what follows them for an event."""
+    ahead = Ahead(app.folder)
     workspace = app.workspace  # first: while Compose reads the file, what is needed is imported
     from mcgitops.run.gather import make_plan
 
-    plan = make_plan(workspace, stages, force=force)
+    workspace.index.ahead = ahead
+    try:
+        plan = make_plan(workspace, stages, force=force)
+    finally:
+        ahead.end()
     if event is None:
         return plan
     from mcgitops.cli.events import sections

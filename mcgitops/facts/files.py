@@ -5,33 +5,26 @@ There may be a million files: what was seen of them is kept as numbers side by s
 
 from __future__ import annotations
 
-import array
-import hashlib
 import itertools
 import os
 import stat as stat_
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from mcgitops.errors import McgitopsError
 from mcgitops.facts.digest import SMALL, Changing, Digest, digest
-from mcgitops.facts.index import Index, Row, Stat, fits, signed
-from mcgitops.project.model import STATE_FOLDER
+from mcgitops.facts.index import Index, Row, fits
+from mcgitops.facts.walking import Seen, Stat, folders, signed
+from mcgitops.facts.walking import Skip as Skip
+from mcgitops.facts.walking import keep_all as keep_all
 from mcgitops.project.tree import Entry, Tree, link_digest
-
-Skip = Callable[[str, bool], bool]
-"""Given a path below the root and whether it is a folder: leave it out (with all below it)?"""
 
 _BATCH = 64
 _MANY = 4000
 """Small files from which on processes pay: each takes 15 ms to start, a file 10 µs."""
 _LARGE = 200
 """Files from which on it is worth to keep what a folder came to."""
-_NAMES = 10_000
-"""Names that are put together for a signature at a time."""
-_KINDS = 0o170000
-"""The bits of a mode that tell a file from a link or a device (`stat.S_IFMT`, without the call)."""
 
 
 class Found(NamedTuple):
@@ -42,103 +35,19 @@ class Found(NamedTuple):
     link: str | None = None
 
 
-_Found = tuple[str, os.stat_result, str | None]
-
-
 def walk(root: Path, skip: Skip) -> Iterator[Found]:
     """Regular files and symbolic links below `root`; links are not followed, devices left out."""
-    for found in _folders(root, skip):
-        yield from map(Found._make, found)
+    try:
+        for found in folders(os.fspath(root), skip):
+            yield from map(Found._make, found)
+    except PermissionError as error:
+        raise _closed(error) from None
 
 
-def _folders(root: Path, skip: Skip) -> Iterator[list[_Found]]:
-    """The same, a folder at a time."""
-    pending = [("", os.fspath(root))]
-    while pending:
-        prefix, folder = pending.pop()
-        try:
-            # what is in it is then looked up from there, and not from the root of the file system
-            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except PermissionError:
-            raise _closed(folder) from None
-        except (FileNotFoundError, NotADirectoryError):
-            continue  # removed since its parent was listed
-        found: list[_Found] = []
-        try:
-            with os.scandir(descriptor) as entries:
-                for entry in entries:
-                    name = entry.name
-                    path = prefix + name
-                    if entry.is_dir(follow_symlinks=False):
-                        if not skip(path, True):
-                            pending.append((path + "/", f"{folder}/{name}"))
-                    elif not skip(path, False):
-                        try:
-                            stat = entry.stat(follow_symlinks=False)
-                            kind = stat.st_mode & _KINDS
-                            if kind == stat_.S_IFREG:
-                                found.append((path, stat, None))
-                            elif kind == stat_.S_IFLNK:
-                                target = os.readlink(name, dir_fd=descriptor)
-                                found.append((path, stat, target))
-                        except FileNotFoundError:
-                            pass  # removed since it was listed
-        except PermissionError:
-            raise _closed(folder) from None
-        finally:
-            os.close(descriptor)
-        yield found
-
-
-def _closed(folder: str) -> McgitopsError:
-    return McgitopsError(f"{folder} can't be read.", "Give yourself permission, or exclude it.")
-
-
-def keep_all(path: str, is_folder: bool) -> bool:
-    """The `Skip` that leaves out only our own state and git's."""
-    return is_folder and path.rsplit("/", 1)[-1] in (STATE_FOLDER, ".git")
-
-
-class _Seen:
-    """The files and links below a root, before they are hashed."""
-
-    def __init__(self) -> None:
-        self.paths: list[str] = []
-        self.links: dict[str, str] = {}  # path → target
-        self._numbers = array.array("q")  # the fields of a `Stat` for each path
-
-    def add(self, found: Iterable[_Found]) -> None:
-        """Some more."""
-        paths, numbers = self.paths, self._numbers
-        for path, stat, link in found:
-            try:
-                numbers.extend((
-                    stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_mode
-                ))  # fmt: skip
-            except OverflowError:  # an inode or a time of more than 63 bits
-                del numbers[len(paths) * 5 :]
-                times = stat.st_mtime_ns, stat.st_ctime_ns
-                numbers.extend(map(signed, (stat.st_ino, stat.st_size, *times, stat.st_mode)))
-            paths.append(path)
-            if link is not None:
-                self.links[path] = link
-
-    def stats(self) -> Iterator[Stat]:
-        """What was seen, in the order of the paths."""
-        return zip(*[iter(self._numbers)] * 5, strict=True)
-
-    def signature(self) -> bytes:
-        """A digest of all that decides whether a row of the index still fits, of all files."""
-        made = hashlib.blake2b(digest_size=32)
-        links = self.links
-        names = self.paths
-        if links:
-            names = [f"{path}\0\0{links[path]}" if path in links else path for path in names]
-        for start in range(0, len(names), _NAMES):
-            part = "\0".join(names[start : start + _NAMES])
-            made.update((b"\0" if start else b"") + part.encode("utf-8", "surrogateescape"))
-        made.update(self._numbers)
-        return made.digest()
+def _closed(error: PermissionError) -> McgitopsError:
+    return McgitopsError(
+        f"{error.filename} can't be read.", "Give yourself permission, or exclude it."
+    )
 
 
 def tree(root: Path, index: Index, skip: Skip = keep_all) -> Tree:
@@ -150,23 +59,41 @@ def tree(root: Path, index: Index, skip: Skip = keep_all) -> Tree:
         stat = root.stat()
     except (FileNotFoundError, NotADirectoryError):
         return Tree()
-    seen = _Seen()
     if stat_.S_ISREG(stat.st_mode):
+        seen = Seen()
         seen.add([(root.name, stat, None)])
         return _hashed(root.parent, seen, index, partial=True)
     if not stat_.S_ISDIR(stat.st_mode):
         return Tree()  # a socket or a device has no content to speak of
-    for found in _folders(root, skip):
-        seen.add(found)
+    ahead = index.ahead if skip is keep_all else None
+    if (
+        ahead is not None
+        and (early := ahead.signature(root))
+        and (known := index.summary(os.fspath(root), early))
+    ):
+        return Tree.known(known, lambda: _entries_of(root, _walked(root, skip), index, known))
+    seen = _walked(root, skip)
     if len(seen.paths) < _LARGE:
         return _hashed(root, seen, index, partial=False)
+    if ahead is not None:
+        ahead.note(root, len(seen.paths))
     signature = seen.signature()
     if known := index.summary(os.fspath(root), signature):
         return Tree.known(known, lambda: _entries_of(root, seen, index, known))
     return _hashed(root, seen, index, partial=False, signature=signature)
 
 
-def _entries_of(root: Path, seen: _Seen, index: Index, digest_: str) -> tuple[Entry, ...]:
+def _walked(root: Path, skip: Skip) -> Seen:
+    seen = Seen()
+    try:
+        for found in folders(os.fspath(root), skip):
+            seen.add(found)
+    except PermissionError as error:
+        raise _closed(error) from None
+    return seen
+
+
+def _entries_of(root: Path, seen: Seen, index: Index, digest_: str) -> tuple[Entry, ...]:
     """The entries of a tree whose digest is known."""
     later = _hashed(root, seen, index, partial=False)
     if later.digest != digest_:
@@ -174,9 +101,7 @@ def _entries_of(root: Path, seen: _Seen, index: Index, digest_: str) -> tuple[En
     return later.entries
 
 
-def _hashed(
-    root: Path, seen: _Seen, index: Index, *, partial: bool, signature: bytes = b""
-) -> Tree:
+def _hashed(root: Path, seen: Seen, index: Index, *, partial: bool, signature: bytes = b"") -> Tree:
     """The tree of what was seen. signature: noted with what it came to, where every row fits."""
     known = index.load(os.fspath(root))
     entries: list[Entry] = []

@@ -16,8 +16,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from mcgitops.facts.walking import Stat
+
 if TYPE_CHECKING:
     import sqlite3
+
+    from mcgitops.facts.ahead import Ahead
 
 GRANULARITY_NS = 50_000_000
 """Changes this close to the hashing may carry the same time stamp; ext4's tick is 4 to 10 ms."""
@@ -52,15 +56,6 @@ Known = tuple[str, int, int, int, int, int, str]
 """A path and the fields of its `Row`, as SQLite gives them: there may be very many."""
 
 
-Stat = tuple[int, int, int, int, int]
-"""inode, size, mtime_ns, ctime_ns and mode of a file, as `signed` has them."""
-
-
-def signed(number: int) -> int:
-    """A number as SQLite keeps it, in 64 bits with a sign: some inodes have the highest one set."""
-    return (number + 2**63) % 2**64 - 2**63
-
-
 def fits(known: Known, stat: Stat) -> bool:
     """Whether the digest is still that of the file with this `stat`."""
     _, inode, size, mtime_ns, ctime_ns, seen_ns, _ = known
@@ -79,6 +74,8 @@ class Index:
 
     def __init__(self, file: Path) -> None:
         self._file = file
+        self.ahead: Ahead | None = None
+        """Who looks at large folders while others are still at work, where somebody does."""
 
     def _connect(self) -> sqlite3.Connection:
         self._file.parent.mkdir(parents=True, exist_ok=True)

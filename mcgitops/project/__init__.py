@@ -2,3 +2,6 @@
 
 KEY = "x-mcgitops"
 """What everything of ours stands under in a compose file."""
+
+STATE_FOLDER = ".mcgitops"
+"""Where everything of ours lives in a project folder; never part of a fingerprint."""

@@ -8,11 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from mcgitops.project import STATE_FOLDER as STATE_FOLDER
 from mcgitops.project.serving import ServingSpec
 from mcgitops.project.spec import BestBy, ProjectSpec, Scalar, StageSpec
-
-STATE_FOLDER = ".mcgitops"
-"""Where everything of ours lives in a project folder; never part of a fingerprint."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from mcgitops.errors import McgitopsError
 from mcgitops.facts import files
 from mcgitops.facts.files import tree
-from mcgitops.facts.index import GRANULARITY_NS, Index, Row, fits, signed
+from mcgitops.facts.index import GRANULARITY_NS, Index, Row, fits
+from mcgitops.facts.walking import signed
 from mcgitops.project.tree import Entry, Tree, difference, link_digest
 
 
@@ -440,13 +441,13 @@ def test_processes_leave_it_to_us_to_say_what_is_wrong(
     root: Path, index: Index, processes: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _varied(root)
-    real = files._folders
+    real = files.folders
 
     def one_goes_away(*arguments: object) -> object:
         yield from real(*arguments)  # type: ignore[arg-type]
         (root / "f7").unlink(missing_ok=True)
 
-    monkeypatch.setattr(files, "_folders", one_goes_away)
+    monkeypatch.setattr(files, "folders", one_goes_away)
     with pytest.raises(McgitopsError, match=r"f7 went away while it was read\. Try again\."):
         tree(root, index)
 
@@ -487,7 +488,7 @@ def test_numbers_that_sqlite_has_no_room_for_are_kept_all_the_same(index: Index)
         assert -(2**63) <= signed(number) < 2**63
     large, there = 2**64 - 1, Path(os.devnull).stat()
     stat = os.stat_result((0o100644, large, *there[2:]), {"st_mtime_ns": 1, "st_ctime_ns": 1})
-    seen = files._Seen()
+    seen = files.Seen()
     seen.add([("a", there, None), ("b", stat, None)])
     assert [found[0] for found in seen.stats()] == [there.st_ino, signed(large)]
     index.save("/r", [("b", Row(signed(large), 0, 1, 1, 10**12, "sha256:00"))])
