@@ -1,4 +1,7 @@
-"""`mcgitops plan` with nothing to do, on many files and much data, against `dvc status`."""
+"""Looking: at files as they were, against `dvc status`; for the first time, against `dvc add`.
+
+`FILES=2000 MIB=64 MANY=10000 REPEATS=3` measures less.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,37 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.support import programs, projects
-from benchmarks.support.measure import in_turn, measured
+from benchmarks.support.measure import Sample, clean_environment, in_turn, measured
 from benchmarks.support.table import Row, verdict
 
-REPEATS = 7
-RATIO = 0.5
-FILES, FILE_SIZE, FILES_A_FOLDER = 20_000, 4 * 1024, 500
-LARGE, LARGE_SIZE = 8, 256 * 1024**2  # 2 GiB
+REPEATS = int(os.environ.get("REPEATS", "7"))
+RATIO = 0.25
+FIRST_TO_SHA256SUM, FIRST_TO_DVC_ADD = 1.3, 0.25
+MANY_TO_WALK, MANY_TO_TENTH = 10.0, 10.0
+MOST_BYTES = 300 * 1024**2
+FILES, FILE_SIZE, FILES_A_FOLDER = int(os.environ.get("FILES", "20000")), 4 * 1024, 500
+LARGE = 8
+LARGE_SIZE = int(os.environ.get("MIB", "2048")) * 1024**2 // LARGE
+MANY = int(os.environ.get("MANY", "1000000"))
+CORES = len(os.sched_getaffinity(0))
+SHA256SUM = f"find data -type f -print0 | xargs -0 -P {CORES} -n 64 sha256sum >/dev/null"
+"""All cores, as it is done by hand; in portions, so that none of them ends alone."""
+WALK = """\
+import os
+pending = ["data"]
+while pending:
+    with os.scandir(pending.pop()) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                pending.append(entry.path)
+            else:
+                entry.stat(follow_symlinks=False)
+"""
+"""The bare walk: Python's own, since mcgitops is a Python program."""
 BLOCK = 1024**2
 
 DVC_STAGE = """\
@@ -30,39 +54,122 @@ stages:
 
 
 def main() -> int:
-    """1 where the bound is missed."""
+    """1 where a bound is missed."""
     ours, peer = programs.mcgitops(), programs.dvc()
     with projects.workplace() as folder:
         _refuse_full_disk(folder)
-        print(f"{FILES:,} files of 4 KiB and 2 GiB of data: writing …", file=sys.stderr)
-        data = folder / "data"
-        write_data(data)
-        env = programs.dvc_environment(folder / "dvc-settings")
-        stage = dvc_stage(peer, folder / "dvc-stage", data, env)
-        tracked = dvc_tracked(peer, folder / "dvc-tracked", data, env)
-        project = projects.make(folder / "ours", f"{projects.PREFIX}-plan")
-        link(data, project / "data")
-        print("train once, so that there is nothing to do …", file=sys.stderr)
-        first = measured([ours, "train"], project)
-        small = projects.make(folder / "small", f"{projects.PREFIX}-small")
-        measured([ours, "train"], small)
-        _require(ours, project, "Nothing to do.", "plan")
-        _require(peer, stage, "up to date", "status", env=env)
-        _require(peer, tracked, "up to date", "status", env=env)
-        plan, status, status_tracked, plan_small = in_turn(
-            REPEATS,
-            lambda: measured([ours, "plan"], project),
-            lambda: measured([peer, "status"], stage, env),
-            lambda: measured([peer, "status"], tracked, env),
-            lambda: measured([ours, "plan"], small),
-        )
-    print(f"first training, all data hashed: {first.seconds:.1f} s", file=sys.stderr)
+        missed = look(ours, peer, folder / "look")
+        shutil.rmtree(folder / "look")
+        return max(missed, many(ours, folder / "many"))
+
+
+def look(ours: Path, peer: Path, folder: Path) -> int:
+    """20,000 small files and 2 GiB: nothing to do, and seen for the first time."""
+    what = f"{FILES:,} files of 4 KiB and {LARGE * LARGE_SIZE / 1024**3:g} GiB"
+    print(f"{what} of data: writing …", file=sys.stderr)
+    folder.mkdir()
+    data = folder / "data"
+    write_data(data)
+    env = programs.dvc_environment(folder / "dvc-settings")
+    stage = dvc_stage(peer, folder / "dvc-stage", data, env)
+    tracked = dvc_tracked(peer, folder / "dvc-tracked", data, env)
+    project = projects.make(folder / "ours", f"{projects.PREFIX}-plan")
+    link(data, project / "data")
+    print("train once, so that there is nothing to do …", file=sys.stderr)
+    measured([ours, "train"], project)
+    small = projects.make(folder / "small", f"{projects.PREFIX}-small")
+    measured([ours, "train"], small)
+    _require(ours, project, "Nothing to do.", "plan")
+    _require(peer, stage, "up to date", "status", env=env)
+    _require(peer, tracked, "up to date", "status", env=env)
+    plan, status, status_tracked, plan_small = in_turn(
+        REPEATS,
+        lambda: measured([ours, "plan"], project),
+        lambda: measured([peer, "status"], stage, env),
+        lambda: measured([peer, "status"], tracked, env),
+        lambda: measured([ours, "plan"], small),
+    )
+    first, summed, added = in_turn(
+        max(1, REPEATS // 2),
+        first_look(ours, project),
+        lambda: measured(["sh", "-c", SHA256SUM], folder),
+        first_add(peer, folder / "dvc-add", data, env),
+        warm_up=0,
+    )
     rows = [
-        Row("plan / status of a stage that reads the data", plan, status, "ratio", RATIO),
+        Row("plan / status of a stage that reads the data", plan, status, "ratio", RATIO,
+            MOST_BYTES),
         Row("plan / status of data under `dvc add`, and the stage", plan, status_tracked, "ratio"),
         Row("plan of a project with next to no data", plan_small),
-    ]
-    return verdict("Nothing to do, 20,000 files of 4 KiB and 2 GiB", rows, "DVC")
+        Row(f"plan that sees the data first / sha256sum, {CORES} at a time", first, summed, "ratio",
+            FIRST_TO_SHA256SUM, MOST_BYTES),
+        Row("plan that sees the data first / dvc add", first, added, "ratio", FIRST_TO_DVC_ADD,
+            MOST_BYTES),
+    ]  # fmt: skip
+    return verdict(what, rows, "peer")
+
+
+def first_look(ours: Path, project: Path) -> Callable[[], Sample]:
+    """`plan` that knows no file: all are hashed, and found to be as they were."""
+
+    def look() -> Sample:
+        (project / ".mcgitops" / "index.sqlite").unlink()
+        return measured([ours, "plan"], project)
+
+    return look
+
+
+def first_add(dvc: Path, folder: Path, data: Path, env: dict[str, str]) -> Callable[[], Sample]:
+    """`dvc add` in a project that is new each time, with caches that are empty."""
+
+    def add() -> Sample:
+        for place in (folder, Path(env["DVC_SITE_CACHE_DIR"])):
+            shutil.rmtree(place, ignore_errors=True)
+        _dvc_project(dvc, folder, env)
+        link(data, folder / "data")
+        return measured([dvc, "add", "--quiet", "data"], folder, env)
+
+    return add
+
+
+def many(ours: Path, folder: Path) -> int:
+    """A million files that are as they were: linear, and near the walk that it can't do without."""
+    folder.mkdir()
+    found = []
+    for count in (MANY // 10, MANY):
+        print(f"{count:,} small files: writing, and training once …", file=sys.stderr)
+        project = projects.make(folder / str(count), f"{projects.PREFIX}-{count}")
+        write_many(project / "data", count)
+        first = measured([ours, "train"], project)
+        print(
+            f"first training: {first.seconds:.0f} s, {first.peak_bytes / 2**20:.0f} MiB",
+            file=sys.stderr,
+        )
+        _require(ours, project, "Nothing to do.", "plan")
+        found.append(project)
+    tenth, whole = found
+    walk = [sys.executable, "-I", "-S", "-c", WALK]
+    plan_tenth, plan, walked = in_turn(
+        max(1, REPEATS // 2),
+        lambda: measured([ours, "plan"], tenth),
+        lambda: measured([ours, "plan"], whole),
+        lambda: measured(walk, whole, clean_environment()),
+    )
+    rows = [
+        Row("plan / the bare walk, os.scandir and stat in Python", plan, walked, "ratio",
+            MANY_TO_WALK, MOST_BYTES),
+        Row("plan / plan of a tenth of the files", plan, plan_tenth, "ratio", MANY_TO_TENTH),
+    ]  # fmt: skip
+    return verdict(f"Nothing to do, {MANY:,} small files", rows, "peer")
+
+
+def write_many(folder: Path, count: int) -> None:
+    """Files of a few bytes, a thousand a folder."""
+    for number in range(count):
+        if number % 1000 == 0:
+            place = folder / f"part{number // 1000:04}"
+            place.mkdir(parents=True)
+        (place / f"item{number:07}").write_bytes(b"%d\n" % number)
 
 
 def write_data(folder: Path) -> None:
@@ -138,8 +245,10 @@ def _require(
 
 
 def _refuse_full_disk(folder: Path) -> None:
-    if shutil.disk_usage(folder).free < 6 * 1024**3:
-        raise SystemExit(f"{folder} has less than 6 GiB free. Name another place in TMPDIR.")
+    needed = 4096 * (MANY * 2 + FILES) + 3 * LARGE * LARGE_SIZE
+    if shutil.disk_usage(folder).free < needed:
+        size = f"{needed / 1024**3:.0f} GiB"
+        raise SystemExit(f"{folder} has less than {size} free. Name another place in TMPDIR.")
 
 
 if __name__ == "__main__":
