@@ -83,15 +83,14 @@ class Ceph(S3Server):
         with _alone():
             return _user(self.endpoint, name)
 
+    def allow(self, user: str, name: str, policy: object) -> None:
+        """Give a user a policy of his own under this name."""
+        document = json.dumps(policy)
+        self._iam().put_user_policy(UserName=user, PolicyName=name, PolicyDocument=document)
+
     def role(self, issuer: oidc.Issuer, audience: str, *statements: object) -> str:
         """A role for who shows a token of this issuer for `audience`; its ARN."""
-        import boto3
-
-        self.admin("caps", "add", "--uid=owner", "--caps=oidc-provider=*")
-        iam: Any = boto3.client(
-            "iam", endpoint_url=self.endpoint, region_name=self.region,
-            aws_access_key_id=self.access_key, aws_secret_access_key=self.secret_key,
-        )  # fmt: skip
+        iam = self._iam()
         provider = iam.create_open_id_connect_provider(
             Url=issuer.url, ClientIDList=[audience], ThumbprintList=[issuer.thumbprint]
         )["OpenIDConnectProviderArn"]
@@ -110,6 +109,14 @@ class Ceph(S3Server):
             f"--policy-doc={_policy(*statements)}",
         )  # fmt: skip
         return str(json.loads(role)["Arn"])
+
+    def _iam(self) -> Any:
+        import boto3
+
+        return boto3.client(
+            "iam", endpoint_url=self.endpoint, region_name=self.region,
+            aws_access_key_id=self.access_key, aws_secret_access_key=self.secret_key,
+        )  # fmt: skip
 
     def admin(self, *argv: str) -> str:
         """Run `radosgw-admin`."""
@@ -205,6 +212,7 @@ def _started() -> Ceph:
     endpoint = f"http://127.0.0.1:{rgw}"
     server = _user(endpoint, "owner")
     _answering(server)
+    server.admin("caps", "add", "--uid=owner", "--caps=user-policy=*;oidc-provider=*")
     server.client().create_bucket(Bucket=BUCKET)
     (FOLDER / "server.json").write_text(json.dumps(asdict(server)))
     return server

@@ -20,7 +20,7 @@ from mcgitops.errors import StoreError
 from mcgitops.store.backend import Backend
 from mcgitops.store.store import open_store
 from tests.conftest import Runner
-from tests.integration.store.test_services import entered
+from tests.integration.store.test_services import PROXIES, entered
 from tests.lab import ceph, fronts, oidc
 from tests.lab.s3 import S3Server, free_port
 
@@ -105,6 +105,9 @@ def said(url: str, *asking: Callable[[Backend], object]) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in PROXIES:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "KEY")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "SECRET")

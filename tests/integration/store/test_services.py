@@ -19,6 +19,17 @@ from tests.lab.s3 import S3Server
 pytestmark = pytest.mark.s3
 
 
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+
+
+@pytest.fixture(autouse=True)
+def direct(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No proxy of the machine's own stands between."""
+    for name in PROXIES:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
 def entered(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in server.env.items():
         monkeypatch.setenv(name, value)
