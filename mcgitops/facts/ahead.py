@@ -23,7 +23,8 @@ LARGE = 5000
 MOST = 8
 """Folders."""
 _PROGRAM = (
-    "import sys; sys.path.insert(0, sys.argv.pop(1)); from mcgitops.facts.ahead import main; main()"
+    "import sys; sys.path.insert(0, sys.argv.pop(1)); "
+    "from mcgitops.facts.walking import main; main()"
 )
 
 
@@ -96,19 +97,3 @@ def _noted(file: Path) -> list[str]:
         isinstance(root, str) and root.startswith("/") and "\0" not in root for root in data
     )
     return data[:MOST] if good else []
-
-
-def main() -> None:
-    """Walk the folders that are named, and say what each came to."""
-    from mcgitops.facts.walking import Seen, folders, keep_all
-
-    answers = {}
-    for root in sys.argv[1:]:
-        seen = Seen()
-        try:
-            for found in folders(root, keep_all):
-                seen.add(found)
-        except OSError:
-            continue  # who needs it will say what is wrong
-        answers[root] = seen.signature()
-    marshal.dump(answers, sys.stdout.buffer)
