@@ -98,11 +98,11 @@ def make(
 ) -> Plan:
     """The plan of the stages, and of what follows them for an event."""
     ahead = Ahead(app.folder)
-    workspace = app.workspace  # first: while Compose reads the file, what is needed is imported
-    from mcgitops.run.gather import make_plan
-
-    workspace.index.ahead = ahead
     try:
+        workspace = app.workspace  # first: while Compose reads the file, what is needed is imported
+        from mcgitops.run.gather import make_plan
+
+        workspace.index.ahead = ahead
         plan = make_plan(workspace, stages, force=force)
     finally:
         ahead.end()
