@@ -35,6 +35,7 @@ p50 p90 p95 p99 p999 median ms us ns sec seconds
 HIGHER = frozenset(_HIGHER.split())
 LOWER = frozenset(_LOWER.split())
 QUALIFIERS = frozenset(_QUALIFIERS.split())
+_ENDS = frozenset(name.rpartition("_")[2] for name in HIGHER | LOWER)
 _GOALS: dict[str, Direction] = {"maximize": "higher", "minimize": "lower", "neutral": ""}
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _WORD = re.compile(r"[a-z0-9]+")
@@ -76,6 +77,8 @@ def _measure(words: list[str]) -> str:
     """The known measure at the end of the words, after qualifiers and numbers; else ""."""
     while words and (words[-1] in QUALIFIERS or words[-1].isdigit()):
         words = words[:-1]
+    if not words or words[-1] not in _ENDS:
+        return ""
     for length in (3, 2, 1):
         tail = "_".join(words[-length:])
         if len(words) >= length and (tail in HIGHER or tail in LOWER):

@@ -24,11 +24,19 @@ class Rules:
             if any(character in rule.key for character in "*?[")
         ]
         self._rules = tuple(rules)
+        # what a metric's name must be one of for an exact key: most of thousands are none
+        self._ends = {
+            key[place:]
+            for key in self._exact
+            for place in (0, *(match.end() for match in re.finditer("[/:]", key)))
+        }
         self._matched: set[str] = set()
 
     def find(self, stage: str, file: str, name: str) -> tuple[MetricRule | None, bool]:
         """The rule for a metric, and whether it names the metric itself."""
         if not self._rules:
+            return None, False
+        if name not in self._ends and not self._patterns:
             return None, False
         forms = (f"{stage}/{file}:{name}", f"{stage}/{name}", f"{file}:{name}", name)
         for form in forms:
