@@ -69,6 +69,7 @@ rgw data = {folder}/rgw
 rgw dns name = {domain}
 rgw s3 auth use sts = true
 rgw sts key = {key}
+rgw s3 auth order = sts, local, external
 rgw enable usage log = false
 rgw thread pool size = 32
 """
