@@ -42,7 +42,7 @@ engine: python
 .PHONY: test
 test: venv engine lint  ## Set everything up and run all tests
 	@for image in base mini proxy host; do $(LAB) $$image-image || exit; done
-	@$(LAB) ceph
+	@$(LAB) ceph || true  # where it can't be had, the tests that need it fail and say so
 	@$(LAB) writers
 	$(BIN)/pytest --numprocesses $(JOBS) --dist worksteal $(ARGS)
 
