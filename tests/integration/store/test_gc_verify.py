@@ -1,0 +1,193 @@
+"""gc and verify as people run them, and against pushes, on a real S3 server."""
+
+from __future__ import annotations
+
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from mcgitops.store import gc, marks
+from mcgitops.store.reach import Roots
+from mcgitops.store.records import CommitRecord
+from mcgitops.store.store import Store, key_of, open_store
+from mcgitops.store.transfer import copy_records
+from mcgitops.store.verify import verify
+from tests.conftest import ProjectFactory, Runner
+from tests.integration.store.conftest import MakeRun, fingerprint
+from tests.lab.s3 import S3Server
+
+pytestmark = [pytest.mark.s3, pytest.mark.engine, pytest.mark.usefixtures("engine")]
+
+GRACE = 600.0
+
+
+def env_of(server: S3Server, prefix: str) -> dict[str, str]:
+    return {**server.env, "MCGITOPS_STORE": server.url(prefix)}
+
+
+def listed(server: S3Server, prefix: str) -> list[str]:
+    """The keys of a store, asked by a client that isn't ours."""
+    pages = server.client().get_paginator("list_objects_v2").paginate(
+        Bucket=server.bucket, Prefix=f"{prefix}/"
+    )  # fmt: skip
+    keys = (item["Key"] for page in pages for item in page.get("Contents", []))
+    return [key.removeprefix(f"{prefix}/") for key in keys]
+
+
+def test_a_bucket_is_kept_small(
+    trained: Path,
+    project_factory: ProjectFactory,
+    make_run: MakeRun,
+    run_mcgitops: Runner,
+    rclone_s3: S3Server,
+    tmp_path: Path,
+) -> None:
+    prefix = uuid4().hex
+    env = env_of(rclone_s3, prefix)
+    local = open_store(str(trained / ".mcgitops/store"))
+    for number in range(2, 6):
+        make_run(local, number)  # of no commit
+    run_mcgitops("push", cwd=trained, env=env)
+    before = listed(rclone_s3, prefix)
+
+    looked = run_mcgitops("gc", "--keep-runs", "1", "--dry-run", cwd=trained, env=env)
+    assert "to be marked now: 3 runs" in looked.stdout
+    assert listed(rclone_s3, prefix) == before
+    marked = run_mcgitops("gc", "--keep-runs", "1", cwd=trained, env=env)
+    assert "Marked 3 runs" in marked.stdout
+    assert set(before) < set(listed(rclone_s3, prefix))
+    asked = run_mcgitops(
+        "gc", "--keep-runs", "1", "--grace", "0", cwd=trained, env=env, check=False
+    )
+    assert (asked.code, "Add --yes" in asked.stderr) == (2, True)
+    done = json.loads(
+        run_mcgitops(
+            "gc", "--keep-runs", "1", "--grace", "0", "--yes", "--json", cwd=trained, env=env
+        ).stdout
+    )
+    gone = {f"runs/wine/train/{fingerprint(number)}.json" for number in (2, 3, 4)}
+    assert gone <= set(done["done"]["removed"])
+    left = listed(rclone_s3, prefix)
+    assert gone.isdisjoint(left)
+    assert not any(key.startswith("trash/") for key in left)
+    assert run_mcgitops("verify", cwd=trained, env=env).code == 0
+
+    other = tmp_path / "other"
+    project_factory.git(tmp_path, "clone", "--quiet", str(trained), str(other))
+    run_mcgitops("pull", cwd=other, env=env)
+    assert (other / "out/model.bin").read_text() == "model 1"
+    runs = run_mcgitops("runs", cwd=other, env=env).stdout
+    assert fingerprint(5)[:12] in runs
+    assert fingerprint(2)[:12] not in runs
+    # what went is pushed again where it is needed again
+    run_mcgitops("push", "--again", cwd=trained, env=env)
+    assert gone <= set(listed(rclone_s3, prefix))
+    assert run_mcgitops("verify", cwd=trained, env=env).code == 0
+
+
+def test_a_branch_that_is_not_here_stops_it(
+    trained: Path, project_factory: ProjectFactory, run_mcgitops: Runner, tmp_path: Path
+) -> None:
+    git = project_factory.git
+    other = tmp_path / "other"
+    git(tmp_path, "clone", "--quiet", str(trained), str(other))
+    git(trained, "switch", "--quiet", "-c", "feature")
+    git(trained, "commit", "--quiet", "--allow-empty", "-m", "more")
+    refused = run_mcgitops("gc", "--store", "local", cwd=other, check=False)
+    assert refused.code == 2
+    assert "has commits that are not here: of feature. Run git fetch" in refused.stderr
+    assert run_mcgitops("gc", "--offline", cwd=other).code == 0
+    git(other, "fetch", "--quiet")
+    assert run_mcgitops("gc", cwd=other).code == 0
+
+
+def test_damage_in_a_bucket_is_named_and_mended(
+    trained: Path, run_mcgitops: Runner, rclone_s3: S3Server
+) -> None:
+    prefix = uuid4().hex
+    env = env_of(rclone_s3, prefix)
+    run_mcgitops("push", cwd=trained, env=env)
+    run_mcgitops("pull", cwd=trained, env=env)
+    sound = run_mcgitops("verify", cwd=trained, env=env)
+    assert "All is as it was written" in sound.stdout
+    client = rclone_s3.client()
+    victims = [key for key in listed(rclone_s3, prefix) if key.startswith(("objects/", "packs/"))]
+    for victim in [key for key in victims if not key.endswith(".index")]:
+        place = {"Bucket": rclone_s3.bucket, "Key": f"{prefix}/{victim}"}
+        value = bytearray(client.get_object(**place)["Body"].read())
+        value[len(value) // 3] ^= 4
+        client.put_object(**place, Body=bytes(value))
+    run = f"{prefix}/runs/wine/train/{fingerprint(1)}.json"
+    client.delete_object(Bucket=rclone_s3.bucket, Key=run)
+    (trained / "out/metrics.json").write_text("{}")
+
+    found = run_mcgitops("verify", "--json", cwd=trained, env=env, check=False)
+    assert found.code == 1
+    data = json.loads(found.stdout)
+    remote, local = data["stores"]
+    assert (remote["sound"], local["sound"]) == (False, True)
+    assert {"object", "run"} <= {finding["kind"] for finding in remote["findings"]}
+    assert data["changed"] == ["out/metrics.json"]
+    mended = run_mcgitops("verify", "--repair", cwd=trained, env=env)
+    assert "Everything was repaired" in mended.stdout
+    again = run_mcgitops("verify", "--json", cwd=trained, env=env)
+    assert [store["sound"] for store in json.loads(again.stdout)["stores"]] == [True, True]
+
+
+def collect(store: Store, roots: Roots) -> gc.Swept:
+    facts = gc.look(store)
+    return gc.collect(store, gc.plan(store, facts, roots, GRACE), facts, roots, GRACE)
+
+
+def test_a_push_meets_a_collection(
+    make_run: MakeRun, rclone_s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both at once, again and again: what is about to go is pushed as a new commit's runs."""
+    for name, value in rclone_s3.env.items():
+        monkeypatch.setenv(name, value)
+    local = open_store(str(tmp_path / "local"))
+    first = [make_run(local, number) for number in range(1, 9)]
+    commit = "c" * 40
+    record = CommitRecord(
+        project="wine", stage="train", commit=commit,
+        runs=tuple(run.fingerprint for run in first), selected=first[0].fingerprint,
+    )  # fmt: skip
+    roots = Roots("wine", frozenset({commit}))
+
+    for delay in (0.0, 0.15):
+        url = rclone_s3.url(uuid4().hex)
+        copy_records(local, open_store(url), first)
+        old = open_store(url)
+        facts = gc.look(old)
+        plan = gc.plan(old, facts, roots, GRACE)
+        marks.write(old.backend, time.time() - 2 * GRACE, [item.key for item in plan.mark])
+        with ThreadPoolExecutor(2) as others:
+            collections = [others.submit(collect, open_store(url), roots) for _ in range(2)]
+            time.sleep(delay)
+            copy_records(local, open_store(url), [*first, record])
+            for collection in collections:
+                collection.result()
+        verified = verify(open_store(url))
+        assert verified.findings == ()
+        there = {one.key for one in verified.survey.records}
+        assert there == {key_of(one) for one in (*first, record)}
+
+
+def test_a_large_object_goes_by_way_of_the_trash(
+    rclone_s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in rclone_s3.env.items():
+        monkeypatch.setenv(name, value)
+    store = open_store(rclone_s3.url(uuid4().hex))
+    large = tmp_path / "large"
+    large.write_bytes(b"\0" * 20_000_000)
+    digest, _ = store.put_file(large)
+    roots = Roots("wine")
+    facts = gc.look(store)
+    swept = gc.collect(store, gc.plan(store, facts, roots, 0), facts, roots, 0)
+    assert swept.size == 20_000_000
+    assert store.missing([digest]) == {digest}
