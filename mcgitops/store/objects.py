@@ -11,6 +11,7 @@ import io
 import os
 import secrets
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -23,6 +24,7 @@ from mcgitops.errors import StoreError
 from mcgitops.store import layout, marks
 from mcgitops.store.backend import Backend, Broken
 from mcgitops.store.catalogue import Catalogue, listed, read_index
+from mcgitops.store.clone import LEAST, clone
 from mcgitops.store.packs import LARGEST_MEMBER, Member, content_of
 from mcgitops.store.streams import CHUNK, HashingReader, VerifyingReader
 from mcgitops.store.threads import THREADS, each
@@ -52,6 +54,7 @@ class Objects:
 
     def __init__(self, backend: Backend, cache: Path | None = None) -> None:
         self._backend = backend
+        self._may_clone = True  # until the file system has shown that it can't
         self.catalogue = Catalogue(backend, cache)
         self._marks = marks.MarkReader(backend)
 
@@ -97,6 +100,10 @@ class Objects:
         """Store what a stream gives, to its end."""
         reader = HashingReader(stream)
         with _temporary(self._backend.scratch or Path(tempfile.gettempdir())) as (path, copy):
+            if isinstance(stream, io.BufferedReader) and _cloned_from_its_start(stream, copy):
+                reader = HashingReader(copy)  # what nobody changes any more
+                while reader.read(CHUNK):
+                    pass
             while chunk := reader.read(CHUNK):
                 copy.write(chunk)
             copy.flush()
@@ -163,11 +170,29 @@ class Objects:
             try:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with _nameless(target, 0o777 if executable else 0o666) as copy:
+                    if self._cloned(digest, copy):
+                        cloned = VerifyingReader(copy, digest, self._damaged(digest))
+                        while cloned.read(CHUNK):
+                            pass
+                        return
                     while chunk := stream.read(CHUNK):
                         copy.write(chunk)
             except OSError as error:
                 reason = error.strerror or str(error)
                 raise StoreError(f"Could not write {target}: {reason}.") from error
+
+    def _cloned(self, digest: str, copy: BinaryIO) -> bool:
+        """Whether a file shares its blocks now with the object, which has a file of its own."""
+        if self._backend.path is None or not self._may_clone:
+            return False
+        try:
+            with (self._backend.path / layout.object_key(digest)).open("rb") as source:
+                if os.fstat(source.fileno()).st_size < LEAST:
+                    return False
+                self._may_clone = clone(source.fileno(), copy.fileno())
+                return self._may_clone
+        except FileNotFoundError:
+            return False
 
     def size(self, digest: str) -> int:
         """How many bytes an object has; an error where there is none."""
@@ -329,6 +354,20 @@ class Objects:
             f"Object {digest} is damaged: {key} in {self._backend.url} holds other bytes.",
             "Run mcgitops verify --repair: it takes a good copy from wherever there is one.",
         )
+
+
+def _cloned_from_its_start(source: io.BufferedReader, copy: BinaryIO) -> bool:
+    """Whether a new file shares its blocks now with a file of which nothing was read yet."""
+    try:
+        state = os.fstat(source.fileno())
+    except OSError:  # no file at all
+        return False
+    return (
+        stat.S_ISREG(state.st_mode)
+        and state.st_size >= LEAST
+        and source.tell() == 0
+        and clone(source.fileno(), copy.fileno())
+    )
 
 
 def hashed(stream: BinaryIO) -> tuple[str, int]:

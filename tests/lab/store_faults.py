@@ -113,7 +113,7 @@ class Ground:
                 problems.append(f"no sentence at all: {traceback.format_exc()[-1500:]}")
             faults = sum(proxy.done.values())
         try:
-            seen = work.half_done() if said else work.incomplete()
+            seen = work.half_done() if said else work.at_once()
             problems += [f"after the faults: {text}" for text in seen]
             work.act(direct(self.server, prefix))
             problems += [f"after the next call: {text}" for text in work.incomplete()]
@@ -181,6 +181,10 @@ class _Work:
         """What must not be after the next call."""
         yield from differences(self.source, self.direct)
 
+    def at_once(self) -> Iterator[str]:
+        """What must not be where the call that met the faults said that it succeeded."""
+        yield from self.incomplete()
+
 
 class _Push(_Work):
     def prepare(self) -> None:
@@ -225,6 +229,10 @@ class _Collect(_Work):
     def half_done(self) -> Iterator[str]:
         """What a collection that broke moved away is to be there again after the next one."""
         return iter(())
+
+    def at_once(self) -> Iterator[str]:
+        """Where it could not see clearly, it says what it put back, and removes nothing."""
+        yield from differences(self.source, self.direct)
 
     def incomplete(self) -> Iterator[str]:
         yield from differences(self.source, self.direct)
