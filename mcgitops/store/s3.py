@@ -483,7 +483,7 @@ def _connect(
         connect_timeout=10,
         read_timeout=60,
         retries=retries,
-        max_pool_connections=2 * THREADS,
+        max_pool_connections=2 * limits_of(os.environ).requests,
         request_checksum_calculation=_checksums(place, "AWS_REQUEST_CHECKSUM_CALCULATION"),
         response_checksum_validation=_checksums(place, "AWS_RESPONSE_CHECKSUM_VALIDATION"),
         s3=style if place.addressing or place.endpoint_url else None,

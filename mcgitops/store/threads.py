@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
@@ -9,7 +10,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
 THREADS = 16
-"""Requests to a bucket at once."""
+"""Requests to a bucket at once, unless `MCGITOPS_STORE_REQUESTS` says another number."""
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -25,6 +26,8 @@ def each(
     Then nothing more is begun, `stop` is called so that what runs can end early, and the error is
     raised when all threads are done: nothing goes on behind the caller's back.
     """
+    if threads == THREADS:
+        threads = limits_of(os.environ).requests
     if len(items) <= 1 or threads <= 1:
         return [work(item) for item in items]
     from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait  # brings logging along
