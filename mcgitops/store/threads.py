@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+from mcgitops.store.limits import limits_of
+
 THREADS = 16
 """Requests to a bucket at once, unless `MCGITOPS_STORE_REQUESTS` says another number."""
 Item = TypeVar("Item")
