@@ -17,7 +17,7 @@ from mcgitops.store.objects import SMALL, Objects
 from mcgitops.store.packs import PackWriter, Span, content_of, spans
 from mcgitops.store.threads import each
 
-PACK = 16 * 1024 * 1024
+PACK = 8 * 1024 * 1024
 """Bytes of objects in a pack. The last object may make it a little larger."""
 FROM = 8
 """So many small objects make a pack worth it; fewer are sent one by one, at once."""

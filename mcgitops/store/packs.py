@@ -164,7 +164,9 @@ class PackWriter:
     def finish(self) -> Pack:
         """The pack."""
         index = PackIndex.of(self._members, self._end)
-        value = b"".join((*self._parts, index.encoded()))
+        self._parts.append(index.encoded())
+        value = b"".join(self._parts)
+        self._parts.clear()  # the memory is needed for the next one
         return Pack(hashlib.sha256(value).hexdigest(), value, index)
 
 
