@@ -11,8 +11,10 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import random
 import shutil
 import signal
+import socket
 import subprocess
 import time
 import uuid
@@ -24,7 +26,7 @@ from typing import Any
 
 from tests.lab import debian, oidc
 from tests.lab.program import CACHE, LabError, run, say
-from tests.lab.s3 import BUCKET, S3Server, free_port
+from tests.lab.s3 import BUCKET, S3Server
 
 PACKAGES = {
     "ceph-mon": "ceph-mon",
@@ -149,7 +151,7 @@ def running() -> Iterator[Ceph]:
         with _alone():
             provide()
             fcntl.flock(users, fcntl.LOCK_SH)
-            server = _found() or _started()
+            server = _found() or _started_or_ended()
         try:
             yield server
         finally:
@@ -179,11 +181,19 @@ def _found() -> Ceph | None:
     return server
 
 
-def _started() -> Ceph:
+def _started_or_ended() -> Ceph:
     stop()
+    try:
+        return _started()
+    except BaseException:
+        stop()
+        raise
+
+
+def _started() -> Ceph:
     for name in ("mon", "osd", "rgw"):
         (FOLDER / name).mkdir(parents=True)
-    mon, rgw = free_port(), free_port()
+    mon, rgw = _quiet_port(), _quiet_port()
     fsid, disk = str(uuid.uuid4()), str(uuid.uuid4())
     configuration = CONFIGURATION.format(
         fsid=fsid, folder=FOLDER, mon=mon, rgw=rgw, memory=MEMORY, domain=DOMAIN,
@@ -220,19 +230,32 @@ def _started() -> Ceph:
 
 
 def _answering(server: Ceph, seconds: float = 60) -> None:
-    from botocore.exceptions import EndpointConnectionError
+    from botocore.exceptions import BotoCoreError, ClientError
 
     end = time.monotonic() + seconds
     while True:
         try:
             server.client().list_buckets()
-        except EndpointConnectionError:
+        except (BotoCoreError, ClientError) as error:
             if time.monotonic() > end:
                 log = (FOLDER / "client.rgw.a.log").read_text(errors="replace")
-                raise LabError(f"radosgw doesn't answer:\n{log[-800:]}") from None
+                raise LabError(f"radosgw doesn't answer: {error}\n{log[-800:]}") from None
             time.sleep(0.2)
         else:
             return
+
+
+def _quiet_port() -> int:
+    """A free port that no outgoing connection is given before a daemon has taken it.
+
+    Some seconds pass until then, in which other tests make many connections: Linux takes their
+    ports from 32768 on.
+    """
+    while True:
+        port = random.randrange(20_000, 32_768)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def _user(endpoint: str, name: str) -> Ceph:
