@@ -98,8 +98,10 @@ def _send(
         # it may lie there on its own though no pack is known to have it
         if (lost := local.missing(lacking)) and remote.missing(lost):
             raise _NotHere
-        copy_objects(local, remote, {one: sizes[one] for one in lacking - lost}, progress)
-        sent |= lacking - lost
+        given = lacking - lost
+        # in order: so what an interrupted push has sent is recognised
+        copy_objects(local, remote, {d: sizes[d] for d in sizes if d in given}, progress)
+        sent |= given
         # time has passed: a garbage collection may have marked what was there then
         again = remote.objects.claim([manifest, *sizes])
         lacking = remote.objects.to_send(sizes) if again else set()
