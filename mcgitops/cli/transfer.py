@@ -60,10 +60,12 @@ class _Lines:
             return
         self._next = now + LINE_SECONDS
         rate = progress.bytes_done / (now - self._started)
+        left = (progress.bytes_total - progress.bytes_done) / rate if rate else None
         click.echo(
             f"{self._word} {numbers.size(progress.bytes_done)} of "
             f"{numbers.size(progress.bytes_total)}, {progress.objects_done} of "
-            f"{progress.objects_total} files, {numbers.size(rate)}/s",
+            f"{progress.objects_total} files, {numbers.size(rate)}/s"
+            + (f", {numbers.duration(left)} left" if left else ""),
             err=True,
         )
 

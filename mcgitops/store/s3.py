@@ -47,6 +47,8 @@ LARGEST_COPY = 4 * 1024 * MIB  # by one request; S3 allows 5 GiB
 ABSENT = {"NoSuchKey", "404", "NotFound"}
 PARTS_AT_ONCE = 8
 TRIES = 4  # of what is damaged on its way
+EXPECTED = {("Key",), ("Size",), ("ETag",), ("UploadId",), ("PartNumber",), ("ContentLength",)}
+"""Names that every answer of a service has, unless it was damaged."""
 NAMED_BY_CONTENT = ("objects/", "packs/")
 Done = TypeVar("Done")
 
@@ -316,10 +318,11 @@ class S3Backend:
             endpoint = self._opened.meta.endpoint_url if self._opened else self._place.endpoint_url
             raise explain(error, action, self._place, endpoint) from error
         except (ResponseParserError, HTTPError, ValueError) as error:
-            raise StoreError(
-                f"Could not {action} {self.url}: the answer can't be understood.",
-                "Something on the way damages it. Run the same again: what has arrived stays.",
-            ) from error
+            raise self._senseless(action) from error
+        except LookupError as error:  # of a name in the answer, or of its text's encoding
+            if error.args[:1] not in EXPECTED and "encoding" not in str(error):
+                raise
+            raise self._senseless(action) from error
         except (OSError, EOFError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise StoreError(
@@ -369,6 +372,12 @@ class S3Backend:
                 return
             last = etag
         raise self._garbled(key)
+
+    def _senseless(self, action: str) -> StoreError:
+        return StoreError(
+            f"Could not {action} {self.url}: the answer can't be understood.",
+            "Something on the way damages it. Run the same again: what has arrived stays.",
+        )
 
     def _garbled(self, key: str) -> StoreError:
         return StoreError(
@@ -548,7 +557,7 @@ def _listed_quickly(
             contents.append(
                 {"Key": fields["Key"], "Size": int(fields["Size"]), "ETag": fields.get("ETag", "")}
             )
-    except (ElementTree.ParseError, KeyError, ValueError):
+    except (ElementTree.ParseError, LookupError, ValueError):
         return
     for child in found:
         root.remove(child)

@@ -27,8 +27,8 @@ def test_a_log_gets_a_line_now_and_then(
     out, err = capsys.readouterr()
     assert out == ""
     assert err.splitlines() == [
-        "Pushing 10.0 MB of 40.0 MB, 10 of 40 files, 1.0 MB/s",
-        "Pushing 20.0 MB of 40.0 MB, 20 of 40 files, 1.0 MB/s",
+        "Pushing 10.0 MB of 40.0 MB, 10 of 40 files, 1.0 MB/s, 30.0 s left",
+        "Pushing 20.0 MB of 40.0 MB, 20 of 40 files, 1.0 MB/s, 20.0 s left",
     ]
 
 
