@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import random
+import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -106,7 +106,8 @@ class Journal:
                     self._consolidate(number)
                 position = Position(number, _sealed(value))
                 return News(position, (*news.entries, entry), news.anew)
-            time.sleep(random.uniform(0, 0.02 * min(attempt + 1, 10)))  # noqa: S311
+            # Not all at the same moment again; `random` itself takes long to import.
+            time.sleep(os.urandom(1)[0] / 255 * 0.02 * min(attempt + 1, 10))
             more = self._after(news.position)
             news = News(more.position, news.entries + more.entries, news.anew)
         raise StoreError(
