@@ -360,7 +360,7 @@ def _cloned_from_its_start(source: io.BufferedReader, copy: BinaryIO) -> bool:
     """Whether a new file shares its blocks now with a file of which nothing was read yet."""
     try:
         state = os.fstat(source.fileno())
-    except OSError:  # no file at all
+    except (AttributeError, OSError):  # no file at all, such as what a tar stream holds
         return False
     return (
         stat.S_ISREG(state.st_mode)
