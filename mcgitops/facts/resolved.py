@@ -44,6 +44,8 @@ _TAGS = frozenset(
     for kind in ("str", "int", "float", "bool", "null", "map", "seq", "merge", "timestamp")
 )
 _DECIDING = re.compile(r"(?:COMPOSE_|DOCKER_|BUILDX_|BUILDKIT_).*|HOME|PWD")
+_ELSEWHERE = "COMPOSE_ENV_FILES"
+"""Names files that are read like `.env`."""
 _WORD = re.compile(r"[A-Za-z0-9_]+")
 _ASSIGNED = re.compile(r"^[ \t]*(?:export[ \t]+)?([^\s=:#]+)|([^\s=:#]+)[ \t]*[=:]", re.MULTILINE)
 """What may be a variable's name in a `.env`: rather too much than too little."""
@@ -102,7 +104,7 @@ def inputs(home: Path, files: Sequence[Path], environ: Mapping[str, str]) -> Inp
     program = _program(environ)
     read = [_read(file) for file in files]
     dotenv = _read(home / ".env", missing=("", (0,)))
-    if program is None or dotenv is None:
+    if program is None or dotenv is None or _ELSEWHERE in environ or _ELSEWHERE in dotenv[0]:
         return None
     known = [one for one in read if one is not None]
     if len(known) < len(read):
@@ -161,19 +163,24 @@ def _program(environ: Mapping[str, str]) -> list[_Identity] | None:
     if docker is None or not home or "DOCKER_CLI_PLUGIN_EXTRA_DIRS" in environ:
         return None
     own = environ.get("DOCKER_CONFIG") or f"{home}/.docker"
-    with suppress(FileNotFoundError):
-        try:
-            if b"cliPluginsExtraDirs" in Path(own, "config.json").read_bytes():
+    settings = Path(own, "config.json")
+    try:
+        with settings.open("rb") as stream:
+            stat = os.fstat(stream.fileno())
+            if b"cliPluginsExtraDirs" in stream.read():
                 return None
-        except PermissionError:
-            return None
+        told = (str(settings), stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+    except FileNotFoundError:
+        told = (str(settings), 0, 0, 0, 0)
+    except OSError:
+        return None
     found = [_identity(f"{folder}/docker-compose") for folder in (f"{own}/cli-plugins", *_PLUGINS)]
     plugins = [plugin for plugin in found if plugin is not None]
     programs = [docker, *plugins]
     # a script may do anything, and without a plugin it is another program that is called docker
     if not plugins or not all(_is_binary(path) for path, *_ in programs):
         return None
-    return programs
+    return [told, *programs]
 
 
 def _identity(path: str) -> _Identity | None:

@@ -97,6 +97,7 @@ CHANGES: dict[str, Callable[[Place], object]] = {
     "another docker before it": _earlier_docker,
     "the plugin": lambda p: os.utime(_plugin(p), ns=(1, 1)),
     "another plugin": _other_plugin,
+    "the settings of docker": lambda p: (_plugin(p).parent.parent / "config.json").write_text("{}"),
     "a variable that the file mentions": lambda p: p.environ.update(TAG="3.12"),
     "the same in .env": lambda p: (p.home / ".env").write_text("export TAG = 3.12\n"),
     "the same as YAML": lambda p: (p.home / ".env").write_text("TAG: 3.12\n"),
@@ -191,6 +192,11 @@ PROGRAMS: dict[str, Callable[[Place], object]] = {
         DOCKER_CLI_PLUGIN_EXTRA_DIRS="/x"
     ),
     "a path that depends on where one is": lambda p: p.environ.update(PATH=f":{p.environ['PATH']}"),
+    "other files like .env": lambda p: p.environ.update(COMPOSE_ENV_FILES="a.env"),
+    "other files like .env, named there": lambda p: (p.home / ".env").write_text(
+        "COMPOSE_ENV_FILES=a.env\n"
+    ),
+    "settings that can't be read": lambda p: (_plugin(p).parent.parent / "config.json").mkdir(),
     "no home": lambda p: p.environ.pop("HOME"),
     "no docker": lambda p: p.environ.update(PATH=str(p.home)),
     "a compose file that can't be read": lambda p: (p.home / "compose.yml").unlink(),
