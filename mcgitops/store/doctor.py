@@ -113,6 +113,8 @@ class Doctor:
         self.upload: float | None = None
         self.download: float | None = None
         self._written: set[str] = set()
+        root = backend.path
+        self._new = (root / "tmp", root) if root is not None and not root.exists() else ()
         self._small = os.urandom(1000)
         self._large = os.urandom(LARGE)
 
@@ -164,11 +166,12 @@ class Doctor:
                 stays.append(key)
         if self.backend.path is not None:
             top = self.backend.path / DOCTOR
-            for folder, _, _ in os.walk(self.backend.path / self.folder, topdown=False):
+            for name, _, _ in os.walk(self.backend.path / self.folder, topdown=False):
                 with suppress(OSError):
-                    Path(folder).rmdir()
-            with suppress(OSError):  # somebody else's trial may be in it
-                top.rmdir()
+                    Path(name).rmdir()
+            for folder in (top, *self._new):
+                with suppress(OSError):  # something of somebody else's may be in it
+                    folder.rmdir()
         return stays
 
     def key(self, name: str) -> str:

@@ -29,6 +29,11 @@ def test_a_folder_has_all_that_is_needed_and_nothing_stays(tmp_path: Path) -> No
     assert kept.read_text() == "{}"
 
 
+def test_a_folder_that_is_not_there_yet_is_not_made(tmp_path: Path) -> None:
+    assert examine(FolderBackend(tmp_path / "store")).healthy
+    assert list(tmp_path.iterdir()) == []
+
+
 class WholeRanges(FolderBackend):
     def read_range(self, key: str, offset: int, length: int) -> bytes | None:
         return self.get(key)
