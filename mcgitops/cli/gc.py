@@ -120,12 +120,24 @@ def command(
             if not click.confirm("Remove it?"):
                 return
         swept = gc.collect(store, plan, facts, roots, grace, told)
+        _forget(app, store, swept)
         if not as_json:
             click.echo(done(swept))
     elif not dry_run:
         swept = gc.collect(store, plan, facts, roots, grace, told)  # what a killed one left
     if as_json:
         click.echo(json.dumps(data(store, plan, swept, grace, notes), indent=2))
+
+
+def _forget(app: App, store: Store, swept: Swept) -> None:
+    """This clone no longer takes it for pushed."""
+    from mcgitops.run.workspace import Workspace
+    from mcgitops.store.sync import Pushed
+
+    note = Pushed(Workspace(app.project, app.local_store).state / "cache", store.url)
+    known = note.read()
+    if known and (gone := {item.key for item in swept.removed} & known):
+        note.write(sorted(known - gone))
 
 
 def opened(app: App, url: str) -> Store:

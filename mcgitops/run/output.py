@@ -42,7 +42,7 @@ def make_available(workspace: Workspace, record: RunRecord) -> None:
         raise StoreError(
             f"run {record.fingerprint[:12]} of {record.stage} lacks {len(lost)} of its files in "
             f"{workspace.local.url}.",
-            "Delete its record and train again.",
+            "Run mcgitops verify --repair; what it can't bring back is trained again.",
         )
     from mcgitops.store.transfer import copy_runs
 
