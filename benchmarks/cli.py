@@ -48,15 +48,15 @@ VERBS = (
     _verb("train", f"{FILE} sqlite3"),
     _verb("push", f"{FILE} sqlite3"),
     _verb("pull", f"{FILE} sqlite3"),
-    _verb("runs", f"{FILE} sqlite3 tabulate"),
+    _verb("runs", f"{FILE} sqlite3"),
     _verb("runs --json", f"{FILE} sqlite3"),
-    _verb("compare HEAD main", f"{FILE} tabulate"),
+    _verb("compare HEAD main", FILE),
     _verb("compare HEAD main --json", FILE),
     _verb("metrics history accuracy", f"{FILE} sqlite3"),
-    _verb("metrics", f"{FILE} sqlite3 tabulate jinja2"),
+    _verb("metrics", f"{FILE} sqlite3"),
     _verb("metrics --json", f"{FILE} sqlite3"),
     _verb("report --format json", f"{FILE} sqlite3"),
-    _verb("report --format markdown", f"{FILE} sqlite3 tabulate jinja2"),
+    _verb("report --format markdown", f"{FILE} sqlite3 jinja2"),
 )
 
 

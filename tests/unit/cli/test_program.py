@@ -239,7 +239,7 @@ MAY_IMPORT = {
     ("plan",): {"pydantic", "yaml"},
     ("plan", "--json"): {"pydantic", "yaml"},
     ("plan", "--shell"): {"pydantic", "yaml"},
-    ("runs",): {"pydantic", "yaml", "tabulate"},
+    ("runs",): {"pydantic", "yaml"},
     ("push",): {"pydantic", "yaml"},
 }
 
