@@ -43,21 +43,25 @@ def add(app: App, paths: tuple[str, ...], push: bool, as_is: bool, as_json: bool
     Commit the pin; `mcgitops push` brings the data to the project's store.
     """
     workspace = app.workspace
+    import shlex
+
     from mcgitops.cli.data_view import added_as_json, added_in_words
+    from mcgitops.report.escape import clean
     from mcgitops.run.data_add import add as pin
 
     names = [_relative(app, path) for path in paths]
     done = [pin(workspace, name, as_is=as_is) for name in names]
     for one in done:
         for warning in one.warnings:
-            click.echo(f"warning: {warning}", err=True)
+            click.echo(f"warning: {clean(warning, 400)}", err=True)
     pushed = push_pins(app) if push else None
     if as_json:
         click.echo(json.dumps([added_as_json(one) for one in done]))
         return
     for one in done:
         click.echo(added_in_words(one))
-    files = " ".join(dict.fromkeys(f for one in done for f in (one.pin.file, one.ignore) if f))
+    named = dict.fromkeys(f for one in done for f in (one.pin.file, one.ignore) if f)
+    files = " ".join(shlex.quote(clean(name)) for name in named)
     if pushed is None and workspace.remote is not None:
         click.echo(f"Commit {files}. mcgitops push brings the data to {workspace.remote.url}.")
     else:
@@ -104,6 +108,7 @@ def pull(app: App, paths: tuple[str, ...], stage: str, force: bool, as_json: boo
     workspace = app.workspace
     from mcgitops.cli.data_view import pulled_in_words
     from mcgitops.cli.transfer import shown
+    from mcgitops.report.escape import clean
 
     with shown(app, "Fetching") as told:
         if stage:
@@ -118,15 +123,16 @@ def pull(app: App, paths: tuple[str, ...], stage: str, force: bool, as_json: boo
 
             names = [_relative(app, path) for path in paths]
             brought, edited = bring(workspace, names, force=force, told=told)
+    tracked = {out.path for out in workspace.data.outs}
     for path in edited:
-        click.echo(
-            f"{path} was changed here and stays so: mcgitops data add {path} pins it, --force "
-            "brings back what is pinned.",
-            err=True,
-        )
+        how = f"mcgitops data add {clean(path)} pins it, --force brings back what is pinned."
+        if path in tracked:
+            how = f"dvc add {clean(path)} takes it up, dvc checkout --force goes back."
+        click.echo(f"{clean(path)} was changed here and stays so: {how}", err=True)
     for one in brought:
         for path in one.aside:
-            click.echo(f"{path} was in no store; it is kept in .mcgitops/replaced/.", err=True)
+            said = f"{clean(path)} was in no store; it is kept in .mcgitops/replaced/."
+            click.echo(said, err=True)
     if as_json:
         done: dict[str, Any] = {
             "written": sum(one.written for one in brought),
@@ -165,14 +171,15 @@ def diff(app: App, a: str, b: str, everything: bool, as_json: bool) -> None:
 def push_pins(app: App, *, again: bool = False) -> PushedData:
     """Bring pinned data to the project's store; says what it can't bring."""
     from mcgitops.cli.transfer import shown
+    from mcgitops.report.escape import clean
     from mcgitops.run.data_push import push as push_data
 
     with shown(app, "Pushing data") as told:
         done = push_data(app.workspace, again=again, progress=told)
     for path in done.elsewhere:
         click.echo(
-            f"warning: the data of {path} is neither here nor in {app.store.url}: push it from the "
-            "machine where it was added.",
+            f"warning: the data of {clean(path)} is neither here nor in {app.store.url}: push it "
+            "from the machine where it was added.",
             err=True,
         )
     return done

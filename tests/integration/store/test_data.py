@@ -353,6 +353,7 @@ def test_a_dvc_projects_data_comes_from_its_own_bucket_unchanged(
     assert fingerprint() != before
     assert "warning: images is not as images.dvc says" in say(folder, "plan")[1]
     assert say(folder, "data", "add", "images")[0] == 2
+    assert "images was changed here and stays so: dvc add" in say(folder, "data", "pull")[2]
 
     # a damaged copy never gets into the folder
     shutil.rmtree(folder / "images")
