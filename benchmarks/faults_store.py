@@ -2,8 +2,9 @@
 
 Not a time but a table of outcomes. Each scenario of push, pull, gc or verify through a proxy that
 harms 1 to 30 % of what passes has to end complete and verified, or with a clear error and nothing
-lost; what is killed leaves nothing half that is visible; and the next call completes it. SEED in
-the environment repeats a run, SCENARIOS and KILLS make it smaller.
+lost; what is killed leaves nothing half that is visible; and the next call completes it. A file of
+more than 4 GiB goes to the bucket and back. SEED in the environment repeats a run, SCENARIOS, KILLS
+and HUGE (bytes of that file) make it smaller.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from benchmarks.support import projects
+from mcgitops.store.store import open_store
 from tests.lab import s3
 from tests.lab.store_faults import RATES, VERBS, Ground, Outcome, scenarios
 from tests.lab.store_kills import Killed, Yard, kills
@@ -26,6 +28,7 @@ from tests.lab.store_kills import Killed, Yard, kills
 SCENARIOS = 320
 KILLS = 200
 LEAST = (300, 200)
+HUGE = 4 * 1024**3 + 1
 SHARES = {"push": 0.32, "pull": 0.3, "gc": 0.26, "train": 0.12}
 
 
@@ -42,7 +45,24 @@ def main() -> int:
         outcomes = _broken(folder / "broken", server, seed, count)
         shares = {verb: round(killed * share) for verb, share in SHARES.items()}
         ends = _killed(folder / "killed", server, seed, shares, image)
-    return verdict(outcomes, ends, seed, time.monotonic() - began)
+        huge = int(os.environ.get("HUGE") or HUGE)
+        whole = _huge(folder / "huge", server, huge)
+    print(
+        f"\nA file of {huge:,} bytes {'came back whole' if whole else 'CAME BACK AS ANOTHER ONE'}."
+    )
+    return verdict(outcomes, ends, seed, time.monotonic() - began) or int(not whole)
+
+
+def _huge(folder: Path, server: s3.S3Server, size: int) -> bool:
+    """A sparse file to the bucket and back."""
+    folder.mkdir()
+    with (folder / "there").open("wb") as stream:
+        stream.write(b"begin")
+        stream.truncate(size)
+    store = open_store(server.url("huge"))
+    digest, stored = store.put_file(folder / "there")
+    store.fetch(digest, folder / "back")
+    return stored == size == (folder / "back").stat().st_size
 
 
 def _broken(folder: Path, server: s3.S3Server, seed: int, count: int) -> list[Outcome]:

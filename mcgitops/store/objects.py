@@ -100,7 +100,7 @@ class Objects:
         """Store what a stream gives, to its end."""
         reader = HashingReader(stream)
         with _temporary(self._backend.scratch or Path(tempfile.gettempdir())) as (path, copy):
-            if isinstance(stream, io.BufferedReader) and _cloned_from_its_start(stream, copy):
+            if _cloned_from_its_start(stream, copy):
                 reader = HashingReader(copy)  # what nobody changes any more
                 while reader.read(CHUNK):
                     pass
@@ -356,12 +356,12 @@ class Objects:
         )
 
 
-def _cloned_from_its_start(source: io.BufferedReader, copy: BinaryIO) -> bool:
+def _cloned_from_its_start(source: BinaryIO, copy: BinaryIO) -> bool:
     """Whether a new file shares its blocks now with a file of which nothing was read yet."""
-    try:
-        state = os.fstat(source.fileno())
-    except (AttributeError, OSError):  # no file at all, such as what a tar stream holds
+    # a member of an archive is read through the same class, over something that is no file
+    if not (isinstance(source, io.BufferedReader) and isinstance(source.raw, io.FileIO)):
         return False
+    state = os.fstat(source.fileno())
     return (
         stat.S_ISREG(state.st_mode)
         and state.st_size >= LEAST

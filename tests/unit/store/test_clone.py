@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import tarfile
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import pytest
 
@@ -70,3 +72,15 @@ def test_only_a_full_or_broken_disk_is_an_error(
                 cloning.clone(one.fileno(), other.fileno())
         else:
             assert not cloning.clone(one.fileno(), other.fileno())
+
+
+def test_a_member_of_an_archive_is_stored(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(VALUE)
+    with tarfile.open(tmp_path / "archive", "w") as archive:
+        archive.add(tmp_path / "file", "file")
+    store = open_store(str(tmp_path / "store"))
+    with tarfile.open(tmp_path / "archive") as archive:
+        member = archive.extractfile("file")
+        assert member is not None
+        digest, _ = store.put_stream(cast("BinaryIO", member))
+    assert store.read_bytes(digest) == VALUE
