@@ -54,7 +54,7 @@ def command(app: App, url: str, repair: bool, as_json: bool) -> int:
     for store in stores:
         others = [other for other in every if other is not store]
         # what is in none of the stores is looked for in the project's
-        needed = pinned if store.url == app.store.url else frozenset()
+        needed = pinned if store.url == app.store.url else {}
         result = verify(store, beside=others if store.is_local else (), pinned=needed, told=told)
         if repair and result.findings:
             from mcgitops.store.repair import repair as mend
@@ -194,9 +194,30 @@ def _stores(app: App) -> list[Store]:
     return [app.store, local] if local.path is not None and local.path.is_dir() else [app.store]
 
 
-def _pinned(app: App) -> frozenset[str]:
-    """What pinned data needs, as far as its manifests are there."""
+def _pinned(app: App) -> dict[str, tuple[str, ...]]:
+    """What pinned data needs, as far as its manifests can be read: digest → paths in the folder."""
+    import posixpath
+    from contextlib import suppress
+
+    from mcgitops.errors import McgitopsError
+    from mcgitops.facts import pins
+    from mcgitops.project.pin import read_manifest
+    from mcgitops.run.data import LARGEST_MANIFEST
     from mcgitops.run.data_push import pinned
 
+    folder = app.project.folder
     stores = [app.store] if app.store is app.local_store else [app.store, app.local_store]
-    return pinned(app.project.folder, stores)[0]
+    present = pins.read(folder, pins.names(folder))
+    found: dict[str, tuple[str, ...]] = {pin.digest: () for pin in present}
+    with suppress(McgitopsError):  # of a manifest that is damaged: reading the store names it
+        found |= dict.fromkeys(pinned(folder, stores)[0], ())
+    for pin in present:
+        for store in stores:
+            try:
+                entries = read_manifest(store.read_bytes(pin.digest, LARGEST_MANIFEST)).entries
+            except (McgitopsError, ValueError):
+                continue
+            for one in entries:
+                found[one.digest] = (*found.get(one.digest, ()), posixpath.join(pin.base, one.path))
+            break
+    return {digest: paths for digest, paths in found.items() if digest.startswith("sha256:")}

@@ -11,8 +11,9 @@ import hashlib
 import os
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import BinaryIO
 
 from mcgitops.errors import StoreError
@@ -81,14 +82,13 @@ def verify(
     store: Store,
     *,
     beside: Sequence[Store] = (),
-    pinned: frozenset[str] = frozenset(),
+    pinned: Mapping[str, Sequence[str]] = MappingProxyType({}),
     told: OnStep | None = None,
 ) -> Verified:
     """Look at everything.
 
     beside: stores in which a run that this one only names may be as well. pinned: digests that are
-    needed beside what records name; only those that the store ever had are its fault, so they count
-    where the store is the only one.
+    needed beside what records name, with the paths that have them in the project folder.
     """
     there = inventory(store)
     found: list[Finding] = [
@@ -232,7 +232,7 @@ def _missing(
     records: Sequence[Noted],
     sizes: dict[str, int],
     damaged: set[str],
-    pinned: frozenset[str],
+    pinned: Iterable[str],
 ) -> Iterator[Finding]:
     """Objects that records name and that aren't there, or not in that size."""
     lost: set[str] = set()
@@ -328,7 +328,7 @@ def _marks(store: Store) -> Iterator[Finding]:
 
 
 def concerned(
-    findings: Iterable[Finding], records: Sequence[Noted], pinned: frozenset[str]
+    findings: Iterable[Finding], records: Sequence[Noted], pinned: Mapping[str, Sequence[str]]
 ) -> list[Finding]:
     """The findings with whom they concern."""
     found = list(findings)
@@ -347,7 +347,11 @@ def concerned(
                     f"{_whole_label(record)}, {path}" for record, path in users[one.digest]
                 )
             ),
-            paths=tuple(dict.fromkeys(path for _, path in users[one.digest])),
+            paths=tuple(
+                dict.fromkeys(
+                    (*(path for _, path in users[one.digest]), *pinned.get(one.digest, ()))
+                )
+            ),
             runs=tuple(dict.fromkeys(record.key for record, _ in users[one.digest])),
         )
         if one.digest
