@@ -106,8 +106,10 @@ class Backend(Protocol):
         """Those of `keys` that don't exist."""
         ...
 
-    def move(self, key: str, to: str) -> bool:
+    def move(self, key: str, to: str, *, keep: bool = False) -> bool:
         """Give a value another key, replacing what is there; False where there is none.
+
+        `keep`: it stays where it is as well.
 
         In a folder it is one step. In a bucket it is copied by the service and then removed: who is
         killed in between leaves both.

@@ -110,11 +110,15 @@ class Catalogue:
             return True
         index = self.packs().get(name)
         size = self._backend.size(layout.pack_key(name))
-        if index is None or size != index.pack_size:
+        # Its index as well: a collection that is at work may have taken that alone, so far.
+        if index is None or size != index.pack_size or not self._has_index(name):
             self.forget(name)
             return False
         self._standing.add(name)
         return True
+
+    def _has_index(self, name: str) -> bool:
+        return self._backend.size(layout.index_key(name)) is not None
 
     def doubt(self) -> None:
         """What was found standing is to be asked for again: a collection may be at work."""

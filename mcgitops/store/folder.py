@@ -167,12 +167,16 @@ class FolderBackend:
         with self._explained("read"):
             return {key for key in keys if not self._file(key).is_file()}
 
-    def move(self, key: str, to: str) -> bool:
+    def move(self, key: str, to: str, *, keep: bool = False) -> bool:
         """Rename a value."""
         with self._explained("write to"):
             target = self._prepared(to)
             try:
-                self._file(key).replace(target)
+                if keep:
+                    with self._file(key).open("rb") as stream:
+                        self.put_stream(to, stream, 0)
+                else:
+                    self._file(key).replace(target)
             except (FileNotFoundError, NotADirectoryError):
                 return False
             return True

@@ -203,8 +203,12 @@ def finish(
     back = [key for key in could - there if key in kept or key in homes or key in forced]
     for key in sorted(back, key=lambda key: (-ORDER.index(_kind(key)), key)):
         for end in (key, f"{key}.index"):  # the index last: then the pack is there
-            # our own copy first: nobody else removes that
-            any(store.backend.move(place, end) for place in copies.get(end, ()))
+            # Our own copy first. Those of others stay: they may be about to remove what comes
+            # back, and then they need theirs.
+            any(
+                store.backend.move(place, end, keep=not store.is_local and _owner(place) != own)
+                for place in copies.get(end, ())
+            )
     old = f"{datetime.fromtimestamp(time.time() - FOREIGN_SECONDS, UTC):%Y%m%dT%H%M%SZ}"
     dead = [key for key in trashed if store.is_local or _owner(key) == own or _owner(key) < old]
     each(store.backend.delete, dead, 1 if store.is_local else THREADS)

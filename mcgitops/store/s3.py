@@ -238,7 +238,7 @@ class S3Backend:
             absent = each(self._absent, wanted, THREADS)
         return {key for key, is_absent in zip(wanted, absent, strict=True) if is_absent}
 
-    def move(self, key: str, to: str) -> bool:
+    def move(self, key: str, to: str, *, keep: bool = False) -> bool:
         """Copy a value inside the bucket, then remove it where it was."""
         bucket = self._place.bucket
         with self.explained("write to"):
@@ -250,7 +250,8 @@ class S3Backend:
                 self._client.copy_object(CopySource=source, Bucket=bucket, Key=self._key(to))
             else:
                 self._client.copy(source, bucket, self._key(to))  # in parts
-            self._client.delete_object(Bucket=bucket, Key=self._key(key))
+            if not keep:
+                self._client.delete_object(Bucket=bucket, Key=self._key(key))
             return True
 
     def freshen(self, key: str) -> bool:

@@ -149,12 +149,13 @@ class MemoryBucket:
     def missing(self, keys: Iterable[str]) -> set[str]:
         return {key for key in keys if self.size(key) is None}
 
-    def move(self, key: str, to: str) -> bool:
+    def move(self, key: str, to: str, *, keep: bool = False) -> bool:
         value = self.get(key)
         if value is None:
             return False
         self.put(to, value)
-        self.delete(key)
+        if not keep:
+            self.delete(key)
         return True
 
     def freshen(self, key: str) -> bool:
