@@ -4,7 +4,6 @@ twice."""
 from __future__ import annotations
 
 import json
-import time
 
 import pytest
 
@@ -67,11 +66,10 @@ def test_a_project_trains_once_and_then_only_what_changed(trial: Make) -> None:
     commit = project.folder / f".mcgitops/store/commits/{sha}/{project.name}/train.json"
     assert json.loads(commit.read_text())["selected"] == chosen["fingerprint"]
 
-    # nothing changed: nothing is trained, and nothing is even planned
-    began = time.monotonic()
-    again = project("train")
+    # nothing changed: nothing is trained, and nothing is even planned: it takes no engine
+    away = {"DOCKER_HOST": f"unix://{project.folder}/no-engine.sock"}
+    again = project("train", env=away)
     assert "Nothing to do" in again.stdout
-    assert time.monotonic() - began < 5
     assert "Nothing to do." in project("plan").stdout
 
     # outputs that went away come back from the store
