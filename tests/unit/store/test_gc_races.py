@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import random
 import time
 
 import pytest
@@ -35,6 +36,8 @@ def _one_request_at_a_time() -> object:
             patch.setattr(importlib.import_module(f"mcgitops.store.{name}"), "THREADS", 1)
         patch.setattr("mcgitops.store.bulk.AT_ONCE", 1)
         patch.setattr("time.sleep", lambda seconds: None)
+        # hypothesis begins each example with the same random numbers: it is the same again
+        patch.setattr("secrets.token_hex", lambda count: random.randbytes(count).hex())
         yield
 
 
