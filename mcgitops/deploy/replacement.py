@@ -14,7 +14,7 @@ from mcgitops.commands.command import Command
 from mcgitops.commands.ssh import on_host
 from mcgitops.deploy.connection import Connections
 from mcgitops.deploy.traffic import ProxyError, Traffic
-from mcgitops.deploy.watch import POLL, Unhealthy
+from mcgitops.deploy.watch import POLL, Unhealthy, pauses
 from mcgitops.errors import McgitopsError
 from mcgitops.facts import host as host_facts
 from mcgitops.plan.health import is_well, judge, ready
@@ -92,7 +92,7 @@ class Replacement:
         """Wait for `count` containers of a service; for all services, and nothing else, where the
         name is ""."""
         end = time.monotonic() + self._seconds
-        while True:
+        for pause in pauses():
             self._go_on()
             now, containers = self.see()
             if name:
@@ -117,7 +117,7 @@ class Replacement:
             if state == "failed" or late:
                 suffix = f" after {self._seconds:g} s" if late and state != "failed" else ""
                 raise Unhealthy(f"{'; '.join(problems)}{suffix}", services=ill)
-            time.sleep(POLL)
+            time.sleep(pause)
 
     def watch(self, name: str, seconds: float) -> None:
         """The service, or all of them, must stay well for so long."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from mcgitops.commands import haproxy
 from mcgitops.commands.ssh import on_host
 from mcgitops.deploy.connection import Connections
+from mcgitops.deploy.watch import pauses
 from mcgitops.errors import McgitopsError
 from mcgitops.plan import proxy
 from mcgitops.plan.proxy import Change, Server
@@ -69,10 +70,11 @@ class Traffic:
     def drained(self, draining: Collection[str], grace: float) -> float:
         """Wait until no request to these addresses is open."""
         began = time.monotonic()
-        while draining and any(proxy.busy(self._look(name), draining) for name in self._proxies):
-            if time.monotonic() - began > grace:
+        for pause in pauses(POLL):
+            busy = draining and any(proxy.busy(self._look(one), draining) for one in self._proxies)
+            if not busy or time.monotonic() - began > grace:
                 break
-            time.sleep(POLL)
+            time.sleep(pause)
         return time.monotonic() - began
 
     def open_up(self, current: Callable[[], Collection[str]]) -> bool:

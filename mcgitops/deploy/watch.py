@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from mcgitops.commands import compose_host
 from mcgitops.commands.ssh import on_host
@@ -14,6 +14,7 @@ from mcgitops.plan.health import Health, judge
 from mcgitops.project.hosts import ContainerFact, Host, WantedService
 
 POLL = 0.3
+LONGEST_PAUSE = 1.0
 LOG_LINES = 12
 
 
@@ -25,6 +26,16 @@ class Unhealthy(McgitopsError):
         self.services = services
 
 
+def pauses(first: float = POLL) -> Iterator[float]:
+    """Seconds to wait before each next look: short at first, since most is soon over.
+
+    A look costs a host a process and more, just when it has a release to start.
+    """
+    while True:
+        yield first
+        first = min(first * 1.3, LONGEST_PAUSE)
+
+
 def await_health(
     connections: Connections, host: Host, compose_project: str,
     wanted: Iterable[WantedService], seconds: float,
@@ -32,7 +43,7 @@ def await_health(
     """Poll until healthy. Raises `Unhealthy` when a service has failed, or after `seconds`."""
     services = tuple(wanted)
     end = time.monotonic() + seconds
-    while True:
+    for pause in pauses():
         done = connections.script(host, host_facts.containers_script(compose_project), check=False)
         now, containers = host_facts.parse_containers(done.stdout)
         found = judge(services, containers, now)
@@ -43,7 +54,7 @@ def await_health(
             said = "; ".join(_blocking(found)) or "its services did not start"
             suffix = f" after {seconds:g} s" if late and found.state != "failed" else ""
             raise Unhealthy(f"{said}{suffix}")
-        time.sleep(POLL)
+        time.sleep(pause)
 
 
 def _blocking(found: Health) -> tuple[str, ...]:

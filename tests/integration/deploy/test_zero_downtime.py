@@ -29,7 +29,7 @@ services:
     environment: {{VERSION: "{version}", HEALTH: "{health}"}}
     healthcheck:
       test: ["CMD", "sh", "/app/healthy.sh"]
-      interval: 1s
+      interval: 2s
       retries: 2
       start_interval: 200ms
       start_period: 10s

@@ -111,8 +111,8 @@ def test_runs_are_copied_once_and_found(
     with counted(remote) as requests:
         second = copy_runs(local, remote, local.runs("wine"))
     assert (second.records, second.objects, second.bytes) == (0, 0, 0)
-    # The marks, the journal's news, the one pack that has all files, and each record.
-    assert requests == {"ListObjectsV2": 1, "GetObject": 2, "HeadObject": 1 + 7}
+    # The marks, the journal's news, the one pack that has all files with its index, each record.
+    assert requests == {"ListObjectsV2": 1, "GetObject": 2, "HeadObject": 2 + 7}
     assert [run.fingerprint for run in remote.runs("wine")] == [
         fingerprint(number) for number in range(7, 0, -1)
     ]
