@@ -47,7 +47,7 @@ test: venv engine lint  ## Set everything up and run all tests
 	$(BIN)/pytest --numprocesses $(JOBS) --dist worksteal $(ARGS)
 
 # Most tests wait for containers.
-JOBS ?= 4
+JOBS ?= 3
 
 # Apart, since it makes the tests take half as long again.
 .PHONY: coverage
