@@ -15,7 +15,7 @@ LONGEST = 240.0
 class Load:
     """Requests from some threads while the block lasts; every 13th asks for a slow answer."""
 
-    def __init__(self, url: str, clients: int = 4, pause: float = 0.1) -> None:
+    def __init__(self, url: str, clients: int = 4, pause: float = 0.05) -> None:
         parts = urlsplit(url)
         self._address = (parts.hostname or "", parts.port or 80)
         self._path = parts.path

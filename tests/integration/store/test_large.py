@@ -106,7 +106,7 @@ def test_a_large_value_arrives_whole_though_the_way_harms_it(
     # Which requests are harmed depends on their names, and so on the digest: the same each time.
     value = random.Random(7).randbytes(PART * 2 + 5)
     (tmp_path / "file").write_bytes(value)
-    with faulty(rclone_s3.endpoint, Plan(7, 0.3, (kind,))) as proxy:
+    with faulty(rclone_s3.endpoint, Plan(7, 0.5, (kind,))) as proxy:
         harmed = open_store(f"s3://{rclone_s3.bucket}/{prefix}?endpoint_url={proxy.endpoint}")
         digest, _ = harmed.put_file(tmp_path / "file")
         assert proxy.done[kind] > 0
