@@ -245,6 +245,8 @@ def done(swept: Swept) -> str:
         said.append(f"Wrote {len(swept.rewritten)} packs anew.")
     if swept.marked:
         said.append(f"Marked {counted(swept.marked)}.")
+    if swept.trimmed:
+        said.append(f"Trimmed the journal by {swept.trimmed} entries, which are kept together.")
     return "\n".join(said) or "Nothing was removed."
 
 
@@ -287,6 +289,7 @@ def data(
             "marked": [item.key for item in swept.marked],
             "put_back": list(swept.put_back),
             "rewritten": list(swept.rewritten),
+            "trimmed": swept.trimmed,
         },
         "notes": list(notes),
     }

@@ -32,6 +32,7 @@ from mcgitops.store import layout, marks, packs
 from mcgitops.store.backend import Entry
 from mcgitops.store.catalogue import read_index
 from mcgitops.store.inventory import Inventory, inventory, pack_place
+from mcgitops.store.journal import TRIM_SECONDS, Journal
 from mcgitops.store.reach import Item, Place, Plan, Roots, decide, homes_of, keep
 from mcgitops.store.store import Store
 from mcgitops.store.survey import Noted, Survey, is_record_key, noted, survey
@@ -68,6 +69,7 @@ class Swept:
     marked: tuple[Item, ...] = ()
     put_back: tuple[str, ...] = ()  # keys that were needed after all
     rewritten: tuple[str, ...] = ()  # packs
+    trimmed: int = 0  # entries of the journal that are in a span
 
     @property
     def size(self) -> int:
@@ -129,7 +131,8 @@ def collect(
 ) -> Swept:
     """Do it: finish what a killed collection left, mark, write sparse packs anew, and remove.
 
-    Looks again first; of what is found then, only what was `shown` before is removed.
+    Looks again first; of what is found then, only what was `shown` before is removed. The journal
+    is trimmed last.
     """
     with _alone(store):
         finish(store, facts, roots, grace)
@@ -162,7 +165,8 @@ def collect(
                     store.objects.catalogue.arrived(name, index)
             store.objects.catalogue.say(records=[key for key in back if is_record_key(key)])
         _clean_marks(store, facts, {item.key for item in gone})
-    return Swept(tuple(gone), tuple(mark), back, tuple(place.key for place in rewritten))
+        trimmed = 0 if store.is_local else Journal(store.backend).trim(min(TRIM_SECONDS, grace))
+    return Swept(tuple(gone), tuple(mark), back, tuple(place.key for place in rewritten), trimmed)
 
 
 def finish(

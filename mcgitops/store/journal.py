@@ -3,7 +3,8 @@
 Who knows it up to a number asks for the next one only, so nobody lists a bucket to learn what is
 there. Entries are written once, by `create`, each under the number after the last. When 64 more are
 there, they are written a second time as one span, and 64 spans as a longer one: whoever knows
-nothing yet needs few requests. Spans are made of entries alone; losing one costs only time.
+nothing yet needs few requests. Garbage collection removes entries that a span says, once they are
+old (`trim`); who knew the journal up to one of them finds his place in the span.
 
 It is an aid and never the truth: on a service without conditional writes two writers in one instant
 can write the same number, and one of the entries is lost; older versions wrote none. So what it
@@ -15,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -32,6 +34,10 @@ LENGTHS = (SPAN * SPAN, SPAN)
 """Of spans, the longest first. A span begins after a multiple of its length."""
 LARGEST = 256 * 1024 * 1024
 ATTEMPTS = 200
+TRIM_SECONDS = 86_400.0
+"""So old is a span before its entries go: nobody is still writing or reading just there."""
+_ENTRY = re.compile(r"journal/(\d{10})\.json\Z")
+_SPAN = re.compile(r"journal/spans/(\d{10})-(\d+)\.json\Z")
 
 
 @dataclass(frozen=True)
@@ -77,15 +83,76 @@ class Journal:
 
     def since(self, known: Position = START) -> News:
         """What came in after a position. With nothing new it takes two requests at once."""
-        if known.number:
-            keys = [layout.journal_key(known.number), layout.journal_key(known.number + 1)]
-            last, following = self._values(keys)
-            if last is None or _sealed(last) != known.seal:
-                news = self._after(START)
-                return News(news.position, news.entries, anew=True)
-            if following is None:
-                return News(known, ())
+        if not known.number:
+            return self._after(START)
+        keys = [layout.journal_key(known.number), layout.journal_key(known.number + 1)]
+        last, following = self._values(keys)
+        if last is None and (rest := self._rest_of_span(known)) is not None:
+            news = self._after(rest.position)
+            return News(news.position, rest.entries + news.entries)
+        if last is None or _sealed(last) != known.seal:
+            news = self._after(START)
+            return News(news.position, news.entries, anew=True)
+        # After a whole span the next may be there as a span alone.
+        if following is None and known.number % SPAN:
+            return News(known, ())
         return self._after(known)
+
+    def begun(self) -> bool:
+        """Whether anybody wrote this journal."""
+        keys = [layout.journal_key(1), layout.span_key(1, SPAN)]
+        return len(self._backend.missing(keys)) < len(keys)
+
+    def trim(self, seconds: float = TRIM_SECONDS) -> int:
+        """Remove entries that a span says, which is older than `seconds`. Gives how many.
+
+        The last 64 of them and more stay, since they are asked for most. An entry is read before it
+        goes: where the span says something else, as two writers had the same number, what it lacks
+        is said anew. May be killed, and done by several at once.
+        """
+        there = {entry.key: entry for entry in self._backend.entries("journal/")}
+        last = max((number_of(key) or 0 for key in there), default=0)
+        for end in range(SPAN, last + 1, SPAN):  # that nobody finished
+            lengths = [length for length in LENGTHS if end % length == 0]
+            if any(layout.span_key(end - length + 1, length) not in there for length in lengths):
+                self._consolidate(end)
+        until = time.time() - seconds
+        old = []
+        for first in range(1, last - 2 * SPAN + 2, SPAN):
+            span = there.get(layout.span_key(first, SPAN))
+            keys = {layout.journal_key(n): n - first for n in range(first, first + SPAN)}
+            keys = {key: place for key, place in keys.items() if key in there}
+            if keys and span is not None and span.modified is not None and span.modified <= until:
+                old.append((span.key, keys))
+        trimmed = each(lambda one: self._trimmed(*one), old, THREADS)
+        return sum(trimmed)
+
+    def _trimmed(self, span: str, keys: dict[str, int]) -> int:
+        """Remove these entries (key → place in the span), the first one first.
+
+        So whoever knows the journal up to an entry that is there finds the next one there as well.
+        """
+        value = self._backend.get(span, LARGEST)
+        said = _span(value, SPAN)
+        if value is None or said is None or not is_whole(value):
+            return 0
+        for value, place in zip(self._values(list(keys)), keys.values(), strict=True):
+            more = _without(_decoded(value), said[place]) if value is not None else None
+            if more:
+                self.append(packs=more.packs, records=more.records, gone=more.gone)
+        for key in keys:
+            self._backend.delete(key)
+        return len(keys)
+
+    def _rest_of_span(self, known: Position) -> News | None:
+        """What the span of a position says after it; None where the position isn't in it."""
+        place = (known.number - 1) % SPAN
+        first = known.number - place
+        said = _span(self._backend.get(layout.span_key(first, SPAN), LARGEST), SPAN)
+        if said is None or _seal_of(said[place]) != known.seal:
+            return None
+        end = Position(first + SPAN - 1, _seal_of(said[-1]))
+        return News(end, tuple(said[place + 1 :]))
 
     def append(
         self,
@@ -126,8 +193,8 @@ class Journal:
             for length, value in zip(lengths, values, strict=False):
                 span = _span(value, length)
                 if span is not None:
-                    entries, seal = span
-                    found += entries
+                    found += span
+                    seal = _seal_of(span[-1])
                     number += length
                     break
             else:
@@ -147,25 +214,24 @@ class Journal:
             if last % length:
                 return
             first = last - length + 1
-            entries: list[Entry] = []
-            seal = ""
             if length == SPAN:
-                values = self._values([layout.journal_key(n) for n in range(first, last + 1)])
-                whole = [value for value in values if value is not None]
-                if len(whole) < length:
+                entries = self._entries(first)
+                if not entries and self._backend.missing([layout.span_key(first, SPAN)]):
                     return
-                entries, seal = [_decoded(value) for value in whole], _sealed(whole[-1])
             else:
                 keys = [layout.span_key(n, SPAN) for n in range(first, last + 1, SPAN)]
-                for value in self._values(keys):
-                    span = _span(value, SPAN)
-                    if span is None:
-                        return
-                    entries += span[0]
-                    seal = span[1]
-            written = {"format": FORMAT, "seal": seal, "entries": [_loose(e) for e in entries]}
-            value = sealed(json.dumps(written, separators=(",", ":")).encode())
-            self._backend.put(layout.span_key(first, length), value)
+                spans = [_span(value, SPAN) for value in self._values(keys)]
+                if None in spans:
+                    return
+                entries = [entry for span in spans for entry in span or ()]
+            if entries:
+                self._backend.put(layout.span_key(first, length), span_of(entries))
+
+    def _entries(self, first: int) -> list[Entry]:
+        """The entries of a span, from number `first` on; none where one is missing."""
+        keys = [layout.journal_key(number) for number in range(first, first + SPAN)]
+        whole = [value for value in self._values(keys) if value is not None]
+        return [_decoded(value) for value in whole] if len(whole) == SPAN else []
 
     def _values(self, keys: list[str]) -> list[bytes | None]:
         read: Callable[[str], bytes | None] = lambda key: self._backend.get(key, LARGEST)  # noqa: E731
@@ -182,16 +248,34 @@ def is_sound(value: bytes) -> bool:
     return sound(value) is not None
 
 
-def is_span(value: bytes, length: int) -> bool:
-    """Whether these bytes are so many entries in one, as they were written."""
-    return _span(value, length) is not None and is_whole(value)
-
-
 def entry_of(
     packs: Iterable[str] = (), records: Iterable[str] = (), gone: Iterable[str] = ()
 ) -> bytes:
     """The bytes of an entry, for one that is to be written again."""
     return _encoded(Entry(tuple(packs), tuple(records), tuple(gone)))
+
+
+def span_of(entries: Iterable[Entry]) -> bytes:
+    """The bytes of a span."""
+    written = {"format": FORMAT, "entries": [_loose(entry) for entry in entries]}
+    return sealed(json.dumps(written, separators=(",", ":")).encode())
+
+
+def entries_of(value: bytes, length: int) -> list[Entry] | None:
+    """The entries of a span, as they were written; None where these bytes aren't one."""
+    return _span(value, length) if is_whole(value) else None
+
+
+def number_of(key: str) -> int | None:
+    """The number of the entry that has this key; None where it is no entry's."""
+    match = _ENTRY.match(key)
+    return int(match[1]) if match else None
+
+
+def span_at(key: str) -> tuple[int, int] | None:
+    """The number of the first entry of the span that has this key, and how many it has."""
+    match = _SPAN.match(key)
+    return (int(match[1]), int(match[2])) if match else None
 
 
 def _encoded(entry: Entry) -> bytes:
@@ -205,6 +289,21 @@ def _loose(entry: Entry) -> dict[str, list[str]]:
 
 def _sealed(value: bytes) -> str:
     return hashlib.sha256(value).hexdigest()
+
+
+def _seal_of(entry: Entry) -> str:
+    """The seal of an entry that is known from a span: it was written just so."""
+    return _sealed(_encoded(entry))
+
+
+def _without(entry: Entry, said: Entry) -> Entry:
+    """What an entry says, and another one doesn't."""
+    packs, records, gone = set(said.packs), set(said.records), set(said.gone)
+    return Entry(
+        tuple(name for name in entry.packs if name not in packs),
+        tuple(key for key in entry.records if key not in records),
+        tuple(key for key in entry.gone if key not in gone),
+    )
 
 
 def _decoded(value: bytes) -> Entry:
@@ -239,8 +338,8 @@ def _entry(loose: Any) -> Entry | None:
     return Entry(packs, records, gone)
 
 
-def _span(value: bytes | None, length: int) -> tuple[list[Entry], str] | None:
-    """The entries of a span and its last one's seal; None where it isn't there whole."""
+def _span(value: bytes | None, length: int) -> list[Entry] | None:
+    """The entries of a span; None where it isn't there whole."""
     if value is None:
         return None
     try:
@@ -249,8 +348,8 @@ def _span(value: bytes | None, length: int) -> tuple[list[Entry], str] | None:
         return None
     if not isinstance(loose, dict) or loose.get("format") != FORMAT:
         return None
-    items, seal = loose.get("entries"), loose.get("seal")
-    if not isinstance(items, list) or len(items) != length or not isinstance(seal, str):
+    items = loose.get("entries")
+    if not isinstance(items, list) or len(items) != length:
         return None
     entries = [_entry(item) for item in items]
-    return None if None in entries else ([entry for entry in entries if entry is not None], seal)
+    return None if None in entries else [entry for entry in entries if entry is not None]

@@ -81,6 +81,7 @@ class _Repair:
         self._lost: set[str] = set()  # digests of which no good copy was found
         self._aside: set[str] = set()  # keys of runs that are to be trained again
         self._gone: list[str] = []  # keys that the journal is to be told of
+        self._journal_said = False  # what there is, in an entry that was written anew
         self._back: set[str] = set()  # digests that came back with a pack out of the trash
         self._trash = {
             entry.key.split("/", 2)[2]: entry.key
@@ -146,7 +147,7 @@ class _Repair:
         for key in sorted(self._aside):
             self._set_aside(key)
         gone = [*self._gone, *self._aside, *self._bad_packs]
-        if gone and self._store.backend.size(layout.journal_key(1)) is not None:
+        if gone and journal.Journal(self._store.backend).begun():
             self._store.objects.catalogue.say(gone=gone)
 
     # kind by kind; each gives how it was repaired, "" where it wasn't
@@ -236,15 +237,24 @@ class _Repair:
         return ""
 
     def _journal(self, finding: Finding) -> str:
-        """Spans are made of entries; an entry is made of what the store holds."""
-        if "/spans/" in finding.key:
-            self._set_aside(finding.key)
-            return "it was set aside: entries say the same"
-        value = journal.entry_of(
-            packs=[key.rpartition("/")[2] for key in self._there.indexes],
-            records=list(self._records),
-        )
-        self._store.backend.put_stream(finding.key, io.BytesIO(value), len(value))
+        """Spans are made of entries; what is in neither is made of what the store holds, once."""
+        backend, span = self._store.backend, journal.span_at(finding.key)
+        if span is not None:
+            first, length = span
+            below = [layout.journal_key(first + number) for number in range(journal.SPAN)]
+            if length != journal.SPAN or len(backend.missing(below)) < len(below):
+                self._set_aside(finding.key)
+                return "it was set aside: entries say the same"
+        every = journal.Entry()
+        if not self._journal_said:
+            self._journal_said = True
+            packs_there = [key.rpartition("/")[2] for key in self._there.indexes]
+            every = journal.Entry(tuple(packs_there), tuple(self._records))
+        if span is None:
+            value = journal.entry_of(every.packs, every.records)
+        else:  # its entries were trimmed
+            value = journal.span_of([every, *[journal.Entry()] * (journal.SPAN - 1)])
+        backend.put_stream(finding.key, io.BytesIO(value), len(value))
         return "written anew, with all that is in the store"
 
     def _mark(self, finding: Finding) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -28,8 +27,6 @@ from mcgitops.store.threads import each
 BATCH = 2048
 READERS = 8
 """Places of a bucket that are read at once; each holds at most one member in memory."""
-_ENTRY = re.compile(r"journal/(\d{10})\.json\Z")
-_SPAN = re.compile(r"journal/spans/(\d{10})-(\d+)\.json\Z")
 
 OnStep = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done, and of how much (0: not known)."""
@@ -287,27 +284,42 @@ def _journal(store: Store, there: Inventory) -> Iterator[Finding]:
     And what entries say came in, and never went, and isn't there.
     """
     entries: dict[int, journal.Entry] = {}
+    spans: dict[int, list[journal.Entry]] = {}
+    damaged: set[str] = set()
     for listed in store.backend.entries("journal/"):
         key = listed.key
-        plain, span = _ENTRY.match(key), _SPAN.match(key)
-        if plain is None and span is None:
+        number, span = journal.number_of(key), journal.span_at(key)
+        if number is None and span is None:
             yield Finding("strange", key, f"{key} in {store.url} is nothing that mcgitops writes.")
             continue
         value = store.backend.get(key, journal.LARGEST)
         if value is None:
             continue
-        if plain is not None:
+        good = False
+        if number is not None:
             entry = journal.sound(value)
-            entries[int(plain[1])] = entry or journal.Entry()
+            entries[number] = entry or journal.Entry()
             good = entry is not None
-        else:
-            good = span is not None and journal.is_span(value, int(span[2]))
+        elif span is not None and (said := journal.entries_of(value, span[1])) is not None:
+            good = True
+            if span[1] == journal.SPAN:
+                spans[span[0]] = said
         if not good:
+            damaged.add(key)
             yield Finding("journal", key, f"{key} in {store.url} is damaged.")
-    for number in range(1, max(entries, default=0)):
-        if number not in entries:
-            key = layout.journal_key(number)
-            yield Finding("journal", key, f"{key} is missing in {store.url}.")
+    for first, said in spans.items():  # entries that a collection trimmed
+        for number, entry in enumerate(said, first):
+            entries.setdefault(number, entry)
+    last = max(entries, default=0)
+    for first in range(1, last + 1, journal.SPAN):
+        block = range(first, min(first + journal.SPAN, last + 1))
+        lost = [number for number in block if number not in entries]
+        keys = [layout.journal_key(number) for number in lost]
+        if len(lost) == journal.SPAN:  # trimmed, and the span is lost
+            keys = [layout.span_key(first, journal.SPAN)]
+        for key in keys:
+            if key not in damaged:
+                yield Finding("journal", key, f"{key} is missing in {store.url}.")
     named: set[str] = set()
     for _, entry in sorted(entries.items()):
         named |= {*entry.records, *map(layout.pack_key, entry.packs)}

@@ -96,6 +96,82 @@ def test_spans_spare_requests_and_nothing_depends_on_them(
     assert Journal(backend).since().entries == news.entries
 
 
+def test_entries_that_a_span_says_go_when_they_are_old(
+    backend: FolderBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "SPAN", 4)
+    monkeypatch.setattr(journal, "LENGTHS", (16, 4))
+    ours = Journal(backend)
+    places = [journal.START]
+    for number in range(1, 40):
+        places.append(ours.append(records=[key(number)], known=places[-1]).position)
+    for span in (layout.span_key(5, 4), layout.span_key(1, 16)):
+        backend.delete(span)  # the writer was killed before them
+    before = ours.since()
+    assert before.position == places[-1]
+    assert ours.trim() == 0  # they are young
+    backend.delete(layout.span_key(5, 4))
+    assert ours.trim(0) == 28  # and not the last ones, nor those whose span was just made
+    assert ours.trim(0) == 4
+    assert ours.trim(0) == 0
+    left = [journal.number_of(entry.key) for entry in backend.entries("journal/")]
+    assert [number for number in left if number] == list(range(33, 40))
+    assert backend.get(layout.span_key(1, 16)) is not None
+    for start in range(40):  # whoever knew it up to there finds his way
+        after = ours.since(places[start])
+        assert (after.entries, after.anew) == (before.entries[start:], False)
+        assert after.position == before.position
+    assert ours.since(Position(7, "another one's")).anew
+    assert ours.append(records=[key(40)], known=places[3]).position.number == 40
+    for start in (0, 3, 4, 39):
+        assert ours.since(places[start]).entries[-1] == Entry(records=(key(40),))
+
+
+def test_a_trim_that_was_killed_leaves_a_journal_that_is_whole(
+    backend: FolderBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "SPAN", 4)
+    monkeypatch.setattr(journal, "LENGTHS", (16, 4))
+    monkeypatch.setattr(journal, "THREADS", 1)
+    ours = Journal(backend)
+    places = [journal.START]
+    for number in range(1, 18):
+        places.append(ours.append(records=[key(number)], known=places[-1]).position)
+    before = ours.since()
+    real = backend.delete
+    for removed in range(13):
+        left = [removed]
+
+        def delete(key: str, left: list[int] = left) -> None:
+            if not left[0]:
+                raise KeyboardInterrupt
+            left[0] -= 1
+            real(key)
+
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(backend, "delete", delete)
+            if ours.trim(0) < 13:  # nothing more to be removed
+                raise KeyboardInterrupt
+        for start in range(18):
+            assert ours.since(places[start]).entries == before.entries[start:]
+
+
+def test_what_a_span_lacks_of_an_entry_is_said_anew(
+    backend: FolderBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "SPAN", 4)
+    monkeypatch.setattr(journal, "LENGTHS", (16, 4))
+    ours = Journal(backend)
+    for number in range(1, 10):
+        ours.append(records=[key(number)])
+    # two writers in one instant, where nothing is written only if it isn't there
+    backend.put(layout.journal_key(2), journal.entry_of(records=[key(2), key(99)]))
+    assert ours.trim(0) == 4
+    news = ours.since()
+    assert news.entries[1].records == (key(2),)
+    assert news.entries[-1] == Entry(records=(key(99),))
+
+
 def test_a_damaged_entry_is_skipped_and_ends_nothing(backend: FolderBackend) -> None:
     for number in range(1, 6):
         Journal(backend).append(records=[key(number)])

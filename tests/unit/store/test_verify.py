@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcgitops.store import gc, layout, seals
+from mcgitops.store import gc, journal, layout, seals
 from mcgitops.store.reach import Roots
 from mcgitops.store.records import CommitRecord
 from mcgitops.store.repair import repair
@@ -207,3 +207,36 @@ def test_no_flipped_bit_goes_unnoticed(text: bytes, place: int, bit: int) -> Non
 def test_values_of_versions_without_seals_are_accepted() -> None:
     assert seals.is_whole(b'{"selected":"%s"}\n' % (b"a" * 64))
     assert seals.is_whole(b"{}\n")
+
+
+def test_a_journal_that_was_trimmed_is_sound_and_mended(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "SPAN", 4)
+    monkeypatch.setattr(journal, "LENGTHS", (16, 4))
+    filled(store)
+    log = journal.Journal(store.backend)
+    for _ in range(12):
+        log.append(records=store.record_keys("wine"))
+    assert log.trim(0) == 8
+    assert verify(store).findings == ()
+    assert store.path is not None
+    for key in (layout.span_key(1, 4), layout.span_key(5, 4), layout.span_key(9, 4)):
+        for remove in (True, False):
+            path = store.path / key
+            value = path.read_bytes()
+            path.unlink()
+            if not remove:
+                path.write_bytes(value[:-20] + b"x" + value[-19:])
+            found = verify(store)
+            has_entries = key == layout.span_key(9, 4)
+            lost = [] if remove and has_entries else [key]
+            assert [one.key for one in found.findings] == lost
+            assert repair(store, found).is_sound
+            assert verify(store).findings == ()
+            known = {name for entry in log.since().entries for name in entry.records}
+            assert known == set(store.record_keys("wine"))
+            assert log.since().position.number == 13
+            store.backend.delete(f"damaged/{key}")
+            store.backend.delete(key)
+            store.backend.put(key, value)
