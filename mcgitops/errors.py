@@ -6,7 +6,8 @@ Nothing here is raised for a bug: an exception that is not a `McgitopsError` is 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from mcgitops.deferred import dataclass
 
 
 class McgitopsError(Exception):

@@ -9,11 +9,12 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
+
+from mcgitops.deferred import dataclass
 
 Kind = Literal["metrics", "plots", "params", "outputs"]
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from mcgitops.adopt.model import Proposal
+from mcgitops.deferred import dataclass
 from mcgitops.facts.context import ignore_file, skip_ignored
 from mcgitops.project.model import Project
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +15,7 @@ from mcgitops.adopt.lines import insert, insertions, stage_lines
 from mcgitops.adopt.look import look
 from mcgitops.adopt.model import Proposal, Stage, relative_to
 from mcgitops.adopt.propose import propose
+from mcgitops.deferred import dataclass
 from mcgitops.errors import UsageError
 from mcgitops.facts import git
 from mcgitops.facts.compose import find_files, load_project, read_sources

@@ -6,12 +6,12 @@ Lines are only ever inserted. What stands in the file stays as it is, comments a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
 from mcgitops.adopt.model import Proposal, Stage
+from mcgitops.deferred import dataclass
 from mcgitops.project.source import KEY
 from mcgitops.project.spec import MetricSpec
 

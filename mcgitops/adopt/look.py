@@ -9,12 +9,13 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mcgitops.adopt import dvc, names
 from mcgitops.adopt.dvc import Declared
+from mcgitops.deferred import dataclass
 from mcgitops.facts.files import keep_all, walk
 from mcgitops.facts.program import output
 from mcgitops.project.model import Mount, Project, Service

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
+from mcgitops.deferred import dataclass
 from mcgitops.project.spec import MetricSpec, StageSpec
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
+from mcgitops.deferred import dataclass
 from mcgitops.errors import UsageError
 from mcgitops.facts.program import output
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from mcgitops.cli.app import App
 from mcgitops.commands.command import Command
 from mcgitops.commands.ours import verb
+from mcgitops.deferred import dataclass
 from mcgitops.errors import UsageError
 from mcgitops.facts import git
 from mcgitops.forge.comment import Way

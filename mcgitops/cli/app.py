@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from mcgitops.deferred import dataclass
 
 if TYPE_CHECKING:
     from mcgitops.plan.model import RunPlan

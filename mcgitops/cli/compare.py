@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from mcgitops.cli import complete
 from mcgitops.cli.app import App
+from mcgitops.deferred import dataclass
 
 if TYPE_CHECKING:
     from mcgitops.compare.model import RunView

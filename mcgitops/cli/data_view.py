@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from mcgitops.compare.numbers import size
+from mcgitops.deferred import dataclass
 from mcgitops.errors import McgitopsError, StoreError
 from mcgitops.facts import git
 from mcgitops.facts import pins as found_pins

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from mcgitops.cli.paired import policy
 from mcgitops.cli.past import history
 from mcgitops.compare import Gate, MetricRule, RunView, Side, compare
 from mcgitops.compare.model import Artifact, FactChange, FileChanges
+from mcgitops.deferred import dataclass
 from mcgitops.errors import StoreError, UsageError
 from mcgitops.facts import base as bases
 from mcgitops.facts import git

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ import click
 
 from mcgitops.cli import complete
 from mcgitops.cli.app import App
+from mcgitops.deferred import dataclass
 
 if TYPE_CHECKING:
     from mcgitops.cli.where import Names, Read

@@ -6,9 +6,8 @@ have legs that each report: the key of a comment tells all of them apart.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from mcgitops.cli.app import App
+from mcgitops.deferred import dataclass
 from mcgitops.facts import git
 from mcgitops.forge.settings import cleaned, key_from, leg_of
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from mcgitops.cli.app import App
+from mcgitops.deferred import dataclass
 from mcgitops.errors import UsageError
 from mcgitops.facts.ahead import Ahead
 

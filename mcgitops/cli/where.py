@@ -12,10 +12,10 @@ import fnmatch
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from mcgitops.deferred import dataclass
 from mcgitops.errors import UsageError
 
 if TYPE_CHECKING:

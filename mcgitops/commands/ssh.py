@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from mcgitops.commands.command import Command
+from mcgitops.deferred import dataclass
 
 LOCAL = "local://"
 

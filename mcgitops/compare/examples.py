@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -19,6 +19,7 @@ from mcgitops.compare.bootstrap import Bounds, Floats
 from mcgitops.compare.model import Interval, SliceChange, Test, Verdict
 from mcgitops.compare.paired import Measure, PairedExamples
 from mcgitops.compare.proportions import holm, mcnemar_p, wilson
+from mcgitops.deferred import dataclass
 from mcgitops.metrics.predictions import Predictions
 
 LEAST_SLICE = 20

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from mcgitops.compare import numbers
 from mcgitops.compare.model import Direction, Gate, GateResult, GateState
 from mcgitops.compare.statistics import Sample
 from mcgitops.compare.verdict import LEAST_BAND, Band
+from mcgitops.deferred import dataclass
 
 TOLERANCE = 1e-9
 """Relative: 0.9722 - 0.9672 is 0.0050000000000000044 and not more than 0.005."""

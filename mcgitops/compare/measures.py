@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from mcgitops.compare.direction import measure_of
 from mcgitops.compare.model import RunView, Side, assignments
 from mcgitops.compare.paired import Measure, PairedExamples
+from mcgitops.deferred import dataclass
 from mcgitops.metrics.values import Scalar
 
 Key = tuple[str, str, str, str]

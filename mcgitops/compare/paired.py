@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from mcgitops.compare.model import Interval, SliceChange, Test
+from mcgitops.deferred import dataclass
 
 
 @dataclass(frozen=True)

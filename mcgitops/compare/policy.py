@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import Literal
 
 from mcgitops.compare.model import RunView
 from mcgitops.compare.paired import PairedExamples
+from mcgitops.deferred import dataclass
 
 Cost = Literal["wall_time", "cpu_time", "peak_memory", "image_size", "artifact_size"]
 

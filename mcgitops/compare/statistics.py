@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from mcgitops.compare.student import student_p, student_quantile
+from mcgitops.deferred import dataclass
 
 __all__ = [
     "Estimate",

@@ -6,13 +6,13 @@ Unlike `compare`, which weighs a head against its base, nothing is judged here. 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from mcgitops.compare.direction import direction
 from mcgitops.compare.model import Direction, MetricRule, RunView
 from mcgitops.compare.rules import Rules
 from mcgitops.compare.statistics import Sample, sample
+from mcgitops.deferred import dataclass
 from mcgitops.metrics.values import Scalar
 
 Section = Literal["variables", "metrics", "params", "resources"]

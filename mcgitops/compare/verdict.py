@@ -16,7 +16,6 @@ shown beside each other and never merged.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from mcgitops.compare import numbers
 from mcgitops.compare.model import Interval, Movement, Test, Verdict
@@ -31,6 +30,7 @@ from mcgitops.compare.statistics import (
     sample,
     welch,
 )
+from mcgitops.deferred import dataclass
 
 SIGNIFICANT = 0.05
 LEAST_BAND = 3

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from mcgitops.commands import journal
+from mcgitops.deferred import dataclass
 from mcgitops.deploy.connection import Connections, HostUnreachable
 from mcgitops.deploy.target import environment_of, side_by_side
 from mcgitops.deploy.visible import visible

@@ -14,9 +14,10 @@ import json
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from mcgitops.deferred import dataclass
 from mcgitops.deploy.names import image_reference
 from mcgitops.project.hosts import CONFIGURATION_LABEL
 from mcgitops.project.serving import is_serving

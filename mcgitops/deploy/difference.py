@@ -12,9 +12,9 @@ import posixpath
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from mcgitops.deferred import dataclass
 from mcgitops.deploy import composefile, yamlfile
 from mcgitops.deploy.connection import Connections
 from mcgitops.deploy.target import Target, look, side_by_side

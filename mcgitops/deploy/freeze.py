@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
+from mcgitops.deferred import dataclass
 from mcgitops.deploy.connection import Connections
 from mcgitops.deploy.lock import (
     BEAT,

@@ -18,13 +18,14 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from mcgitops.commands import serving as commands
 from mcgitops.commands import ssh
 from mcgitops.commands.ssh import on_host
+from mcgitops.deferred import dataclass
 from mcgitops.deploy.connection import Connections
 from mcgitops.facts.program import missing_program
 from mcgitops.plan.gates import LARGEST, Answer, Request, judge, printable, requests_of

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from mcgitops.commands import compose_host, journal
 from mcgitops.commands.ours import verb
 from mcgitops.commands.ssh import SshOptions, script
+from mcgitops.deferred import dataclass
 from mcgitops.deploy.connection import Connections, HostUnreachable
 from mcgitops.deploy.execution import Choose, Say, plan_for
 from mcgitops.deploy.names import compose_project

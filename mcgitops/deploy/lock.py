@@ -16,11 +16,12 @@ import shlex
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 
+from mcgitops.deferred import dataclass
 from mcgitops.deploy.connection import Connections
 from mcgitops.deploy.visible import visible
 from mcgitops.errors import McgitopsError

@@ -15,13 +15,14 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 from urllib.parse import urlsplit
 
 from mcgitops.commands.command import Secret
+from mcgitops.deferred import dataclass
 from mcgitops.deploy.outcome import Report
 from mcgitops.project.environment import TEMPLATES, Notify
 from mcgitops.resources import templates

@@ -24,7 +24,7 @@ import posixpath
 import shlex
 import tarfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
@@ -32,6 +32,7 @@ from typing import IO
 from pydantic import TypeAdapter
 
 from mcgitops.commands import compose_host
+from mcgitops.deferred import dataclass
 from mcgitops.deploy import composefile, private, yamlfile
 from mcgitops.deploy.composefile import OUR_KEY, Document, Rendering
 from mcgitops.deploy.names import compose_project, image_reference

@@ -9,7 +9,6 @@ import json
 import posixpath
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 from mcgitops import __version__
 from mcgitops.commands.build import UnsupportedBuildKey, buildx_build
 from mcgitops.commands.command import Command, Secret
+from mcgitops.deferred import dataclass
 from mcgitops.deploy import composefile, source, yamlfile
 from mcgitops.deploy.composefile import Document
 from mcgitops.deploy.names import build_tag, check_release_name, commit_of_branch_release

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
+from mcgitops.deferred import dataclass
 from mcgitops.deploy.connection import Connections, HostUnreachable
 from mcgitops.deploy.names import compose_project
 from mcgitops.deploy.target import side_by_side

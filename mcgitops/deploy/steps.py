@@ -7,8 +7,8 @@ itself where the script dies without giving it back.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
+from mcgitops.deferred import dataclass
 from mcgitops.deploy.connection import Connections
 from mcgitops.deploy.execution import place_on
 from mcgitops.deploy.lock import HostLock, Owner, machine, owner_name, release_script, started

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import Literal, TypeVar
 
+from mcgitops.deferred import dataclass
 from mcgitops.deploy import place
 from mcgitops.deploy.connection import Connections
 from mcgitops.deploy.names import compose_project

@@ -10,9 +10,10 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
+from mcgitops.deferred import dataclass
 from mcgitops.deploy import composefile, private, sealed
 from mcgitops.deploy.composefile import Needs
 from mcgitops.errors import EngineError, UsageError

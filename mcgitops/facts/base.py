@@ -7,9 +7,9 @@ first-parent ancestors that has.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from mcgitops.deferred import dataclass
 from mcgitops.facts import git
 
 ANCESTORS = 50

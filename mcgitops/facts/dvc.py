@@ -11,10 +11,11 @@ import os
 import posixpath
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
+from mcgitops.deferred import dataclass
 from mcgitops.errors import UsageError
 
 SUFFIX = ".dvc"

@@ -6,10 +6,10 @@ import os
 import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from mcgitops.deferred import dataclass
 from mcgitops.errors import EngineError, McgitopsError
 
 T = TypeVar("T")

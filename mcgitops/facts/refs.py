@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
+from mcgitops.deferred import dataclass
 from mcgitops.errors import UsageError
 from mcgitops.facts import git
 from mcgitops.facts.program import output

@@ -24,11 +24,11 @@ import re
 import stat as stat_
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mcgitops import __version__
+from mcgitops.deferred import dataclass
 
 if TYPE_CHECKING:
     import yaml

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Literal
+
+from mcgitops.deferred import dataclass
 
 LIMIT = 65_536
 """GitHub's limit for a comment, in characters. It refuses longer ones with a 422."""

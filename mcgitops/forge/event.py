@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
+from mcgitops.deferred import dataclass
 from mcgitops.errors import UsageError
 
 Cause = Literal["push", "workflow_dispatch", "schedule", "repository_dispatch", "release"]

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import islice
 from time import time
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,6 +19,7 @@ from github.GithubException import GithubException
 from github.GithubRetry import GithubRetry
 from requests.exceptions import RequestException, RetryError
 
+from mcgitops.deferred import dataclass
 from mcgitops.errors import McgitopsError
 from mcgitops.forge.comment import Marker, Way
 from mcgitops.forge.sticky import Outcome, Sticky, is_refusal, message_of

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal
 
+from mcgitops.deferred import dataclass
 from mcgitops.forge.event import Word
 from mcgitops.forge.github import GitHub, answers
 from mcgitops.forge.waivers import Rights, commands, label_gate

@@ -10,11 +10,12 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from mcgitops.deferred import dataclass
 from mcgitops.errors import UsageError
 from mcgitops.forge.comment import KEY
 

@@ -8,13 +8,14 @@ moment that a slower one needs. What to do is decided in `mcgitops.forge.comment
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from time import monotonic, sleep, time
 from typing import TYPE_CHECKING, Literal
 
 from github.GithubException import GithubException
 
+from mcgitops.deferred import dataclass
 from mcgitops.forge.comment import (
     Comment,
     Decision,

@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from github.GithubException import GithubException
 
 from mcgitops.compare.model import Waiver
 from mcgitops.compare.waive import EVERY
+from mcgitops.deferred import dataclass
 from mcgitops.forge.comment import Comment, Marker, our_comments
 from mcgitops.forge.github import GitHub, answers
 from mcgitops.forge.sticky import comment_of

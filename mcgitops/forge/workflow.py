@@ -9,10 +9,12 @@ from __future__ import annotations
 import base64
 import json
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
+
+from mcgitops.deferred import dataclass
 
 Level = Literal["error", "warning", "notice"]
 

@@ -11,11 +11,11 @@ import fnmatch
 import functools
 import importlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from types import MappingProxyType
 from typing import Protocol, cast
 
+from mcgitops.deferred import dataclass
 from mcgitops.metrics import readers
 from mcgitops.metrics.files import Files, Part
 from mcgitops.metrics.foreign import harmless

@@ -12,10 +12,11 @@ import io
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import PurePosixPath
 from typing import BinaryIO, Literal
 
+from mcgitops.deferred import dataclass
 from mcgitops.metrics.values import UnreadableError, Warnings, text
 
 ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson")

@@ -10,8 +10,10 @@ import datetime
 import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
+
+from mcgitops.deferred import dataclass
 
 Scalar = bool | int | float | str | None
 """A value as the script wrote it. A boolean is not a number."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from mcgitops.deferred import dataclass
 from mcgitops.errors import UsageError
 from mcgitops.plan.history import committed, returns
 from mcgitops.project.hosts import HostFacts, Placement

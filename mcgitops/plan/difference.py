@@ -7,9 +7,10 @@ that is compared and never shown, and by a text that may be shown. Values never 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
+from mcgitops.deferred import dataclass
 from mcgitops.plan.drift import drift
 from mcgitops.plan.health import is_well
 from mcgitops.plan.images import has_image, lacking

@@ -7,8 +7,9 @@ folder, and the proxy that gives them requests.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from mcgitops.deferred import dataclass
 from mcgitops.plan import proxy
 from mcgitops.plan.health import Health, is_well, judge
 from mcgitops.plan.images import same_image

@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
+from mcgitops.deferred import dataclass
 from mcgitops.project.serving import ServingSpec
 
 LARGEST = 4_000_000

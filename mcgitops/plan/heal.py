@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from mcgitops.deferred import dataclass
 from mcgitops.plan.history import committed
 from mcgitops.project.hosts import HostFacts, Placement
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
+from mcgitops.deferred import dataclass
 from mcgitops.project.hosts import ContainerFact, ImageFact, WantedService
 
 SETTLED = 3.0

@@ -7,9 +7,10 @@ The caller looks, the planner decides. Where the planner needs an answer that de
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from mcgitops.commands.command import Command
+from mcgitops.deferred import dataclass
 from mcgitops.project.model import Combination
 from mcgitops.project.tree import Tree
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 import yaml
 
+from mcgitops.deferred import dataclass
 from mcgitops.plan.model import RunPlan
 from mcgitops.plan.tracking import tracking
 from mcgitops.project.load import writable_mount

@@ -15,9 +15,9 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
 
 from mcgitops.commands.haproxy import State
+from mcgitops.deferred import dataclass
 
 # srv_admin_state, bits of the management guide
 _FORCED_MAINTENANCE, _FORCED_DRAIN = 0x01, 0x08

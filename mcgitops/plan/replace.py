@@ -12,12 +12,13 @@ known when they are reached, so they are our own verbs, and each may be repeated
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from mcgitops.commands import compose_host
 from mcgitops.commands.command import Command
 from mcgitops.commands.ours import verb
 from mcgitops.commands.ssh import SshOptions, on_host
+from mcgitops.deferred import dataclass
 from mcgitops.plan.health import is_of, is_well
 from mcgitops.plan.steps import Phase, Step, Wanted
 from mcgitops.project.hosts import ContainerFact, HostFacts, Placement, Policy, WantedService

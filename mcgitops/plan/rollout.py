@@ -12,13 +12,14 @@ How one service is replaced is decided in `replace.py`; the executor only knows 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from urllib.parse import unquote
 
 from mcgitops.commands import compose_host, journal
 from mcgitops.commands.command import Command
 from mcgitops.commands.ours import verb
 from mcgitops.commands.ssh import SshOptions, script
+from mcgitops.deferred import dataclass
 from mcgitops.plan.drift import drift
 from mcgitops.plan.history import after_commit, stale
 from mcgitops.plan.hooks import hook_steps

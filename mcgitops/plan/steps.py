@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from mcgitops.commands.command import Command
 from mcgitops.commands.journal import What
+from mcgitops.deferred import dataclass
 from mcgitops.project.environment import Hooks
 from mcgitops.project.hosts import Pin, WantedService, segment
 

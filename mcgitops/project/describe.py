@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
+from mcgitops.deferred import dataclass
 from mcgitops.project.base import DURATION, Spec
 from mcgitops.project.environment import Environment, Hook, Hooks, Notify, Trigger
 from mcgitops.project.judging import PredictionsSpec, SizeBudget, StageBudget, TimeBudget

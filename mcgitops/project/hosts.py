@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 from urllib.parse import quote, urlsplit
 
+from mcgitops.deferred import dataclass
 from mcgitops.project.serving import ServingSpec
 
 LOCAL = "local://"

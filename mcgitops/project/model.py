@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from mcgitops.deferred import dataclass
 from mcgitops.project import STATE_FOLDER as STATE_FOLDER
 from mcgitops.project.serving import ServingSpec
 from mcgitops.project.spec import BestBy, ProjectSpec, Scalar, StageSpec

@@ -24,8 +24,9 @@ import hashlib
 import posixpath
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
+from mcgitops.deferred import dataclass
 from mcgitops.errors import UsageError
 from mcgitops.project.model import Project, is_within
 from mcgitops.project.tree import Entry, Tree

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from mcgitops.deferred import dataclass
 from mcgitops.project import KEY as KEY
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

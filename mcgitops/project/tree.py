@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
+
+from mcgitops.deferred import dataclass
 
 _AT_ONCE = 10_000
 """Lines that are hashed at a time: the whole text of a million files isn't needed for a digest."""

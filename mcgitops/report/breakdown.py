@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from mcgitops.compare import numbers
 from mcgitops.compare.direction import direction
 from mcgitops.compare.model import ClassChange, Interval, MatrixPair, SliceChange
+from mcgitops.deferred import dataclass
 from mcgitops.metrics.values import Matrix
 from mcgitops.report.spark import shade
 from mcgitops.report.text import Name, Sentence, Text

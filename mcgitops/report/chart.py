@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from mcgitops.compare import numbers
+from mcgitops.deferred import dataclass
 from mcgitops.errors import UsageError
 from mcgitops.report import markup, words
 from mcgitops.report.model import Report

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from mcgitops.compare import numbers
 from mcgitops.compare.model import Curve
+from mcgitops.deferred import dataclass
 from mcgitops.report.model import Report
 from mcgitops.report.spark import sparkline
 

@@ -16,7 +16,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -28,6 +28,7 @@ from mcgitops.compare.model import (
     MetricChange,
     SliceChange,
 )
+from mcgitops.deferred import dataclass
 from mcgitops.report import chart, markup, packing, past, words
 from mcgitops.report.model import Report
 from mcgitops.resources import templates

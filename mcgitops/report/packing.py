@@ -15,9 +15,9 @@ import sys
 import zlib
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from mcgitops.compare.model import Curve, PlotPair
+from mcgitops.deferred import dataclass
 
 MOST_POINTS = 1_000_000
 """Of all charts in all. Beyond it every series is thinned by the same factor."""

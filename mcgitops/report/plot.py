@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from mcgitops.compare import numbers
+from mcgitops.deferred import dataclass
 
 HEIGHT = 12
 LEAST_WIDTH = 24

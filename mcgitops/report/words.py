@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mcgitops.compare import numbers
+from mcgitops.deferred import dataclass
 
 if TYPE_CHECKING:
     from mcgitops.compare.model import CostChange, FactChange, FileChanges, MetricChange, Test

@@ -13,11 +13,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from mcgitops import __version__
+from mcgitops.deferred import dataclass
 from mcgitops.errors import TrainingFailed
 from mcgitops.facts.lint import base_images
 from mcgitops.plan.model import RunPlan

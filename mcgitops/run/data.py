@@ -12,11 +12,12 @@ import hashlib
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mcgitops.deferred import dataclass
 from mcgitops.errors import StoreError, UsageError
 from mcgitops.facts import pins as found_pins
 from mcgitops.facts.dvc import Out

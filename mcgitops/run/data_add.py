@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
+from mcgitops.deferred import dataclass
 from mcgitops.errors import McgitopsError, UsageError
 from mcgitops.facts import pins as found_pins
 from mcgitops.facts.files import keep_all, tree

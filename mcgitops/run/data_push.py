@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
+from mcgitops.deferred import dataclass
 from mcgitops.errors import UsageError
 from mcgitops.facts import pins as found_pins
 from mcgitops.project.model import STATE_FOLDER

@@ -15,11 +15,11 @@ import posixpath
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from mcgitops.deferred import dataclass
 from mcgitops.errors import McgitopsError, StoreError, UsageError
 from mcgitops.facts import dvc
 from mcgitops.facts.dvc import Out

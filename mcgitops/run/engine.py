@@ -12,11 +12,11 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mcgitops.deferred import dataclass
 from mcgitops.errors import EngineError
 
 if TYPE_CHECKING:

@@ -13,9 +13,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from mcgitops.commands.command import Command
+from mcgitops.deferred import dataclass
 from mcgitops.errors import McgitopsError, TrainingFailed
 from mcgitops.facts import git
 from mcgitops.plan.model import Plan, RunPlan, StagePlan

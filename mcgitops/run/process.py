@@ -7,11 +7,11 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from mcgitops.commands.command import Command, Secret
+from mcgitops.deferred import dataclass
 from mcgitops.errors import McgitopsError
 from mcgitops.facts.program import missing_program
 

@@ -10,9 +10,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import IO, TYPE_CHECKING, Protocol
 
+from mcgitops.deferred import dataclass
 from mcgitops.plan.model import RunPlan
 from mcgitops.run.engine import Usage
 from mcgitops.store.records import RunRecord

@@ -10,9 +10,10 @@ import tarfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
+
+from mcgitops.deferred import dataclass
 
 _CHUNK = 1024 * 1024
 _OPEN_TO_ALL = 0o777

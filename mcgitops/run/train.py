@@ -6,8 +6,8 @@ import signal
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
+from mcgitops.deferred import dataclass
 from mcgitops.errors import McgitopsError, PlanChanged, StoreError, TrainingFailed
 from mcgitops.facts import git
 from mcgitops.facts.program import in_background

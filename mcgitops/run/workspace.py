@@ -6,11 +6,12 @@ import os
 import socket
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mcgitops.deferred import dataclass
 from mcgitops.facts.index import Index
 from mcgitops.project.model import STATE_FOLDER, Project
 from mcgitops.project.pin import shown_read_only

@@ -7,9 +7,9 @@ object by object before anything gets its name. Memory is bounded by the packs i
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
+from mcgitops.deferred import dataclass
 from mcgitops.errors import StoreError
 from mcgitops.store import layout
 from mcgitops.store.compression import SAMPLE, sample_shrinks, samples

@@ -16,10 +16,11 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from mcgitops.deferred import dataclass
 from mcgitops.errors import StoreError
 from mcgitops.store.backend import Backend, Entry
 from mcgitops.store.layout import DOCTOR

@@ -20,11 +20,12 @@ import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from mcgitops.deferred import dataclass
 from mcgitops.errors import StoreError
 from mcgitops.store import layout
 from mcgitops.store.backend import Entry

@@ -6,8 +6,8 @@ Only `verify` and `gc` list a store; everybody else asks for what he wants.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from mcgitops.deferred import dataclass
 from mcgitops.errors import StoreError
 from mcgitops.store import layout, packs
 from mcgitops.store.backend import Entry

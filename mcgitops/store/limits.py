@@ -9,8 +9,8 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
+from mcgitops.deferred import dataclass
 from mcgitops.errors import UsageError
 
 MIB = 1024 * 1024

@@ -16,10 +16,11 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from typing import Any
 
+from mcgitops.deferred import dataclass
 from mcgitops.errors import StoreError
 from mcgitops.store import layout
 from mcgitops.store.backend import Backend

@@ -7,8 +7,8 @@ statement of a bucket's own policy. The language: IAM's JSON policy elements, ve
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from mcgitops.deferred import dataclass
 from mcgitops.store.layout import DOCTOR
 
 CONTENT = ("objects/", "packs/", "journal/")

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from mcgitops.deferred import dataclass
 from mcgitops.store import layout
 from mcgitops.store.survey import Noted
 

@@ -13,9 +13,9 @@ import datetime
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
+from mcgitops.deferred import dataclass
 from mcgitops.store.backend import Broken
 from mcgitops.store.limits import Budget
 from mcgitops.store.s3_errors import code_of

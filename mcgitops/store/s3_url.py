@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
+from mcgitops.deferred import dataclass
 from mcgitops.errors import UsageError
 
 QUERY_KEYS = ("endpoint_url", "region", "profile", "addressing", "checksums", "anonymous")

@@ -7,9 +7,10 @@ fits into memory.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 
+from mcgitops.deferred import dataclass
 from mcgitops.errors import StoreError
 from mcgitops.store import layout
 from mcgitops.store.backend import Entry

@@ -6,9 +6,9 @@ import hashlib
 import os
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
+from mcgitops.deferred import dataclass
 from mcgitops.errors import StoreError
 from mcgitops.store.records import CommitRecord, FileRef, Record
 from mcgitops.store.store import Store

@@ -7,10 +7,10 @@ somebody deployed another release by hand since, that stays until something newe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import unquote
 
+from mcgitops.deferred import dataclass
 from mcgitops.deploy.agents.wanted import Want
 from mcgitops.deploy.execution import Paused
 from mcgitops.deploy.outcome import NeedsAttention, RolledBack

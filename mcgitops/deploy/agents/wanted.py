@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from mcgitops.deferred import dataclass
 from mcgitops.deploy.names import commit_of_branch_release
 from mcgitops.errors import StoreError, UsageError
 from mcgitops.facts import git

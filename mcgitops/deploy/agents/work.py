@@ -9,9 +9,10 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
+from mcgitops.deferred import dataclass
 from mcgitops.deploy.agents.decide import MOST_TRIES, Decision, Memory, Seen, decide, judge, pause
 from mcgitops.deploy.agents.place import AgentPlace
 from mcgitops.deploy.agents.pulled import pulled

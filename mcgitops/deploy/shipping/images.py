@@ -14,12 +14,12 @@ import json
 import subprocess
 import tarfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
 from mcgitops.commands import image as image_commands
 from mcgitops.commands.command import Command
+from mcgitops.deferred import dataclass
 from mcgitops.deploy.shipping.meter import megabytes as megabytes
 from mcgitops.errors import EngineError
 from mcgitops.facts.program import missing_program, output

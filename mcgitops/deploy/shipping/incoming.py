@@ -13,9 +13,9 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from mcgitops.commands import image as image_commands
+from mcgitops.deferred import dataclass
 
 # macOS and BSD call it shasum
 _SUM = 'sum() { sha256sum "$@" 2>/dev/null || shasum -a 256 "$@"; }'

@@ -6,7 +6,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+
+from mcgitops.deferred import dataclass
 
 Say = Callable[[str], None]
 FIRST = 5.0

@@ -14,12 +14,12 @@ import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from mcgitops.commands import image as image_commands
 from mcgitops.commands.command import Command, Secret
 from mcgitops.commands.ssh import script
+from mcgitops.deferred import dataclass
 from mcgitops.deploy import private
 from mcgitops.deploy.connection import Connections
 from mcgitops.deploy.shipping import images

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from mcgitops.deferred import dataclass
 from mcgitops.metrics.detect import Claim
 from mcgitops.metrics.files import Files, head, matching
 from mcgitops.metrics.formats.parsed import HEAD, data_of, parsed

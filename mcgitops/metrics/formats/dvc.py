@@ -11,10 +11,11 @@ import itertools
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
+from mcgitops.deferred import dataclass
 from mcgitops.metrics import readers
 from mcgitops.metrics.detect import Claim
 from mcgitops.metrics.files import Files, matching

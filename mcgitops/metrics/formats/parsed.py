@@ -7,9 +7,10 @@ claim, so that the file isn't parsed a second time.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
+from mcgitops.deferred import dataclass
 from mcgitops.metrics.detect import Claim
 from mcgitops.metrics.files import Files
 from mcgitops.metrics.formats import json_file, yaml_file

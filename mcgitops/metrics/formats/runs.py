@@ -12,8 +12,9 @@ import re
 import sys
 from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from mcgitops.deferred import dataclass
 from mcgitops.metrics.formats.series import LEAST_POINTS, MAX_CELLS, MAX_POINTS, MAX_SERIES
 from mcgitops.metrics.values import (
     MAX_NAME,

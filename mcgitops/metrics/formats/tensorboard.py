@@ -15,9 +15,10 @@ import math
 import posixpath
 import struct
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import BinaryIO
 
+from mcgitops.deferred import dataclass
 from mcgitops.metrics.detect import Claim
 from mcgitops.metrics.files import Files, head, matching
 from mcgitops.metrics.formats.protobuf import bytes_of, fields, signed, string, varint

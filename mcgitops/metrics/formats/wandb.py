@@ -15,9 +15,10 @@ import posixpath
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, BinaryIO, cast
 
+from mcgitops.deferred import dataclass
 from mcgitops.metrics.detect import Claim
 from mcgitops.metrics.files import Files, head, matching
 from mcgitops.metrics.formats.protobuf import bytes_of, fields, signed
