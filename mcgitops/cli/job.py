@@ -196,15 +196,25 @@ class Job:
         return report
 
     def _published(self, report: Report) -> Report:
-        """The report with the address of its HTML, which goes into the bucket.
+        """The report with the addresses of its HTML, which goes into the bucket, and of artifacts.
 
         It is worth a notice where that fails, and no reason to say nothing of the model.
         """
-        from mcgitops.cli.html_report import publish_html
+        from mcgitops.cli.html_report import publish_html, with_artifact_links
 
-        link = self.app.project.spec.report.link
+        store, link = self.app.store, self.app.project.spec.report.link
+        page = report
         try:
-            address = publish_html(self.app.store, report, self._key, link)
+            commit = "" if report.head.dirty else report.head.commit
+            if commit and store.commits(commit, report.project):
+                page = report = replace(report, fetch=f"mcgitops pull {commit[:12]}")
+            report = with_artifact_links(store, report, link)
+        except StoreError as error:
+            self.runner.notice(f"The artifacts could not be linked: {error.message}")
+        if link != "presigned":  # a signature ends, and the page stays
+            page = report
+        try:
+            address = publish_html(store, page, self._key, link)
         except StoreError as error:
             self.runner.notice(f"The HTML report could not be stored: {error.message}")
             return self._left_as_artifact(report)

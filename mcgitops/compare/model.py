@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, Literal
 
+from mcgitops.deferred import dataclass
 from mcgitops.metrics.values import Check, ClassTable, Matrix, Plot, Scalar
 
 Direction = Literal["higher", "lower", ""]
@@ -330,7 +331,10 @@ class CostChange:
 
 @dataclass(frozen=True)
 class ArtifactChange:
-    """An artifact of a stage's selected run, by content."""
+    """An artifact of a stage's selected run, by content.
+
+    link: the address of the head's, where the readers of the report reach it.
+    """
 
     stage: str
     path: str
@@ -339,6 +343,7 @@ class ArtifactChange:
     base_size: int | None = None
     head_digest: str = ""
     head_size: int | None = None
+    link: str = ""
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,10 @@ import re
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
+from mcgitops.deferred import dataclass
 from mcgitops.errors import UsageError
 from mcgitops.forge.event import FinishedRun
 from mcgitops.report import json_view, markdown
@@ -127,7 +128,8 @@ def report_of(content: bytes, run: FinishedRun) -> Report:
             f"{run.head_sha[:12]}."
         )
     # A waiver is a word of somebody who may write here, and a link is ours to give.
-    return replace(without_waivers(report), full_report="")
+    artifacts = tuple(replace(artifact, link="") for artifact in report.artifacts)
+    return replace(without_waivers(report), full_report="", fetch="", artifacts=artifacts)
 
 
 def comment(report: Report, run_url: str) -> str:

@@ -17,9 +17,10 @@ class ReportSpec(Spec):
 
     link: str = Field(
         "none",
-        description="How the comment links the HTML report that lies in the bucket: `none`; "
-        "`presigned`, a signed address that lets everybody who reads the comment read the report, "
-        "for seven days at most; or the address under which the bucket is served, with `{path}` "
+        description="How the comment links the HTML report and the artifacts that lie in the "
+        "bucket: `none`; `presigned`, signed addresses that let everybody who reads the comment "
+        "read them, for seven days at most; or the address under which the bucket is served, with "
+        "`{path}` "
         "(or `{project}`, `{commit}` and `{key}`): `https://reports.example.com/{path}`.",
     )
 

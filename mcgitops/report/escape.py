@@ -123,8 +123,8 @@ def html_piece(text: str, limit: int = 60) -> str:
 def link(label: str, address: str) -> str:
     """A link of ours; only the label where the address isn't plainly one of the web.
 
-    label: words of our own. address: from the project's configuration or the store, never out of a
-    file of a pull request.
+    label: words of our own, or what `plain` made of a name. address: from the project's
+    configuration or the store, never out of a file of a pull request.
     """
     if len(address) > MOST_ADDRESS or not _ADDRESS.fullmatch(address):
         return label

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 from mcgitops.compare import numbers
 from mcgitops.compare.model import GateResult, MetricChange
+from mcgitops.deferred import dataclass
 from mcgitops.report import breakdown, mermaid, pipes, words
 from mcgitops.report import curves as telling
 from mcgitops.report.breakdown import Table
@@ -140,7 +140,8 @@ def _sections(report: Report) -> list[Section]:
     if report.costs:
         add("time, memory, sizes", 30, lambda: _costs(report))
     if report.artifacts:
-        add("artifacts", 25, *(lambda n=n: _artifacts(report, n) for n in (FOLDED_ROWS, 20)))
+        linked = (lambda n=n: _artifacts(report, n, linked=True) for n in (FOLDED_ROWS, 20))
+        add("artifacts", 25, *linked, lambda: _artifacts(report, 20, linked=False))
     return sections
 
 
@@ -429,7 +430,8 @@ def _costs(report: Report) -> str:
     return _fold(_html(summary), table)
 
 
-def _artifacts(report: Report, most: int) -> str:
+def _artifacts(report: Report, most: int, *, linked: bool) -> str:
+    """linked: with the artifacts' own addresses, which may be long."""
     rows = []
     for artifact in report.artifacts[:most]:
         digest = artifact.head_digest or artifact.base_digest
@@ -437,7 +439,7 @@ def _artifacts(report: Report, most: int) -> str:
         size = f"{before} → {after}" if before and after and before != after else after or before
         rows.append(
             (
-                plain(artifact.path),
+                link(plain(artifact.path), artifact.link if linked else ""),
                 plain(artifact.stage),
                 "" if report.base is None else artifact.state,
                 size,
@@ -451,12 +453,14 @@ def _artifacts(report: Report, most: int) -> str:
     )
     if len(report.artifacts) > most:
         table += f"\n\nand {len(report.artifacts) - most:,} more"
-    address = link("All of them in the full report", report.full_report)
+    place = report.full_report and report.full_report.partition("#")[0] + "#artifacts"
+    address = link("All of them in the full report", place)
     body = template(
         "markdown/artifacts.md.j2",
         table=table,
         lineage=report.lineage[:20],
         link=address if address.startswith("[") else "",
+        fetch=report.fetch,
     )
     states = [artifact.state for artifact in report.artifacts]
     counts = ((state, states.count(state)) for state in ("changed", "new", "missing"))

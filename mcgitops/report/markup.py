@@ -83,9 +83,8 @@ def _escaped(text: str) -> Markup:
 
 def _link(url: str) -> str:
     """The address, where it is a plain https one; else ""."""
-    return (
-        url if re.fullmatch(r"https://[A-Za-z0-9.-]+(:\d+)?/[A-Za-z0-9._~/?#=&%+-]*", url) else ""
-    )
+    is_plain = re.fullmatch(r"https://[A-Za-z0-9.-]+(:\d+)?/[A-Za-z0-9._~/?#=&%+-]*", url)
+    return url if is_plain and len(url) <= LONGEST else ""
 
 
 def _interval(interval: Interval | None) -> str:

@@ -7,7 +7,7 @@ only the HTML report draws.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from mcgitops.compare.model import (
@@ -27,6 +27,7 @@ from mcgitops.compare.model import (
     ValueChange,
     Waiver,
 )
+from mcgitops.deferred import dataclass
 
 Status = Literal[
     "failed",  # a stage failed or timed out
@@ -92,6 +93,7 @@ class Report:
     plots: tuple[PlotPair, ...] = field(default=(), repr=False, metadata={"json": False})
     full_report: str = ""  # the HTML report's address, where the readers of the comment reach it
     reproduce: str = ""
+    fetch: str = ""  # the command that brings the artifacts, where a store has them for others
     tool: str = ""
     format: Literal[1] = 1
 

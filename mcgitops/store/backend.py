@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from mcgitops.deferred import dataclass
 from mcgitops.errors import StoreError
 
 
@@ -74,8 +74,11 @@ class Backend(Protocol):
         """Write or replace a small value, atomically. `kind`: its content type, for browsers."""
         ...
 
-    def signed_link(self, key: str, seconds: int) -> str:
-        """An address at which everybody can read the value for so long; "" where there is none."""
+    def signed_link(self, key: str, seconds: int, name: str = "") -> str:
+        """An address at which everybody can read the value for so long; "" where there is none.
+
+        With `name` a browser saves it, as that.
+        """
         ...
 
     def create(self, key: str, value: bytes) -> bool:

@@ -90,7 +90,7 @@ class FolderBackend:
             except (FileNotFoundError, NotADirectoryError):
                 return None
 
-    def signed_link(self, key: str, seconds: int) -> str:
+    def signed_link(self, key: str, seconds: int, name: str = "") -> str:
         """A folder has no addresses."""
         return ""
 

@@ -16,10 +16,10 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from mcgitops.deferred import dataclass
 from mcgitops.errors import StoreError
 from mcgitops.store import layout, marks
 from mcgitops.store.backend import Backend, Broken
@@ -235,6 +235,26 @@ class Objects:
         asked = unknown if len(small) <= MOST_ASKED else unknown - small
         alone = asked - self._not_alone({digest: layout.object_key(digest) for digest in asked})
         return unknown - alone
+
+    def exposed(self, sizes: Mapping[str, int], limit: int) -> dict[str, str]:
+        """Keys at which a browser finds these objects (size by digest) as they are, by digest.
+
+        In a pack there is nothing that an address could name: what lies only there is also put at
+        a key of its own, where it has at most `limit` bytes. What is larger, or isn't in the store
+        at all, is left out.
+        """
+        keys = {digest: layout.object_key(digest) for digest in sizes}
+        packed = self._not_alone(keys)
+        there = packed - self.missing(packed)
+        small = sorted(digest for digest in there if sizes[digest] <= limit)
+
+        def lay_out(digest: str) -> None:
+            value = self.read_bytes(digest, limit)
+            self._put(digest, io.BytesIO(value), len(value))
+
+        each(lay_out, small, THREADS)
+        hidden = packed.difference(small)
+        return {digest: key for digest, key in keys.items() if digest not in hidden}
 
     def claim(self, digests: Iterable[str], keys: Iterable[str] = ()) -> frozenset[str]:
         """Say that these objects, and the records at these keys, are about to be relied on.

@@ -20,6 +20,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
+from urllib.parse import quote
 
 from mcgitops.errors import StoreError, UsageError
 from mcgitops.store.backend import Broken, Entry
@@ -172,13 +173,15 @@ class S3Backend:
         with self.explained("write to"):
             self._put(key, value, arguments)
 
-    def signed_link(self, key: str, seconds: int) -> str:
+    def signed_link(self, key: str, seconds: int, name: str = "") -> str:
         """An address signed with our credentials; it ends with them where they are temporary."""
+        wanted = {"Bucket": self._place.bucket, "Key": self._key(key)}
+        if name:  # as RFC 6266 and RFC 8187 write it: nothing of the name but its bytes in hex
+            encoded = quote(name.encode("utf-8", "replace"), safe="")
+            wanted["ResponseContentDisposition"] = f"attachment; filename*=UTF-8''{encoded}"
         with self.explained("sign an address of"):
             return _connect(self._place, signature="s3v4").generate_presigned_url(
-                "get_object",
-                Params={"Bucket": self._place.bucket, "Key": self._key(key)},
-                ExpiresIn=seconds,
+                "get_object", Params=wanted, ExpiresIn=seconds
             )
 
     def create(self, key: str, value: bytes) -> bool:

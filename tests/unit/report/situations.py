@@ -26,6 +26,7 @@ from tests.unit.report.conftest import BASE, GATE, HEAD, base_side, run, worse_r
 from tests.unit.report.test_escape import HOSTILE
 
 LINK = "https://reports.example.com/wine/a1b2c3d4e5f6.html?X-Sig=a%2Fb&X-Date=2026"
+OBJECT = "https://reports.example.com/objects/sha256/3c/3c4d"
 
 
 def improvement() -> Report:
@@ -54,7 +55,9 @@ def improvement() -> Report:
     )
     report = build("wine", compare(before, head, [GATE]), reproduce="mcgitops train")
     metrics = tuple(with_evidence(change) for change in report.metrics)
-    return replace(report, metrics=metrics, full_report=LINK)
+    artifacts = tuple(replace(artifact, link=OBJECT) for artifact in report.artifacts)
+    fetch = "mcgitops pull a1b2c3d4e5f6"
+    return replace(report, metrics=metrics, full_report=LINK, fetch=fetch, artifacts=artifacts)
 
 
 def with_past() -> Report:

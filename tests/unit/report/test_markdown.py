@@ -6,7 +6,7 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -162,7 +162,7 @@ addresses = st.sampled_from(
 )
 
 
-def enriched(report, files, slices, waivers, address, tests, bounds) -> Report:
+def enriched(report, files, slices, waivers, address, tests, bounds, own) -> Report:
     """What other parts of the program put into a report later."""
     return replace(
         report,
@@ -170,6 +170,8 @@ def enriched(report, files, slices, waivers, address, tests, bounds) -> Report:
         slices=tuple(slices),
         waivers=tuple(waivers),
         full_report=address,
+        fetch="mcgitops pull a1b2c3d4e5f6",
+        artifacts=tuple(replace(artifact, link=own) for artifact in report.artifacts),
         metrics=tuple(
             replace(change, tests=tuple(tests), base_interval=bounds, head_interval=bounds)
             for change in report.metrics
@@ -189,7 +191,7 @@ plain_reports = st.builds(
 )
 reports = st.builds(
     enriched, plain_reports, files, st.lists(slices, max_size=3), st.lists(waivers, max_size=3),
-    addresses, st.lists(tests, max_size=2), intervals,
+    addresses, st.lists(tests, max_size=2), intervals, addresses,
 )  # fmt: skip
 
 
@@ -242,13 +244,13 @@ ALLOWED = {
 }  # fmt: skip
 
 
-def is_sound(text: str, budget: int = markdown.BUDGET, link: str = "") -> None:
+def is_sound(text: str, budget: int = markdown.BUDGET, links: Collection[str] = ()) -> None:
     assert markdown.length(text) <= budget
     html = GITHUB.render(text)
     page = Page(html)
     assert page.tags <= ALLOWED, page.tags - ALLOWED
     assert page.comments == 0
-    assert page.links <= {link}
+    assert page.links <= {*links}
     assert not re.search(r"[@#`|\\]|\bwww\.|://|\b[0-9a-f]{7,64}\b", page.bare), page.bare
     assert not re.search(r"@\w|<!--", page.code)
     for table in re.findall(r"<table>.*?</table>", html, re.DOTALL):
@@ -279,21 +281,23 @@ def is_mermaid(chart: str) -> None:
         assert re.fullmatch(rf"  line \[{number}(, {number})*\]", line)
 
 
-def address(report: Report) -> str:
-    """What of the report's own address is linked: `&` is written so in HTML, and read back."""
-    return situations.LINK if report.full_report == situations.LINK else ""
+def linked(report: Report) -> set[str]:
+    """The addresses that may be linked: plain ones of ours, of the page and of artifacts."""
+    given = {report.full_report, *(artifact.link for artifact in report.artifacts)}
+    found = given & {situations.LINK, situations.OBJECT}
+    return found | {f"{address}#artifacts" for address in found & {report.full_report}}
 
 
 @given(reports)
 @settings(QUICK, max_examples=100)
 def test_any_report_is_sound_markdown(report):
-    is_sound(markdown.render(report), link=address(report))
+    is_sound(markdown.render(report), links=linked(report))
 
 
 @given(reports, st.integers(4000, 20_000))
 @settings(QUICK, max_examples=60)
 def test_any_budget_is_kept(report, budget):
-    is_sound(markdown.render(report, budget), budget, address(report))
+    is_sound(markdown.render(report, budget), budget, linked(report))
 
 
 @given(reports, st.integers(20, 200))
@@ -392,7 +396,7 @@ def test_what_is_no_chart_is_refused_by_every_version(parser):
 def test_situations_are_sound(name):
     report = getattr(situations, name)()
     for budget in (markdown.BUDGET, 12_000):
-        is_sound(markdown.render(report, budget), budget, address(report))
+        is_sound(markdown.render(report, budget), budget, linked(report))
 
 
 @given(st.lists(names, min_size=1, max_size=5), st.lists(names, min_size=1, max_size=3))

@@ -130,7 +130,7 @@ class MemoryBucket:
         for key, value in values:
             self.put(key, value)
 
-    def signed_link(self, key: str, seconds: int) -> str:
+    def signed_link(self, key: str, seconds: int, name: str = "") -> str:
         return ""
 
     def create(self, key: str, value: bytes) -> bool:
