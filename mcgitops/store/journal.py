@@ -119,22 +119,26 @@ class Journal:
         until = time.time() - seconds
         old = []
         for first in range(1, last - 2 * SPAN + 2, SPAN):
-            span = there.get(layout.span_key(first, SPAN))
             keys = {layout.journal_key(n): n - first for n in range(first, first + SPAN)}
             keys = {key: place for key, place in keys.items() if key in there}
-            if keys and span is not None and span.modified is not None and span.modified <= until:
-                old.append((span.key, keys))
-        trimmed = each(lambda one: self._trimmed(*one), old, THREADS)
+            if keys and layout.span_key(first, SPAN) in there:
+                old.append((first, keys))
+        trimmed = each(lambda one: self._trimmed(*one, until), old, THREADS)
         return sum(trimmed)
 
-    def _trimmed(self, span: str, keys: dict[str, int]) -> int:
-        """Remove these entries (key → place in the span), the first one first.
+    def _trimmed(self, first: int, keys: dict[str, int], until: float) -> int:
+        """Remove entries (key → place in the span from `first` on), the first one first.
 
         So whoever knows the journal up to an entry that is there finds the next one there as well.
         """
-        value = self._backend.get(span, LARGEST)
+        value = self._backend.get(layout.span_key(first, SPAN), LARGEST)
         said = _span(value, SPAN)
         if value is None or said is None or not is_whole(value):
+            return 0
+        written = json.loads(value).get("at")
+        if not isinstance(written, int):  # by an older version: this one says when
+            self._consolidate(first + SPAN - 1)
+        if not isinstance(written, int) or written > until:
             return 0
         for value, place in zip(self._values(list(keys)), keys.values(), strict=True):
             more = _without(_decoded(value), said[place]) if value is not None else None
@@ -256,8 +260,9 @@ def entry_of(
 
 
 def span_of(entries: Iterable[Entry]) -> bytes:
-    """The bytes of a span."""
-    written = {"format": FORMAT, "entries": [_loose(entry) for entry in entries]}
+    """The bytes of a span that is written now: `at`, in seconds since 1970."""
+    loose = [_loose(entry) for entry in entries]
+    written = {"format": FORMAT, "at": int(time.time()), "entries": loose}
     return sealed(json.dumps(written, separators=(",", ":")).encode())
 
 

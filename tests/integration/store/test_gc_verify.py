@@ -10,9 +10,10 @@ from uuid import uuid4
 
 import pytest
 
-from mcgitops.store import gc, marks
+from mcgitops.store import gc, journal, layout, marks
 from mcgitops.store.reach import Roots
 from mcgitops.store.records import CommitRecord
+from mcgitops.store.repair import repair
 from mcgitops.store.store import Store, key_of, open_store
 from mcgitops.store.transfer import copy_records
 from mcgitops.store.verify import verify
@@ -144,10 +145,10 @@ def collect(store: Store, roots: Roots) -> gc.Swept:
 
 
 def test_a_push_meets_a_collection(
-    make_run: MakeRun, rclone_s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_run: MakeRun, s3_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both at once, again and again: what is about to go is pushed as a new commit's runs."""
-    for name, value in rclone_s3.env.items():
+    for name, value in s3_server.env.items():
         monkeypatch.setenv(name, value)
     local = open_store(str(tmp_path / "local"))
     first = [make_run(local, number) for number in range(1, 9)]
@@ -159,7 +160,7 @@ def test_a_push_meets_a_collection(
     roots = Roots("wine", frozenset({commit}))
 
     for delay in (0.0, 0.15):
-        url = rclone_s3.url(uuid4().hex)
+        url = s3_server.url(uuid4().hex)
         copy_records(local, open_store(url), first)
         old = open_store(url)
         facts = gc.look(old)
@@ -178,11 +179,11 @@ def test_a_push_meets_a_collection(
 
 
 def test_a_large_object_goes_by_way_of_the_trash(
-    rclone_s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    s3_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in rclone_s3.env.items():
+    for name, value in s3_server.env.items():
         monkeypatch.setenv(name, value)
-    store = open_store(rclone_s3.url(uuid4().hex))
+    store = open_store(s3_server.url(uuid4().hex))
     large = tmp_path / "large"
     large.write_bytes(b"\0" * 20_000_000)
     digest, _ = store.put_file(large)
@@ -191,3 +192,50 @@ def test_a_large_object_goes_by_way_of_the_trash(
     swept = gc.collect(store, gc.plan(store, facts, roots, 0), facts, roots, 0)
     assert swept.size == 20_000_000
     assert store.missing([digest]) == {digest}
+
+
+def test_a_store_is_looked_after_on_each_service(
+    make_run: MakeRun, s3_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Damage is found and mended, what is unneeded goes, and the journal is trimmed."""
+    for name, value in s3_server.env.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(journal, "SPAN", 4)
+    monkeypatch.setattr(journal, "LENGTHS", (16, 4))
+    local = open_store(str(tmp_path / "local"))
+    prefix = uuid4().hex
+    url = s3_server.url(prefix)
+    for numbers in (range(8), (8, 9)):
+        copy_records(local, open_store(url), [make_run(local, number) for number in numbers])
+    log = journal.Journal(open_store(url).backend)
+    known = log.since().position
+    assert known.number == 2
+
+    client = s3_server.client()
+    packs = [key for key in listed(s3_server, prefix) if key.startswith("packs/")]
+    place = {"Bucket": s3_server.bucket, "Key": f"{prefix}/{packs[0].removesuffix('.index')}"}
+    value = bytearray(client.get_object(**place)["Body"].read())
+    value[value.index(b"model")] ^= 4
+    client.put_object(**place, Body=bytes(value))
+    run = layout.run_key("wine", "train", fingerprint(3))
+    client.delete_object(Bucket=s3_server.bucket, Key=f"{prefix}/{run}")
+    found = verify(open_store(url))
+    assert {finding.kind for finding in found.findings} == {"object", "pack", "record"}
+    assert repair(open_store(url), found, [local]).is_sound
+    for _ in range(6):
+        log.append(records=[run])
+    roots, store = Roots("wine", keep_runs=2), open_store(url)
+    facts = gc.look(store)
+    plan = gc.plan(store, facts, roots, 0)
+    swept = gc.collect(store, plan, facts, roots, 0)
+    assert [item.kind for item in swept.removed].count("runs") == 8
+    assert swept.trimmed >= 4
+    assert verify(open_store(url)).findings == ()
+    assert [one.fingerprint for one in open_store(url).runs("wine")] == [
+        fingerprint(9), fingerprint(8),
+    ]  # fmt: skip
+    for position in (journal.START, known):
+        news = log.since(position)
+        gone = {key for entry in news.entries for key in entry.gone}
+        assert layout.run_key("wine", "train", fingerprint(0)) in gone
+        assert not news.anew

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import json
 import threading
 from pathlib import Path
 
 import pytest
 
-from mcgitops.store import journal, layout
+from mcgitops.store import journal, layout, seals
 from mcgitops.store.folder import FolderBackend
 from mcgitops.store.journal import Entry, Journal, Position, is_sound
 
@@ -111,8 +112,12 @@ def test_entries_that_a_span_says_go_when_they_are_old(
     assert before.position == places[-1]
     assert ours.trim() == 0  # they are young
     backend.delete(layout.span_key(5, 4))
-    assert ours.trim(0) == 28  # and not the last ones, nor those whose span was just made
-    assert ours.trim(0) == 4
+    old = layout.span_key(9, 4)  # as earlier versions wrote it
+    entries = [{"records": [key(number)]} for number in range(9, 13)]
+    value = json.dumps({"format": 1, "seal": "", "entries": entries}, separators=(",", ":"))
+    backend.put(old, seals.sealed(value.encode()))
+    assert ours.trim(0) == 24  # and not the last ones, nor those whose span was just made
+    assert ours.trim(0) == 8
     assert ours.trim(0) == 0
     left = [journal.number_of(entry.key) for entry in backend.entries("journal/")]
     assert [number for number in left if number] == list(range(33, 40))
