@@ -21,9 +21,17 @@ pytestmark = pytest.mark.engine
 
 @pytest.fixture
 def local_app(make_app: MakeApp, tmp_path: Path) -> App:
-    return make_app(
-        ["local://"], {"XDG_DATA_HOME": str(tmp_path / "höst folder"), "PORT": str(free_port())}
-    )
+    return make_app(["local://"], local_env(tmp_path))
+
+
+@pytest.fixture
+def releasing_app(make_app: MakeApp, tmp_path: Path) -> App:
+    """For what is about making a release, too."""
+    return make_app(["local://"], local_env(tmp_path), afresh=True)
+
+
+def local_env(folder: Path) -> dict[str, str]:
+    return {"XDG_DATA_HOME": str(folder / "höst folder"), "PORT": str(free_port())}
 
 
 def docker(*arguments: str) -> str:
@@ -55,8 +63,8 @@ def host_folder(app: App) -> Path:
     return Path(app.env["XDG_DATA_HOME"]) / "mcgitops" / app.name / "production"
 
 
-def test_a_release_is_what_was_trained_for_the_tag_and_never_changes(local_app: App) -> None:
-    app = local_app
+def test_a_release_is_what_was_trained_for_the_tag_and_never_changes(releasing_app: App) -> None:
+    app = releasing_app
     app.factory.git(app.folder, "tag", "v0")
     untrained = app("release", "v0", check=False)
     assert untrained.code == 2

@@ -316,7 +316,7 @@ def app(make_app: MakeApp, fresh_hosts: Hosts, key: Key, tmp_path: Path) -> App:
     app = make_app([fresh_hosts[0].url], {
         **fresh_hosts.env, "MCGITOPS_AGE_KEY": key.text, "TMPDIR": str(temporary),
         "TOKEN": CANARIES["the caller's environment"],
-    })  # fmt: skip
+    }, afresh=True)  # fmt: skip
     compose = (app.folder / "compose.yml").read_text()
     compose = (
         compose.replace(

@@ -84,7 +84,7 @@ def test_images_go_through_a_registry_by_digest(
     make_app: MakeApp, fresh_hosts: Hosts, registry: int
 ) -> None:
     host = fresh_hosts[0]
-    app = make_app([host.url], fresh_hosts.env)
+    app = make_app([host.url], fresh_hosts.env, afresh=True)
     compose = (app.folder / "compose.yml").read_text()
     place = f"127.0.0.1:{registry}/team"
     compose = compose.replace("health_timeout", f'registry: "{place}", health_timeout')
