@@ -269,12 +269,8 @@ class _Repair:
         Each copy is read to its end before it is believed.
         """
         for opened in self._copies(digest, paths):
-            try:
-                with opened() as stream:
-                    good = hashed(stream)[0] == digest
-            except (StoreError, OSError):
-                continue
-            if good:
+            # harmed on its way, perhaps: it is asked once more before it counts as no good copy
+            if _is_good(opened, digest) or _is_good(opened, digest):
                 with opened() as stream:
                     complaint = StoreError(f"{digest} changed while it was read.", "Try again.")
                     whole = cast("BinaryIO", VerifyingReader(stream, digest, complaint))
@@ -325,6 +321,14 @@ class _Repair:
             if (member := index.find(finding.digest)) is not None:
                 return member.size
         return self._store.backend.size(layout.object_key(finding.digest)) or 0
+
+
+def _is_good(opened: Copy, digest: str) -> bool:
+    try:
+        with opened() as stream:
+            return hashed(stream)[0] == digest
+    except (StoreError, OSError):
+        return False
 
 
 def _opened(store: Store, key: str) -> AbstractContextManager[BinaryIO]:

@@ -12,6 +12,7 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
+from functools import partial
 from types import MappingProxyType
 from typing import BinaryIO
 
@@ -26,6 +27,8 @@ from mcgitops.store.survey import Noted, Survey, is_record_key, survey
 from mcgitops.store.threads import each
 
 BATCH = 2048
+LOOKS = 6
+"""So often a place of a bucket is read at most, where each time other bytes come that are wrong."""
 READERS = 8
 """Places of a bucket that are read at once; each holds at most one member in memory."""
 
@@ -55,6 +58,10 @@ class Finding:
     runs: tuple[str, ...] = ()
     repaired: str = ""  # how; "" where it wasn't
     remedy: str = ""
+
+
+Looked = tuple[str, list[Finding]]
+"""The SHA-256 of the bytes that were seen (64 hex digits), and what is wrong with them."""
 
 
 @dataclass(frozen=True)
@@ -121,32 +128,48 @@ def verify(
     )
 
 
-def check_loose(store: Store, place: Place, told: Callable[[int], None]) -> Finding | None:
+def check_surely(look: Callable[[], Looked], *, is_local: bool) -> list[Finding]:
+    """What is wrong with a place, as `look` finds it.
+
+    What came over a network may have been harmed on its way; damage in the store is the same each
+    time. So what isn't as its name says is read until two looks have seen the same bytes.
+    """
+    digest, found = look()
+    for _ in range(0 if is_local else LOOKS - 1):
+        if not found:
+            break
+        before = digest
+        digest, found = look()
+        if digest == before:
+            break
+    return found
+
+
+def check_loose(store: Store, place: Place, told: Callable[[int], None]) -> Looked:
     """Hash an object that has a key of its own. `gone` isn't wrong: whoever names it misses it."""
     digest = place.members[0][0]
     opened = store.backend.open(place.key)
     if opened is None:
-        return Finding("gone", place.key, "", digest=digest)  # since it was listed
+        return "", [Finding("gone", place.key, "", digest=digest)]  # since it was listed
     hasher = hashlib.sha256()
     with opened as stream:
         while chunk := stream.read(CHUNK):
             hasher.update(chunk)
             told(len(chunk))
-    if f"sha256:{hasher.hexdigest()}" == digest:
-        return None
-    return Finding(
-        "object", place.key, f"{place.key} in {store.url} holds other bytes than its name says.",
-        digest=digest,
-    )  # fmt: skip
+    seen = hasher.hexdigest()
+    if f"sha256:{seen}" == digest:
+        return seen, []
+    message = f"{place.key} in {store.url} holds other bytes than its name says."
+    return seen, [Finding("object", place.key, message, digest=digest)]
 
 
 def check_pack(
     store: Store, key: str, index: packs.PackIndex, told: Callable[[int], None]
-) -> list[Finding]:
+) -> Looked:
     """Hash a pack and every member of it. Gives the members that are damaged, and the pack."""
     opened = store.backend.open(key)
     if opened is None:
-        return [Finding("gone", key, "", digest=member.digest) for member in index]
+        return "", [Finding("gone", key, "", digest=member.digest) for member in index]
     name = key.rpartition("/")[2]
     hasher = hashlib.sha256()
     found: list[Finding] = []
@@ -171,7 +194,7 @@ def check_pack(
         if not found:
             message += " All files in it are whole."
         found.append(Finding("pack", key, message))
-    return found
+    return hasher.hexdigest(), found
 
 
 # what is wrong, kind by kind
@@ -204,9 +227,10 @@ def _check(
 
     def check(place: Place) -> list[Finding]:
         if place.is_pack:
-            return check_pack(store, place.key, there.indexes[place.key], count)
-        finding = check_loose(store, place, count)
-        return [] if finding is None else [finding]
+            look = partial(check_pack, store, place.key, there.indexes[place.key], count)
+        else:
+            look = partial(check_loose, store, place, count)
+        return check_surely(look, is_local=store.is_local)
 
     threads = (os.cpu_count() or 1) if store.is_local else READERS
     found: list[Finding] = []

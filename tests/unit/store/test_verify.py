@@ -16,7 +16,7 @@ from mcgitops.store.records import CommitRecord
 from mcgitops.store.repair import repair
 from mcgitops.store.store import Store, key_of, open_store
 from mcgitops.store.transfer import copy_records
-from mcgitops.store.verify import Verified, verify
+from mcgitops.store.verify import Finding, Verified, check_surely, verify
 from tests.unit.store.conftest import a_run, damage, object_path
 from tests.unit.store.test_packed_objects import digest_of, write_pack
 
@@ -240,3 +240,28 @@ def test_a_journal_that_was_trimmed_is_sound_and_mended(
             store.backend.delete(f"damaged/{key}")
             store.backend.delete(key)
             store.backend.put(key, value)
+
+
+@pytest.mark.parametrize(
+    ("seen", "is_damaged", "looks"),
+    [
+        (["good"], False, 1),
+        (["bad", "bad"], True, 2),
+        (["bad", "good"], False, 2),
+        (["bad", "worse", "good"], False, 3),
+        (["bad", "worse", "bad", "bad"], True, 4),
+        (["1", "2", "3", "4", "5", "6"], True, 6),
+    ],
+)
+def test_what_a_network_harms_is_not_called_damaged(
+    seen: list[str], is_damaged: bool, looks: int
+) -> None:
+    left = iter(seen)
+
+    def look() -> tuple[str, list[Finding]]:
+        digest = next(left)
+        return digest, [] if digest == "good" else [Finding("object", "key", "")]
+
+    assert bool(check_surely(look, is_local=False)) is is_damaged
+    assert list(left) == seen[looks:]
+    assert check_surely(iter([("bad", [Finding("object", "k", "")])]).__next__, is_local=True)
