@@ -399,6 +399,7 @@ def _inputs(run: RunView) -> dict[str, str]:
     Not its parameters and what its image is built from, nor folders that it writes to.
     """
     written = [*(output.path for output in run.outputs), *run.metrics]
+    folders = {path[:end] for path in written for end, letter in enumerate(path) if letter == "/"}
     return {
         name: digest
         for name, digest in run.facts.items()
@@ -407,7 +408,7 @@ def _inputs(run: RunView) -> dict[str, str]:
         and not name.startswith(NOT_INPUTS)
         and "dockerfile" not in name.rpartition("/")[2].lower()
         and digest.startswith("sha256:")
-        and not any(path.startswith(f"{name}/") for path in written)
+        and name not in folders
     }
 
 
