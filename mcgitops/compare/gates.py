@@ -53,7 +53,7 @@ def judge(gate: Gate, judged: Judged) -> tuple[GateResult, ...]:
 
 def no_such_metric(gate: Gate, key: str) -> tuple[GateResult, ...]:
     """The gate's metric is in no run at all."""
-    text = "no run has a metric of this name, gate failed"
+    text = f"no run has a metric of this name, {_word(gate)}"
     return tuple(GateResult(key, "", bound, _state(gate, False), text) for bound in _names(gate))
 
 
@@ -65,15 +65,25 @@ def _state(gate: Gate, passed: bool | None) -> GateState:
     return "failed" if gate.level == "fail" else "warned"
 
 
-def _names(gate: Gate) -> Iterator[str]:
+def _word(gate: Gate) -> str:
+    return "gate failed" if gate.level == "fail" else "gate warns"
+
+
+def _worsening(direction: Direction) -> str:
+    """What a metric does that gets worse. Where nobody knows: the gates' own name of it."""
+    return "rise" if direction == "lower" else "drop"
+
+
+def _names(gate: Gate, direction: Direction = "") -> Iterator[str]:
+    drop = _worsening(direction)
     if gate.min is not None:
         yield f"at least {numbers.bound(gate.min)}"
     if gate.max is not None:
         yield f"at most {numbers.bound(gate.max)}"
     if gate.max_drop is not None:
-        yield f"drop ≤ {numbers.bound(gate.max_drop)}"
+        yield f"{drop} ≤ {numbers.bound(gate.max_drop)}"
     if gate.max_drop_percent is not None:
-        yield f"drop ≤ {numbers.bound(gate.max_drop_percent)} %"
+        yield f"{drop} ≤ {numbers.bound(gate.max_drop_percent)} %"
     if gate.non_inferiority is not None:
         yield f"worse by less than {numbers.bound(gate.non_inferiority)}"
     if gate.outside_noise:
@@ -81,8 +91,8 @@ def _names(gate: Gate) -> Iterator[str]:
 
 
 def _bounds(gate: Gate, judged: Judged) -> Iterator[tuple[str, bool | None, str]]:
-    names = tuple(_names(gate))
-    word = "gate failed" if gate.level == "fail" else "gate warns"
+    names = tuple(_names(gate, judged.direction))
+    word = _word(gate)
     head = judged.head
     problem = ""
     if judged.missing:
@@ -131,14 +141,14 @@ def _drop(
         unit = " %"
         drop = 100 * drop / abs(base) if base else math.copysign(math.inf, drop) if drop else 0.0
         slack = TOLERANCE * max(limit, 1.0)
+    what = _worsening(judged.direction)
     if drop <= (limit if math.isinf(drop) else limit + slack):
-        said = (
-            f"drop {_shown(drop, limit, passed=True)}{unit} ≤" if drop > 0 else "no drop; at most"
-        )
+        shown = f"{what} {_shown(drop, limit, passed=True)}{unit} ≤"
+        said = shown if drop > 0 else f"no {what}; at most"
         return True, f"{said} {numbers.bound(limit)}{unit}"
     evidence = f"; {judged.evidence}" if judged.evidence else ""
     shown = _shown(drop, limit, passed=False)
-    return False, f"drop {shown}{unit} > {numbers.bound(limit)}{unit}, {word}{evidence}"
+    return False, f"{what} {shown}{unit} > {numbers.bound(limit)}{unit}, {word}{evidence}"
 
 
 def _not_comparable(judged: Judged, word: str) -> tuple[bool | None, str] | None:

@@ -14,6 +14,7 @@ from mcgitops.compare.model import (
     FileChanges,
     Interval,
     MatrixPair,
+    MetricHistory,
     PlotPair,
     SliceChange,
     Waiver,
@@ -134,6 +135,17 @@ def full(plots: int = 4, points: int = 500) -> Report:
     )  # fmt: skip
     return dataclasses.replace(
         with_waivers(report, [waiver]),
+        history=tuple(
+            MetricHistory(m.stage, m.variant, m.file, m.name, means, ("c" * 40,) * len(means))
+            for m, means in zip(
+                report.metrics, ((0.91, 0.94, 0.96), (0.2, 0.1, 0.15)), strict=False
+            )
+        ),
+        fetch="mcgitops pull a1b2c3d4e5f6",
+        artifacts=tuple(
+            dataclasses.replace(artifact, link="https://reports.example.com/objects/sha256/9d/9d2e")
+            for artifact in report.artifacts
+        ),
         classes=classes,
         matrices=(MatrixPair("train", "", head_matrix, base_matrix),),
         slices=slices,

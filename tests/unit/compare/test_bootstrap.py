@@ -46,6 +46,22 @@ def test_the_mean_of_paired_differences_agrees_with_scipy(seed):
         assert interval == pytest.approx((expected.low, expected.high), rel=1e-9, abs=1e-9 * scale)
 
 
+def test_hundreds_of_small_samples_agree_with_scipy():
+    checked = 0
+    for seed in range(220):
+        rng = np.random.default_rng(1000 + seed)
+        n = int(rng.integers(20, 80))
+        right = rng.integers(0, 2, (2, n)).astype(float)  # of two models: differences with ties
+        values = right[0] - right[1] if seed % 2 else rng.standard_exponential(n)
+        found = mean_bounds(values)
+        if found is None:
+            continue
+        expected = reference(n, lambda i, axis, v=values: v[i].mean(axis=axis), 0.95)
+        assert found.wide == pytest.approx((expected.low, expected.high), rel=1e-9, abs=1e-9)
+        checked += 1
+    assert checked >= 200
+
+
 def test_batches_draw_what_one_draw_would():
     n = 3000  # of which a batch holds fewer than all resamples
     assert bootstrap.batch(n) < bootstrap.resamples(n)

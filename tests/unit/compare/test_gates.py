@@ -99,6 +99,26 @@ def test_the_table(base, head, gate, state, text):
     assert (result.state, result.text) == (state, text)
 
 
+@pytest.mark.parametrize(
+    ("head", "gate", "state", "text"),
+    [
+        (18.0, Gate(max=20), "passed", "18 ≤ 20"),
+        (23.5, Gate(max=20), "failed", "23.5 > 20, gate failed"),
+        (23.5, Gate(max=20, level="warn"), "warned", "23.5 > 20, gate warns"),
+        (19.5, Gate(max_drop_percent=10), "failed", f"rise 30 % > 10 %, gate failed; {ONE}"),
+        (16.0, Gate(max_drop=2), "passed", "rise 1 ≤ 2"),
+        (12.0, Gate(max_drop_percent=10), "passed", "no rise; at most 10 %"),
+    ],
+)
+def test_a_latency_has_a_budget_like_other_costs(head, gate, state, text):
+    # nobody says which way is better: its name does
+    before, after = (runs([value], name="latency_p95") for value in (15.0, head))
+    rules = [MetricRule("train/latency_p*", None, gate)]
+    (result,) = compare(Side(runs=before), Side(runs=after), rules).gates
+    assert (result.state, result.text) == (state, text)
+    assert result.bound.startswith(("at most", "rise ≤"))
+
+
 def test_lower_is_better_turns_the_drop_round():
     gate = Gate(max_drop=0.1)
     assert judged([0.5], [0.7], gate, "minimize").state == "failed"
@@ -131,7 +151,8 @@ def test_a_gate_for_a_metric_that_nobody_wrote_fails():
     result = judged([0.9], [0.9], Gate(min=0.1), key="acuracy")
     assert (result.metric, result.state) == ("acuracy", "failed")
     assert "no run has a metric of this name" in result.text
-    assert judged([0.9], [0.9], Gate(min=0.1, level="warn"), key="auc*").state == "warned"
+    result = judged([0.9], [0.9], Gate(min=0.1, level="warn"), key="auc*")
+    assert (result.state, result.text[-10:]) == ("warned", "gate warns")
 
 
 def test_a_gate_whose_runs_all_failed_fails():

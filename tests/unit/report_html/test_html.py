@@ -117,7 +117,7 @@ def test_every_section_has_its_content():
         "matrices": "taken for",
         "slices": "p = 0.01 after Holm, of 2 slices",
         "costs": "size of out/model.joblib",
-        "artifacts": "44.0 MB",
+        "artifacts": "Get them: mcgitops pull a1b2c3d4e5f6",
         "lineage": "mcgitops/wine:4be1c0",
         "warnings": "its last row is shorter",
     }.items():
@@ -125,6 +125,9 @@ def test_every_section_has_its_content():
     assert "the new data is harder" in said["gates"]
     links = [a.get("href") for a in document.iter("a")]
     assert "https://forge.example/wine/pull/7#issuecomment-1" in links
+    assert "https://reports.example.com/objects/sha256/9d/9d2e" in links
+    assert "44.0 MB" in said["artifacts"]
+    assert "its last values, up to the base: " in html.render(reports.full())
     for name in ("failures",):
         assert name not in said
     targets = {link[1:] for link in links if link.startswith("#")} - {"main"}
@@ -158,7 +161,8 @@ def test_only_what_stands_in_the_page_may_run():
     assert set(rules["style-src"].split()) == digests("style")
     assert len(digests("script")) == 2
     assert "unsafe" not in policy
-    assert not re.search(r"(src|href|action)=.?(https?:)?//(?!forge\.example)", text)
+    ours = r"forge\.example/wine/pull/|reports\.example\.com/objects/"
+    assert not re.search(rf"(src|href|action)=.?(https?:)?//(?!{ours})", text)
 
 
 def test_a_report_without_charts_carries_no_library():
@@ -200,9 +204,13 @@ def test_embedded_data_is_json_and_no_markup(data):
         "//forge.example/",
     ],
 )
-def test_a_waiver_links_to_https_only(url):
+def test_waivers_and_artifacts_link_to_https_only(url):
     report = reports.full()
-    report = dataclasses.replace(report, waivers=(dataclasses.replace(report.waivers[0], url=url),))
+    report = dataclasses.replace(
+        report,
+        waivers=(dataclasses.replace(report.waivers[0], url=url),),
+        artifacts=(dataclasses.replace(report.artifacts[0], link=url),),
+    )
     document, _ = parsed(html.render(report))
     assert all(a.get("href").startswith("#") for a in document.iter("a"))
 
