@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import sys
 import time
 from collections import Counter
@@ -28,6 +29,7 @@ from tests.lab.store_kills import Killed, Yard, kills
 SCENARIOS = 320
 KILLS = 200
 LEAST = (300, 200)
+TRIES = 5
 HUGE = 4 * 1024**3 + 1
 SHARES = {"push": 0.32, "pull": 0.3, "gc": 0.26, "train": 0.12}
 
@@ -80,13 +82,17 @@ def _broken(folder: Path, server: s3.S3Server, seed: int, count: int) -> list[Ou
 def _killed(
     folder: Path, server: s3.S3Server, seed: int, shares: dict[str, int], image: str
 ) -> list[Killed]:
+    """Each until it met its call at work: one that comes too late tells less."""
     yard = Yard(folder, server, image)
     ends = []
     for kill in kills(seed, shares):
-        end = yard.run(kill)
-        ends.append(end)
-        for text in end.problems:
-            print(f"{kill}: {text}", file=sys.stderr, flush=True)
+        for _ in range(TRIES):
+            end = yard.run(kill)
+            ends.append(end)
+            for text in end.problems:
+                print(f"{kill}: {text}", file=sys.stderr, flush=True)
+            if end.code == -signal.SIGKILL:
+                break
     return ends
 
 
@@ -108,7 +114,7 @@ def verdict(outcomes: Sequence[Outcome], ends: Sequence[Killed], seed: int, took
     print("\nkill -9")
     count, killed = (
         Counter(end.kill.verb for end in ends),
-        Counter(end.kill.verb for end in ends if end.code == -9),
+        Counter(end.kill.verb for end in ends if end.code == -signal.SIGKILL),
     )
     wrong = Counter(end.kill.verb for end in ends if end.problems)
     print(
@@ -119,8 +125,9 @@ def verdict(outcomes: Sequence[Outcome], ends: Sequence[Killed], seed: int, took
         )
     )
     bad = sum(bool(one.problems) for one in outcomes) + sum(wrong.values())
-    print(f"\n{len(outcomes)} scenarios and {len(ends)} kills, {bad} ended badly, {took:.0f} s.")
-    enough = len(outcomes) >= LEAST[0] and len(ends) >= LEAST[1]
+    met = killed.total()
+    print(f"\n{len(outcomes)} scenarios and {met} kills, {bad} ended badly, {took:.0f} s.")
+    enough = len(outcomes) >= LEAST[0] and met >= LEAST[1]
     if not enough:
         print(f"{LEAST[0]} scenarios and {LEAST[1]} kills are wanted.")
     return 1 if bad or not enough else 0
