@@ -271,14 +271,19 @@ class FolderBackend:
             temporary.replace(target)
             return True
 
-    @contextmanager
-    def _explained(self, action: str) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            hint = _HINTS.get(error.errno or 0, "")
-            reason = error.strerror or str(error)
-            raise StoreError(f"Could not {action} the store {self.url}: {reason}.", hint) from error
+    def _explained(self, action: str) -> AbstractContextManager[None]:
+        return explained(action, self.url)
+
+
+@contextmanager
+def explained(action: str, url: str) -> Iterator[None]:
+    """Errors of the system as sentences; the store is a folder."""
+    try:
+        yield
+    except OSError as error:
+        hint = _HINTS.get(error.errno or 0, "")
+        reason = error.strerror or str(error)
+        raise StoreError(f"Could not {action} the store {url}: {reason}.", hint) from error
 
 
 _HINTS = {

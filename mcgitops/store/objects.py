@@ -142,7 +142,7 @@ class Objects:
                 return packed
             raise self._absent(digest)
         if f"sha256:{hashlib.sha256(value).hexdigest()}" != digest:
-            raise self._damaged(digest)
+            raise self.damaged(digest)
         return value
 
     @contextmanager
@@ -156,7 +156,7 @@ class Objects:
                 raise self._absent(digest)
             opened = io.BytesIO(packed)
         with opened as stream:
-            yield cast("BinaryIO", VerifyingReader(stream, digest, self._damaged(digest), told))
+            yield cast("BinaryIO", VerifyingReader(stream, digest, self.damaged(digest), told))
 
     def fetch(self, digest: str, target: Path, *, executable: bool = False) -> None:
         """Write an object to a file, verified and atomic: the whole content or no change."""
@@ -171,7 +171,7 @@ class Objects:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with _nameless(target, 0o777 if executable else 0o666) as copy:
                     if self._cloned(digest, copy):
-                        cloned = VerifyingReader(copy, digest, self._damaged(digest))
+                        cloned = VerifyingReader(copy, digest, self.damaged(digest))
                         while cloned.read(CHUNK):
                             pass
                         return
@@ -193,6 +193,16 @@ class Objects:
                 return self._may_clone
         except FileNotFoundError:
             return False
+
+    def damaged(self, digest: str) -> StoreError:
+        """What to raise where an object has other bytes."""
+        key = layout.object_key(digest)
+        # In a folder it is what it is; on the way from a bucket it may have been harmed.
+        kind = StoreError if self._backend.path is not None else Broken
+        return kind(
+            f"Object {digest} is damaged: {key} in {self._backend.url} holds other bytes.",
+            "Run mcgitops verify --repair: it takes a good copy from wherever there is one.",
+        )
 
     def size(self, digest: str) -> int:
         """How many bytes an object has; an error where there is none."""
@@ -364,15 +374,6 @@ class Objects:
         return StoreError(
             f"The store {self._backend.url} has no object {digest}.",
             "Run mcgitops verify --repair where a copy is, push it again, or train again.",
-        )
-
-    def _damaged(self, digest: str) -> StoreError:
-        key = layout.object_key(digest)
-        # In a folder it is what it is; on the way from a bucket it may have been harmed.
-        kind = StoreError if self._backend.path is not None else Broken
-        return kind(
-            f"Object {digest} is damaged: {key} in {self._backend.url} holds other bytes.",
-            "Run mcgitops verify --repair: it takes a good copy from wherever there is one.",
         )
 
 

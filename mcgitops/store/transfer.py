@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from mcgitops.deferred import dataclass
 from mcgitops.errors import StoreError
@@ -25,6 +26,9 @@ from mcgitops.store.records import (
 )
 from mcgitops.store.store import Store, key_of, pins_the_same
 from mcgitops.store.threads import THREADS, each
+
+if TYPE_CHECKING:
+    from mcgitops.store.large import Beside
 
 
 @dataclass(frozen=True)
@@ -117,11 +121,20 @@ def copy_objects(
 
 
 def _copy(
-    source: Store, target: Store, sizes: Mapping[str, int], progress: OnProgress | None = None
+    source: Store,
+    target: Store,
+    sizes: Mapping[str, int],
+    progress: OnProgress | None = None,
+    beside: Beside | None = None,
 ) -> None:
     counter = _Counter(sum(sizes.values()), len(sizes), progress)
     done = send_packed(source.objects, target.objects, sizes, counter)
     done |= take_packed(source.objects, target.objects, sizes, counter)
+    if target.is_local and not source.is_local:
+        from mcgitops.store.large import take_large
+
+        left = {digest: size for digest, size in sizes.items() if digest not in done}
+        done |= take_large(source.objects, target.objects, left, counter, beside)
 
     def copy(digest: str) -> None:
         target.objects.copy_from(source.objects, digest, sizes[digest], counter.add)
