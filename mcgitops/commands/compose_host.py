@@ -151,12 +151,13 @@ def begin(root: str, placement: str) -> str:
 
 def commit(
     root: str, placement: str, before: str, rejected: str = "", *, leaving: str = "",
-    note: str = "",
+    note: str = "", project_name: str = "",
 ) -> str:  # fmt: skip
     """Shell: make a placement the current one, remember the former, end the attempt.
 
     rejected: the name of the mark that the release has where it was rolled back before.
     leaving: the mark of the release that is left since it is bad. note: for the journal.
+    project_name: the Compose project, whose containers' hashes the placement then remembers.
 
     `mv -T` replaces a symlink in one step (GNU, busybox); BSD calls the same `-h`.
     """
@@ -165,12 +166,32 @@ def commit(
         lines.append(_link(before, "previous"))
     mark = shlex.quote(f"releases/{placement}/committed")
     lines += [_link(placement, "current"), f"touch {mark}"]
+    if project_name:
+        lines.append(_remember(project_name, mark))
     if leaving:
         lines.append(_mark(leaving))
     lines.append("rm -f attempt")
     if rejected:
         lines.append(f"rm -f {shlex.quote(f'rejected/{rejected}')}")
     return " && ".join(lines) + (f" || exit 1\n{note}" if note else "")
+
+
+def _remember(project_name: str, mark: str) -> str:
+    """Shell: write down Compose's own hash of each service, as its containers have it.
+
+    It says later whether a container was made from other values, without Compose being asked to
+    resolve the folder anew. Only an aid: nothing fails without it.
+    """
+    filters = " ".join(
+        f"--filter {shlex.quote(f'label=com.docker.compose.{label}')}"
+        for label in (f"project={project_name}", "oneoff=False")
+    )
+    template = shlex.quote(
+        '{{json (.Label "com.docker.compose.service")}}'
+        ' {{json (.Label "com.docker.compose.config-hash")}}'
+    )
+    listed = f"docker ps --all {filters} --format {template}"
+    return f"{{ {listed} 2>/dev/null | sort -u > {mark} || true; }}"
 
 
 def end_attempt(root: str) -> str:

@@ -39,19 +39,20 @@ def set_states(changes: Iterable[tuple[str, str, State]]) -> str:
     return ";".join(said) + "\n"
 
 
-def survey(compose_project: str) -> str:
+def survey() -> str:
     """Shell: what each proxy of the current release says, as lines of `facts.host`'s script.
 
-    Run in the environment's folder. The manifest is read with sed: a host needs no other tool.
+    Run in the environment's folder, with the containers in `$seen`. The manifest is read with sed:
+    a host needs no other tool.
     """
-    label = shlex.quote(f"label=com.docker.compose.project={compose_project}")
     found = shlex.quote('"behind": {"service": "[^"]*", "admin": "[^"]*"}')
     fields = shlex.quote(r's/.*"service": "\([^"]*\)", "admin": "\([^"]*\)".*/\1 \2/')
     return (
         f"grep -o {found} current/release.json | sort -u | sed {fields}"
         " | while read -r service admin; do\n"
-        f"for name in $(docker ps --filter {label} --filter status=running"
-        ' --filter "label=com.docker.compose.service=$service" --format "{{.Names}}"); do\n'
+        "for name in $(printf '%s\\n' \"$seen\" |"
+        r' sed -n "s|^@made running \"$service\" [^ ]* /||p"); do'
+        "\n"
         "said=$(echo 'show servers state;show stat' |"
         f' docker exec --interactive "$name" sh -c {shlex.quote(_CLIENT)}'
         ' "${admin%:*}" "${admin##*:}" 2>/dev/null) || said=\n'

@@ -123,7 +123,7 @@ class Connections:
         self._mark(host)
         facts, answer = host_facts.look(
             host, lambda text: ssh.script(host.url, text, self.options).argv, self.folder,
-            project, environment, compose_project, more=haproxy.survey(compose_project),
+            project, environment, compose_project, more=haproxy.survey(),
             known=known, settled=compose_host.SETTLED if known else "",
         )  # fmt: skip
         if not host.is_local and answer.code == 255:

@@ -38,13 +38,19 @@ ToArgv = Callable[[str], Sequence[str]]
 
 _SERVICE = TypeAdapter(WantedService)
 _PIN = TypeAdapter(Pin)
-_CONTAINER = "\t".join(
+_CONTAINER = "@container " + "\t".join(
     "{{json " + field + "}}"
     for field in (
         ".Name", ".Image", ".Config.Image", ".Config.Labels", ".State", ".RestartCount",
         ".HostConfig.RestartPolicy.Name", ".NetworkSettings.Networks",
     )
 )  # fmt: skip
+_MADE = (
+    '{{if ne (index .Config.Labels "com.docker.compose.oneoff") "True"}}@made {{.State.Status}}'
+    ' {{json (index .Config.Labels "com.docker.compose.service")}}'
+    ' {{json (index .Config.Labels "com.docker.compose.config-hash")}} {{.Name}}{{end}}'
+)
+"""The same for the script's own use: state, "service", "Compose's hash", /name."""
 IMAGE = "\t".join((
     "{{json .Id}}", "{{json .RepoTags}}", "{{json .RootFS.Layers}}",
     '{{with .GraphDriver}}{{json .Name}}{{else}}""{{end}}',  # newer engines leave it out
@@ -60,11 +66,15 @@ def root_of(project: str, environment: str) -> str:
 
 def containers_script(compose_project: str) -> str:
     """The part of the script that looks at containers; polled while a rollout waits."""
+    return _containers(compose_project, _CONTAINER)
+
+
+def _containers(compose_project: str, template: str) -> str:
     label = shlex.quote(f"label=com.docker.compose.project={compose_project}")
     return (
         f"date '+@now %s'\n"
         f"ids=$(docker ps --all --quiet --filter {label}) || exit 3\n"
-        f'[ -z "$ids" ] || docker inspect --format {shlex.quote("@container " + _CONTAINER)}'
+        f'[ -z "$ids" ] || docker inspect --format {shlex.quote(template)}'
         " $ids 2>/dev/null\n"
         "true\n"
     )
@@ -77,21 +87,27 @@ def host_script(
     """Everything that a rollout or `status` needs to know, one fact a line.
 
     more: shell that looks at what programs inside containers say, run in the environment's folder
-    where there is a current release.
+    where there is a current release; `$seen` holds the containers, as lines
+    `@made STATE "SERVICE" "HASH" /NAME` among others.
     again: leave out what only changes with what is looked at all the same, and takes long.
     settled: shell that waits until nothing is under way there any more.
     """
     slow = "" if again else _FOLDER + _outdated_script(compose_project) + more
+    both = _containers(compose_project, f"{_CONTAINER}\n{_MADE}")
+    seen = "" if again else f"seen=$({both}) || exit 3\n"
     return (
         f"root={root_of(project, environment)}\n"
         "printf '@root %s\\n' \"$root\"\n"
         + ("" if again else _PROGRAMS)
+        + settled
+        + seen
         + _RECORDS
         + (f"  if [ -f current/release.json ]; then\n{slow}  fi\n" if slow else "")
         + "fi\n"
         "ids=$(docker image ls --all --quiet --no-trunc | sort -u)\n"
         f'[ -z "$ids" ] || docker image inspect --format {shlex.quote("@image " + IMAGE)}'
-        " $ids 2>/dev/null\n" + containers_script(compose_project)
+        " $ids 2>/dev/null\n"
+        + (containers_script(compose_project) if again else "printf '%s\\n' \"$seen\"\n")
     )
 
 
@@ -139,12 +155,12 @@ def _outdated_script(compose_project: str) -> str:
     resolved file, since that of the file forgets what env files say.
     """
     project = shlex.quote(compose_project)
-    label = shlex.quote(f"label=com.docker.compose.project={compose_project}")
-    template = shlex.quote(
-        '{{.Label "com.docker.compose.service"}} {{.Label "com.docker.compose.config-hash"}}'
-    )
     return (
         "(folder=$root/$(readlink current)\n"
+        "made=$(printf '%s\\n' \"$seen\" | sed -n 's|^@made [^ ]* \\([^ ]* [^ ]*\\) .*|\\1|p')\n"
+        # what was noted at the commit spares the question, where it is one answer for each service
+        '[ -s current/committed ] && [ -z "$(cut -d" " -f1 current/committed | uniq -d)" ] &&'
+        " ! printf '%s\\n' \"$made\" | grep -vxF -f current/committed | grep -q . && exit 0\n"
         # the folder's values count, not those of whoever asks
         "unset COMPOSE_PROFILES $(sed -n 's/.*\"variables\": \\[\\([^]]*\\)\\].*/\\1/p'"
         " current/release.json | tr -d '\",')\n"
@@ -152,8 +168,8 @@ def _outdated_script(compose_project: str) -> str:
         ' --project-directory "$folder" --env-file "$folder/.env" "$@"; }\n'
         'hashes=$(compose --file "$folder/compose.yml" config'
         " | compose --file - config --hash '*') || exit 0\n"
-        f"made=$(docker ps --all --filter {label} --format {template})\n"
-        '[ -n "$hashes" ] && printf \'%s\\n\' "$made" | grep -vxF -e "$hashes" | grep -q .'
+        '[ -n "$hashes" ] && printf \'%s\\n\' "$made" | tr -d \'"\' |'
+        ' grep -vxF -e "$hashes" | grep -q .'
         " || exit 0\n"
         'compose --file "$folder/compose.yml" --dry-run up --no-start --no-build --pull never'
         " </dev/null 2>&1 | sed -n 's/^.*Container  *\\(.*[^ ]\\)  *Recreate$/@outdated \\1/p'"

@@ -225,6 +225,7 @@ def _host(wanted: Wanted, facts: HostFacts, options: SshOptions) -> HostRollout:
                     facts.root, wanted.placement, before.folder if before else "",
                     segment(wanted.release), leaving=segment(wanted.leaving),
                     note=journal.entry(wanted.what, wanted.release, wanted.digest),
+                    project_name=wanted.compose_project,
                 ),
                 options, reason=f"{wanted.release} is what this host runs from now on",
             ),

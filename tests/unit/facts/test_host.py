@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,52 @@ def test_the_script_is_valid_shell_and_only_looks(tmp_path: Path) -> None:
         f"@root {tmp_path}/data/mcgitops/wine/production", "@problem docker",
     ]  # fmt: skip
     assert list(tmp_path.iterdir()) == []
+
+
+HASHES = {"api": "1" * 64, "db": "2" * 64}
+
+
+@pytest.mark.parametrize(
+    ("noted", "asked"),
+    [
+        ("", True),  # committed by an earlier version
+        ('"api" "{api}"\n"db" "{db}"\n', False),
+        ('"api" "{api}"\n"db" "other"\n', True),
+        ('"api" "{api}"\n"api" "{db}"\n"db" "{db}"\n', True),  # two answers are none
+    ],
+)
+def test_compose_is_asked_for_hashes_only_where_the_noted_ones_do_not_do(
+    tmp_path: Path, noted: str, asked: bool
+) -> None:
+    """docker is a program that says what an engine would; the shell is real."""
+    import subprocess
+
+    folder = tmp_path / "mcgitops/wine/production/releases/v1/1111"
+    folder.mkdir(parents=True)
+    (folder / "release.json").write_text("{}")
+    (folder / "committed").write_text(noted.format(**HASHES))
+    (folder.parents[2] / "current").symlink_to("releases/v1/1111")
+    tools, called = tmp_path / "bin", tmp_path / "called"
+    tools.mkdir()
+    made = "".join(
+        f'@made running "{name}" "{value}" /p-{name}-1\n' for name, value in HASHES.items()
+    )
+    (tools / "containers").write_text(made)
+    (tools / "docker").write_text(
+        f'#!/bin/sh\necho "$*" >> {called}\ncase "$1 $2" in\n'
+        "'version --format') echo '@engine 1';;\n"
+        f"ps*) echo id;;\ninspect*) cat {tools}/containers;;\nesac\n"
+    )
+    (tools / "docker").chmod(0o755)
+    answer = subprocess.run(
+        ["sh", "-c", host.host_script("wine", "production", "p", 'echo "@more $seen"\n')],
+        capture_output=True, text=True, check=True,
+        env={"PATH": f"{tools}:{os.environ['PATH']}", "XDG_DATA_HOME": str(tmp_path)},
+    )  # fmt: skip
+    assert "@engine 1\n" in answer.stdout
+    assert "@more @now" in answer.stdout
+    assert answer.stdout.count("@made running") == 2 * len(HASHES)
+    assert ("config --hash" in called.read_text()) is asked
 
 
 @pytest.mark.parametrize(

@@ -84,8 +84,13 @@ NOISE = " ".join(SshOptions().arguments())
 COMMIT = (
     "cd /r && ln -sfn releases/v2/2222 current.new "
     "&& { mv -fT current.new current 2>/dev/null || mv -fh current.new current; } && "
-    "touch releases/v2/2222/committed && rm -f attempt && rm -f rejected/v2 || exit 1\n"
-    + journal.entry("deployed", "v2", "2222")
+    "touch releases/v2/2222/committed && { docker ps --all "
+    "--filter label=com.docker.compose.project=wine-production "
+    "--filter label=com.docker.compose.oneoff=False --format "
+    """'{{json (.Label "com.docker.compose.service")}} """
+    """{{json (.Label "com.docker.compose.config-hash")}}' 2>/dev/null """
+    "| sort -u > releases/v2/2222/committed || true; } && "
+    "rm -f attempt && rm -f rejected/v2 || exit 1\n" + journal.entry("deployed", "v2", "2222")
 )
 
 
