@@ -21,6 +21,7 @@ from hypothesis import settings
 from tests.lab import ceph, down, hosts, images, s3, writers
 from tests.lab import engine as lab_engine
 from tests.lab.program import CACHE, LabError
+from tests.spread import spread
 
 # No property is a matter of time. In CI hypothesis has a profile of its own: untimed, and the same
 # examples each time.
@@ -68,6 +69,14 @@ def clean_env(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     for name, value in OURS.items():
         monkeypatch.setenv(name, value)
     return dict(os.environ)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where processes share the tests: in an order in which all of them end at the same time."""
+    worker = getattr(config, "workerinput", None)
+    if worker is not None:
+        files = [item.nodeid.partition("::")[0] for item in items]
+        items[:] = [items[place] for place in spread(files, worker["workercount"])]
 
 
 @dataclass(frozen=True)
