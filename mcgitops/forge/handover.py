@@ -33,6 +33,8 @@ MOST_ZIPPED = 8 << 20
 """Bytes of the archive. A report of 10,000 metrics over 5 seeds has about 3 MB."""
 MOST_BYTES = 24 << 20
 """Bytes of the member. That report has about 12 MB."""
+TARGETS = ("issue", "number", "pull_request", "repository")
+"""What no report of ours has: whoever writes it there wants to say where it is posted."""
 
 _STORED_OR_DEFLATED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED = 0x1
@@ -112,6 +114,10 @@ def report_of(content: bytes, run: FinishedRun) -> Report:
     """The report that the bytes hold, freed of what only we may say; raises `HandOverError`."""
     try:
         data = json.loads(content.decode("utf-8"), parse_constant=_no_constant)
+        if isinstance(data, dict) and (claims := data.keys() & TARGETS):
+            raise HandOverError(
+                f"{MEMBER} has {min(claims)!r}. Where a report is posted isn't for it to say."
+            )
         report = json_view.from_data(data)
     except RecursionError:
         raise HandOverError(f"{MEMBER} is nested too deeply.") from None

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from mcgitops.adopt import workflow as workflows
-from mcgitops.forge.handover import ARTIFACT
+from mcgitops.forge.handover import ARTIFACT, MEMBER
+from mcgitops.report.model import Revision
 from tests.integration.forge.conftest import Repository
+from tests.integration.forge.test_hand_over import HEAD, OTHER, changed, packed, report
 from tests.lab.github import FakeGitHub
 from tests.lab.runner import ACTION, ActRunner
 
@@ -82,6 +84,37 @@ def test_a_forks_report_reaches_its_pull_request(
     )
     assert not refused.ok
     assert "is refused" in hub.comments_of(7)[0]["body"]
+
+
+@pytest.mark.runner
+def test_what_a_hostile_run_hands_over_is_refused_by_the_workflow(
+    runner: ActRunner, hub: FakeGitHub, project_factory: Any
+) -> None:
+    hub.pulls.clear()
+    hub.add_pull(7, head_sha=OTHER)
+    hub.add_pull(9, head_sha=HEAD, head_repository="stranger/wine")
+    empty = project_factory({"README": "the default branch"})
+    text = called(workflows.render_forks(PINNED))
+    sound = packed(report())
+    hub.add_artifact(61, HEAD, packed(report(), f"../../{MEMBER}"))
+    hub.add_artifact(62, HEAD, packed(report(head=Revision(OTHER))))
+    hub.add_artifact(63, HEAD, sound, size=2 << 30)
+    hub.add_artifact(64, HEAD, sound)
+    hub.add_artifact(65, HEAD, packed(changed(pull_request=7)))
+    for run, changes, says in (
+        (61, {}, f"The archive's member isn't {MEMBER}."),
+        (62, {}, "reports on dddddddddddd"),
+        (63, {}, "has 2,147,483,648 bytes"),
+        (64, {"repository": {"full_name": "evil/wine"}}, "this job is of octo/wine"),
+        (65, {}, "Where a report is posted isn't for it to say."),
+    ):
+        payload = finished(HEAD, run, **changes)
+        done = runner.run(empty, text, "workflow_run", payload, api_url=hub.url, run_id=run + 100)
+        assert not done.ok, done.raw
+        assert says in done.raw
+    assert hub.comments_of(7) == hub.comments_of(9) == []
+    assert hub.writes() == []
+    assert sorted(path.name for path in empty.iterdir()) == [".git", "README"]
 
 
 @pytest.mark.runner

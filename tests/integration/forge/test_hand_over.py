@@ -311,6 +311,10 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "another format": (packed(changed(format=2)), "is no report"),
     "an unknown state": (packed(changed(status="passed")), "is no report"),
     "another head": (packed(report(head=Revision(OTHER))), "reports on dddddddddddd"),
+    **{
+        f"a forged {name}": (packed(changed(**{name: 7})), f"has '{name}'")
+        for name in handover.TARGETS
+    },
     "no head": (packed(report(head=Revision(""))), "reports on no commit"),
 }  # fmt: skip
 
@@ -403,7 +407,14 @@ def test_an_artifact_of_another_run_or_head_is_refused(desk: Desk, run: int, sha
 def test_a_pull_request_that_the_data_names_is_not_looked_at(desk: Desk) -> None:
     claims = {"number": 7, "pull_request": 7, "repository": "evil/wine", "key": "wine"}
     desk.hands_over(packed(changed(**claims)))
-    desk(payload=event(pull_requests=[{"number": 7}]))
+    payload = event(pull_requests=[{"number": 7}])
+    said = desk(payload=payload, code=2)
+    assert "has 'number'. Where a report is posted isn't for it to say" in said
+    assert desk.hub.comments_of(7) == []
+    assert desk.comments == []
+    desk.hub.artifacts.clear()
+    desk.hands_over(packed(changed(key="wine")))
+    desk(payload=payload)
     assert desk.hub.comments_of(7) == []
     assert len(desk.comments) == 1
 
