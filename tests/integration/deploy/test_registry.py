@@ -19,6 +19,7 @@ from mcgitops.deploy.shipping import ship
 from mcgitops.errors import EngineError, UsageError
 from tests.integration.deploy.shipping import Shipping, layer, shipping
 from tests.integration.deploy.test_ways import tunnel
+from tests.lab import arguments
 from tests.lab.hosts import Hosts
 
 pytestmark = [pytest.mark.engine, pytest.mark.hosts]
@@ -116,14 +117,12 @@ def test_a_login_reaches_the_registry_and_nothing_else(
 
     # every argument list, here and there, is written down while it works
     monkeypatch.setenv("MCGITOPS_REGISTRY_PASSWORD", PASSWORD)
-    seen = watched(place)
-    try:
+    with arguments.watched() as seen:  # the hosts' processes are seen from here
         deploy()
-    finally:
-        arguments = seen()
-    assert "--password" not in arguments and PASSWORD not in arguments
-    assert base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode() not in arguments
-    assert "docker image pull" in arguments  # else it looked away
+    lines = "\n".join(seen)
+    assert "--password" not in lines and PASSWORD not in lines
+    assert base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode() not in lines
+    assert "docker image pull" in lines  # else it looked away
 
     shown = host.docker("image", "inspect", "--format", "{{.Id}} {{json .RepoDigests}}",
                         pin.reference).stdout  # fmt: skip
@@ -137,21 +136,6 @@ def test_a_login_reaches_the_registry_and_nothing_else(
     assert [path.name for path in (tmp_path / "docker").iterdir()] == []
     assert list((tmp_path / "tmp").glob("mcg*")) == []
     assert PASSWORD not in "\n".join(place.said)
-
-
-def watched(place: Shipping) -> Callable[[], str]:
-    """Write down all argument lists of both machines; the hosts' processes are seen from here."""
-    log = (place.folder / "arguments").open("w+b")
-    script = "while :; do cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' '; echo; done"
-    process = subprocess.Popen(["sh", "-c", script], stdout=log)
-
-    def stop() -> str:
-        process.terminate()
-        process.wait()
-        log.seek(0)
-        return log.read().decode("utf-8", "replace")
-
-    return stop
 
 
 def test_the_login_of_docker_itself_is_enough(place: Shipping, registry: int) -> None:

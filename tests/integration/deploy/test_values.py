@@ -6,12 +6,10 @@ import gzip
 import os
 import re
 import subprocess
-import threading
 import time
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -21,7 +19,7 @@ from mcgitops.deploy.values import gather
 from mcgitops.errors import UsageError
 from tests.conftest import Result
 from tests.integration.deploy.conftest import App, MakeApp, points
-from tests.lab import sealing
+from tests.lab import arguments, sealing
 from tests.lab.hosts import Host, Hosts
 from tests.lab.program import LabError
 from tests.lab.sealing import Key
@@ -222,59 +220,6 @@ ENGINE_STATE = re.compile(
 ENGINE_MOMENT = re.compile(r"/tmp/runc-process\d+$")
 
 
-@dataclass
-class Seen:
-    """Everything that was printed, and every command line of every process meanwhile."""
-
-    printed: list[str] = field(default_factory=list)
-    arguments: set[str] = field(default_factory=set)
-
-
-@contextmanager
-def watched(hosts: Sequence[Host], seen: Seen) -> Iterator[None]:
-    """Note the command lines here and on the hosts, many times a second."""
-    look = (
-        "touch /tmp/watched; while [ -e /tmp/watched ]; do "
-        "cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' '\\n'; sleep 0.05; done"
-    )
-    there = [
-        subprocess.Popen(
-            ["docker", "exec", host.name, "sh", "-c", look],
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, errors="replace",
-        )
-        for host in hosts
-    ]  # fmt: skip
-    over = threading.Event()
-
-    def here() -> None:
-        while not over.wait(0.05):
-            for path in Path("/proc").glob("[0-9]*/cmdline"):
-                try:
-                    seen.arguments.add(
-                        path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                    )
-                except OSError:
-                    continue
-
-    def listen(process: subprocess.Popen[str]) -> None:
-        assert process.stdout is not None
-        seen.arguments.update(process.stdout)
-
-    threads = [threading.Thread(target=here)]
-    threads += [threading.Thread(target=listen, args=(process,)) for process in there]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        for host, process in zip(hosts, there, strict=True):
-            host.root("rm", "/tmp/watched")
-            process.wait()
-        for thread in threads:
-            thread.join()
-
-
 def unpacked(content: bytes) -> Iterator[bytes]:
     """A file's content, and what it is when it is decompressed."""
     yield content
@@ -353,16 +298,16 @@ def test_values_reach_the_containers_and_are_nowhere_else(
 ) -> None:
     host = fresh_hosts[0]
     words = {**CANARIES, "the age key": key.text}
-    seen = Seen()
+    printed: list[str] = []
     run = app.run
 
     def noted(*arguments: str, cwd: Path, env: dict[str, str], check: bool) -> Result:
         done = run(*arguments, cwd=cwd, env=env, check=check)
-        seen.printed += [done.stdout, done.stderr]
+        printed.extend((done.stdout, done.stderr))
         return done
 
     app.run = noted
-    with watched([host], seen):
+    with arguments.watched(host.name) as seen:
         app.release("v1")
         app("show", "v1", check=False)
         event = ("plan", "--event", "tag", "--tag", "v1")
@@ -389,10 +334,10 @@ def test_values_reach_the_containers_and_are_nowhere_else(
         app("status", "--json")
         app("status")
 
-    assert any("docker compose" in line for line in seen.arguments)
+    assert any("docker compose" in line for line in seen)
     for name, word in words.items():
-        assert not [line for line in seen.arguments if word in line], name
-        assert not [text for text in seen.printed if word in text], name
+        assert not [line for line in seen if word in line], name
+        assert not [text for text in printed if word in text], name
     assert holding(app.folder / ".mcgitops", words) == []
     assert holding(tmp_path / "temporary", words) == []
     assert images_hold(app, words) == []
