@@ -1,7 +1,8 @@
 """A store in a bucket of any S3-compatible service, through boto3.
 
 boto3 is imported, and the service contacted, at the first call that needs it. Credentials, region,
-proxies and certificates come from where every AWS tool takes them.
+proxies and certificates come from where every AWS tool takes them. Plain requests to a plainly
+named service do without boto3 for as long as they get plain answers: see `s3_direct`.
 
 Nothing here lists the bucket to answer whether something exists. Uploads are streamed in parallel
 parts and completed only when the source has been read to its verified end, so an object appears
@@ -16,7 +17,6 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
@@ -26,6 +26,7 @@ from mcgitops.errors import StoreError, UsageError
 from mcgitops.store.backend import Broken, Entry
 from mcgitops.store.layout import check_key
 from mcgitops.store.limits import Budget, Limits, Pace, limits_of
+from mcgitops.store.s3_direct import Direct, Place, is_absent, listing, place_of
 from mcgitops.store.s3_download import FIRST, Download, RangedDownload, total_of
 from mcgitops.store.s3_errors import code_of, explain, is_foreign
 from mcgitops.store.s3_upload import PART, Upload, end_abandoned, part_size, unfinished
@@ -35,6 +36,8 @@ from mcgitops.store.streams import CHUNK, read_fully
 from mcgitops.store.threads import THREADS, each
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
+
     from botocore.config import _RetryDict
     from types_boto3_s3 import S3Client
     from types_boto3_s3.type_defs import CopySourceTypeDef
@@ -44,6 +47,7 @@ SMALL = 1 * MIB  # uploads up to this size are bounded by the threads alone
 LARGE_AT_ONCE = 2  # multipart uploads at once
 MIDDLE_AT_ONCE = 4  # uploads between SMALL and PART at once
 RETRIES: _RetryDict = {"mode": "standard", "total_max_attempts": 5}  # waits 7.5 s on average
+LARGEST = 32 * MIB  # of a part that is read by one plain request
 LARGEST_COPY = 4 * 1024 * MIB  # by one request; S3 allows 5 GiB
 ABSENT = {"NoSuchKey", "404", "NotFound"}
 PARTS_AT_ONCE = 8
@@ -80,6 +84,8 @@ class S3Backend:
         self.budget = Budget(limits.memory)
         self.pace = Pace(limits.bandwidth) if limits.bandwidth else None
         self.trust = EtagTrust()
+        # The pace that was set is kept to by boto3's client; so are keys of another's settings.
+        self._direct = Direct(lambda: None if limits.bandwidth or keys else _plain(place))
         self._threads: ThreadPoolExecutor | None = None  # for parts
         self._begun: dict[str, Mapping[str, Any]] | None = None  # uploads to go on with
         self._opening_uploads = threading.Lock()
@@ -119,6 +125,14 @@ class S3Backend:
         Records have no digest to verify them by, but the service's ETag is mostly the MD5 of what
         it has. Where it is not that of what arrived, the value is read until it comes twice alike.
         """
+        answer: Any = self._direct.ask("GET", self._key(key), (200, 404))
+        if answer is not None:
+            if is_absent(answer):
+                return None
+            fits = Seal(answer.body).hex == answer.headers.get("etag", "").strip('"')
+            if answer.status == 200 and fits and (limit is None or len(answer.body) <= limit):
+                return bytes(answer.body)
+            self._direct.end()
         last: bytes | None = None
         for _ in range(TRIES):
             answer = self._answer(key)
@@ -151,6 +165,8 @@ class S3Backend:
         """A part of the value, or None. It survives broken connections."""
         if length <= 0:
             return b""
+        if length <= LARGEST and (part := self._part(key, offset, length)) is not None:
+            return part
         answer = self._answer(key, f"bytes={offset}-{offset + length - 1}")
         if answer is None:
             return None
@@ -265,6 +281,11 @@ class S3Backend:
         """All keys below `prefix` that go on with `starting`, sorted."""
         top = self._key(prefix.rstrip("/")) + "/" + starting
         own = len(self._place.prefix)
+        wanted = {"list-type": "2", "encoding-type": "url", "prefix": top}
+        answer = self._direct.ask("GET", "", (200,), query=wanted)
+        if answer is not None and (found := listing(answer.body, own)) is not None:
+            yield from found
+            return
         with self.explained("list"):
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self._place.bucket, Prefix=top
@@ -302,6 +323,8 @@ class S3Backend:
 
     def later(self, work: Callable[[], Done]) -> Future[Done]:
         """Have something done by one of the threads for parts."""
+        from concurrent.futures import ThreadPoolExecutor
+
         with self._opening:
             if self._threads is None:
                 self._threads = ThreadPoolExecutor(
@@ -312,27 +335,37 @@ class S3Backend:
     @contextmanager
     def explained(self, action: str) -> Iterator[None]:
         """Errors of the service and the client as sentences."""
+        try:
+            yield
+        except StoreError:
+            raise
+        except Exception as error:
+            explained = self._explanation(error, action)
+            if explained is None:
+                raise
+            raise explained from error
+
+    def _explanation(self, error: Exception, action: str) -> StoreError | None:
+        """What went wrong; None where it is no error of the service and none of the client."""
         from botocore.exceptions import BotoCoreError, ClientError
         from botocore.parsers import ResponseParserError
         from urllib3.exceptions import HTTPError
 
-        try:
-            yield
-        except (ClientError, BotoCoreError) as error:
+        if isinstance(error, ClientError | BotoCoreError):
             endpoint = self._opened.meta.endpoint_url if self._opened else self._place.endpoint_url
-            raise explain(error, action, self._place, endpoint) from error
-        except (ResponseParserError, HTTPError, ValueError) as error:
-            raise self._senseless(action) from error
-        except LookupError as error:  # of a name in the answer, or of its text's encoding
-            if error.args[:1] not in EXPECTED and "encoding" not in str(error):
-                raise
-            raise self._senseless(action) from error
-        except (OSError, EOFError) as error:
+            return explain(error, action, self._place, endpoint)
+        if isinstance(error, ResponseParserError | HTTPError | ValueError):
+            return self._senseless(action)
+        if isinstance(error, LookupError):  # of a name in the answer, or of its text's encoding
+            expected = error.args[:1] in EXPECTED or "encoding" in str(error)
+            return self._senseless(action) if expected else None
+        if isinstance(error, OSError | EOFError):
             reason = getattr(error, "strerror", None) or str(error)
-            raise StoreError(
+            return StoreError(
                 f"Could not {action} {self.url}: {reason}.",
                 "Run the same again: what has arrived stays.",
-            ) from error
+            )
+        return None
 
     # private
 
@@ -358,6 +391,9 @@ class S3Backend:
     def _put(self, key: str, value: bytes, arguments: Mapping[str, Any]) -> None:
         """Write or replace a value, again where the service says that it got another one."""
         seal = Seal(value)
+        kind = arguments.get("ContentType", "")
+        if self._put_plainly(key, value, seal, {"Content-Type": kind} if kind else {}) == 200:
+            return
         last = ""
         for _ in range(TRIES):
             answer = self._client.put_object(
@@ -393,7 +429,47 @@ class S3Backend:
     def _absent(self, key: str) -> bool:
         return self._head(key) is None
 
+    def _put_plainly(self, key: str, value: bytes, seal: Seal, headers: Mapping[str, str]) -> int:
+        """The status of a plain request that writes a value; 0 where boto3 is to make another."""
+        named = key.startswith(NAMED_BY_CONTENT) and not key.endswith(".index")
+        answer = self._direct.ask(
+            "PUT",
+            self._key(key),
+            (200, 412) if "If-None-Match" in headers else (200,),
+            headers={"Content-MD5": seal.header, **headers},
+            body=value,
+            seal=key.rpartition("/")[2] if named else "",
+        )
+        if answer is None or answer.status != 200:
+            return answer.status if answer else 0
+        if answer.headers.get("etag", "").strip('"') != seal.hex:
+            self._direct.end()  # another one's, or damaged on its way: boto3 finds out
+            return 0
+        self.trust.fits()
+        return 200
+
+    def _part(self, key: str, offset: int, length: int) -> bytes | None:
+        """A part of a value by a plain request; None where boto3 is to be asked."""
+        wanted = {"Range": f"bytes={offset}-{offset + length - 1}"}
+        answer = self._direct.ask("GET", self._key(key), (200, 206), headers=wanted)
+        if answer is None:
+            return None
+        said = answer.headers.get("content-range", "")
+        end = offset + len(answer.body)
+        total = total_of({"ContentRange": said})
+        whole = total is not None and end == min(offset + length, total)
+        if whole and said.startswith(f"bytes {offset}-{end - 1}/"):
+            return answer.body
+        self._direct.end()
+        return None
+
     def _head(self, key: str) -> int | None:
+        if (plain := self._direct.ask("HEAD", self._key(key), (200, 404))) is not None:
+            size = plain.headers.get("content-length", "")
+            if plain.status == 404:
+                return None
+            if size.isascii() and size.isdigit():
+                return int(size)
         try:
             answer = self._client.head_object(Bucket=self._place.bucket, Key=self._key(key))
         except self._client.exceptions.ClientError as error:
@@ -411,6 +487,11 @@ class S3Backend:
             self._put(key, value, {})
             return "created"
         seal = Seal(value)
+        plain = self._put_plainly(key, value, seal, {"If-None-Match": "*"})
+        if plain == 412:
+            self._conditional = True
+        if plain:
+            return "exists" if plain == 412 else "created"
         try:
             answer = self._client.put_object(
                 Bucket=self._place.bucket,
@@ -466,7 +547,26 @@ class S3Backend:
                 client = _connect(self._place, keys=self._keys)
                 watch(client, self.pace)
                 self._opened = client
+                self._direct.end()  # what it would have saved is spent
             return self._opened
+
+
+def _plain(place: BucketUrl) -> Place | None:
+    """Where plain requests go, as the environment is now."""
+    return place_of(place, os.environ, has_settings=_has_settings(os.environ))
+
+
+def _has_settings(environ: Mapping[str, str]) -> bool:
+    """Whether there is a file of settings, in which more may be said than the environment does."""
+    home = environ.get("HOME", "")
+    named = [
+        environ.get(variable) or (f"{home}/.aws/{name}" if home else "")
+        for variable, name in (
+            ("AWS_CONFIG_FILE", "config"),
+            ("AWS_SHARED_CREDENTIALS_FILE", "credentials"),
+        )
+    ]
+    return any(name != os.devnull and (not name or Path(name).exists()) for name in named)
 
 
 def _connect(

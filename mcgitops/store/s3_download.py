@@ -13,7 +13,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
 from contextlib import AbstractContextManager, suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -21,6 +20,8 @@ from mcgitops.store.limits import Budget, Pace
 from mcgitops.store.streams import CHUNK, read_fully
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from _typeshed import WriteableBuffer
 
 RESUMES = 5  # of one download, without a byte of progress in between

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from mcgitops.errors import StoreError
@@ -265,6 +264,8 @@ def _tls(error: Exception) -> str:
 
 def _skew(response: dict[str, Any]) -> float:
     """By how many seconds this machine's clock is ahead of the service's, where it says its own."""
+    from email.utils import parsedate_to_datetime  # brings half of email along
+
     date = response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
     try:
         return now() - parsedate_to_datetime(date).timestamp()

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
@@ -23,6 +22,8 @@ from mcgitops.store.s3_wire import EtagTrust, Seal
 from mcgitops.store.streams import read_fully
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from types_boto3_s3 import S3Client
 
 MIB = 1024 * 1024
@@ -125,6 +126,8 @@ class Upload:
 
     def _parts(self, head: bytes, stream: BinaryIO) -> list[Part]:
         """Send all parts; the stream has been read to its end then."""
+        from concurrent.futures import FIRST_COMPLETED, wait
+
         running: set[Future[Part]] = set()
         found: list[Part] = []
         budget = self._target.budget

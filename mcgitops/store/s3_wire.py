@@ -12,7 +12,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-import random
 import re
 import threading
 import time
@@ -57,8 +56,15 @@ def _wait(response: Any = None, attempts: int = 1, **_: object) -> float | None:
     if http.status_code in (429, 503) and (seconds := retry_after(http.headers)) is not None:
         return seconds
     if parsed.get("Error", {}).get("Code") in DAMAGED:
-        return random.uniform(0, 0.1 * 2**attempts)  # noqa: S311  (only spreads requests)
+        return _spread(0.1 * 2**attempts)
     return None
+
+
+def _spread(seconds: float) -> float:
+    """Up to so many seconds, so that not all come again at once."""
+    import random  # takes long, and is rarely needed
+
+    return random.uniform(0, seconds)  # noqa: S311
 
 
 def retry_after(headers: Any) -> float | None:
@@ -82,7 +88,7 @@ def again(call: Callable[[], Answer]) -> Answer:
         try:
             return call()
         except (HTTPError, ResponseParserError):
-            time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311
+            time.sleep(_spread(0.05 * 2**attempt))
     return call()
 
 

@@ -333,7 +333,7 @@ class Store:
         except (ValueError, RecursionError):
             loose = None
         number = loose.get("format") if isinstance(loose, dict) else None
-        if isinstance(number, int) and number > FORMAT:
+        if isinstance(number, int) and number > FORMAT and is_whole(value):
             raise StoreError(
                 f"{place} was written by a newer mcgitops (format {number}, known: {FORMAT}).",
                 "Upgrade mcgitops.",

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeVar
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future
+from typing import Any, TypeVar
 
 from mcgitops.store.limits import limits_of
 
@@ -32,16 +29,40 @@ def each(
         threads = limits_of(os.environ).requests
     if len(items) <= 1 or threads <= 1:
         return [work(item) for item in items]
-    from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait  # brings logging along
+    import threading
 
-    with ThreadPoolExecutor(min(threads, len(items)), "mcgitops-store") as pool:
-        futures: list[Future[Result]] = [pool.submit(work, item) for item in items]
+    # No pool of the standard library: it brings logging along, which takes long.
+    results: list[Any] = [None] * len(items)
+    errors: list[BaseException] = []
+    numbers = iter(range(len(items)))  # shared: one step of it is never half done
+    ended = threading.Semaphore(0)
+
+    def go() -> None:
         try:
-            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-            for future in done:
-                future.result()
-        except BaseException:
-            stop()
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
-        return [future.result() for future in futures]
+            for number in numbers:
+                if errors:
+                    return
+                results[number] = work(items[number])
+        except BaseException as error:  # noqa: BLE001  (raised where the results are waited for)
+            errors.append(error)
+        finally:
+            ended.release()
+
+    running: list[threading.Thread] = []
+    try:
+        for number in range(min(threads, len(items))):
+            running.append(threading.Thread(target=go, name=f"mcgitops-store_{number}"))
+            running[-1].start()
+        for _ in running:
+            ended.acquire()
+            if errors:
+                raise errors[0]
+    except BaseException as error:
+        errors.append(error)  # Ctrl-C, perhaps: nothing more is begun
+        stop()
+        raise
+    finally:
+        for thread in running:
+            if thread.ident is not None:
+                thread.join()
+    return results

@@ -17,6 +17,7 @@ from uuid import uuid4
 import pytest
 
 from mcgitops.errors import StoreError
+from mcgitops.store import s3_errors
 from mcgitops.store.backend import Backend
 from mcgitops.store.store import open_store
 from tests.conftest import Runner
@@ -169,6 +170,7 @@ def test_ceph_names_a_clock_and_a_bucket(
     assert all("there is no bucket no-such-bucket. Create it" in text for text in said(url))
     late = datetime.now(UTC) - timedelta(hours=1)
     monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda: late.replace(tzinfo=None))
+    monkeypatch.setattr(s3_errors, "now", late.timestamp)
     assert all("clock is too far off. Set the clock" in text for text in said(ceph_s3.url()))
 
 

@@ -124,6 +124,24 @@ def test_runs_are_copied_once_and_found(
     assert copy_runs(remote, back, remote.runs("wine")).objects == 21
 
 
+def test_a_plain_push_and_pull_need_no_boto3(
+    remote: Store, local: Store, make_run: MakeRun, tmp_path: Path
+) -> None:
+    for number in range(1, 5):
+        make_run(local, number)
+    assert isinstance(remote.backend, S3Backend)
+    assert copy_runs(local, remote, local.runs("wine")).objects == 12
+    assert copy_runs(local, remote, local.runs("wine")).records == 0
+    back = open_store(str(tmp_path / "back"))
+    assert copy_runs(remote, back, local.runs("wine")).objects == 12
+    assert remote.run("wine", "train", fingerprint(9)) is None
+    assert remote.backend._opened is None
+    # What isn't plain has its client, and so has everything after it.
+    assert remote.backend.signed_link("runs/x", 60).startswith("http")
+    list(remote.runs("wine"))
+    assert remote.missing(["sha256:" + "0" * 64])
+
+
 def test_a_second_listing_reads_no_record_again(
     s3_server: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, make_run: MakeRun
 ) -> None:
