@@ -8,6 +8,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser import pixels
 from tests.lab import axe
 
 PHONE = {"width": 360, "height": 740}
@@ -171,6 +172,48 @@ def test_the_theme_is_the_systems_until_it_is_chosen(watched, pages):
     page.reload()
     page.wait_for_selector("html[data-ready=true]")
     assert back() == "rgb(255, 255, 255)"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_screenshots_show_both_curves_and_the_shades_of_a_matrix(chromium, pages, scheme):
+    context = chromium.new_context(viewport=WIDE, color_scheme=scheme, reduced_motion="reduce")
+    context.set_default_timeout(90_000)
+    page = context.new_page()
+    page.goto(pages["full"])
+    page.wait_for_selector("html[data-ready=true]")
+    figure = page.locator("figure").first
+    figure.scroll_into_view_if_needed()
+    plot = figure.locator(".plot.drawn .u-over")
+    plot.wait_for()
+
+    def drawn() -> dict[str, int]:
+        seen = pixels.colours(plot.screenshot())
+        return {name: pixels.near(seen, colour(name)) for name in ("page", "head", "base")}
+
+    def colour(name: str) -> pixels.Colour:
+        value = page.evaluate(f"getComputedStyle(document.body).getPropertyValue('--{name}')")
+        return tuple(bytes.fromhex(value.strip().removeprefix("#")))
+
+    both = drawn()
+    assert both["head"] > 200 < both["base"]
+    assert both["page"] > 10 * (both["head"] + both["base"])
+    figure.get_by_role("button", name="head").click()
+    page.mouse.move(0, 0)
+    one = drawn()
+    assert one["head"] < both["head"] / 10
+    assert one["base"] > both["base"] / 2
+
+    # an example is mostly taken for what it is: the diagonal has the strongest colour
+    def back(cell) -> pixels.Colour:
+        return pixels.colours(cell.screenshot()).most_common(1)[0][0]
+
+    def away(cell) -> int:
+        return sum(abs(a - b) for a, b in zip(back(cell), colour("page"), strict=True))
+
+    first, second, third = page.locator("table.matrix tbody tr").first.locator("td").all()
+    assert away(first) > away(second) + 100
+    assert away(third) <= away(second)
+    context.close()
 
 
 @pytest.mark.context(viewport=PHONE)
