@@ -6,6 +6,7 @@ object by object before anything gets its name. Memory is bounded by the packs i
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
@@ -40,8 +41,8 @@ class Counter(Protocol):
         """Some bytes more; raises where the copy is to be stopped."""
         ...
 
-    def finish(self) -> None:
-        """One object more."""
+    def finish(self, count: int = 1) -> None:
+        """So many objects more."""
         ...
 
     def stop(self) -> None:
@@ -63,10 +64,17 @@ def send_packed(
     small = {digest: size for digest, size in sizes.items() if size <= SMALL}
     if len(small) < FROM:
         small = {}
-    each(lambda some: _send(source, target, some, counter), groups(small), AT_ONCE, counter.stop)
+    # One is put together at a time: it takes Python for each object, and threads would only keep
+    # each other from it. Meanwhile others are sent.
+    assembling = threading.Lock()
+
+    def send(some: Sequence[str]) -> None:
+        _send(source, target, {digest: sizes[digest] for digest in some}, counter, assembling)
+
+    each(send, groups(small), AT_ONCE, counter.stop)
     larger = [digest for digest, size in sizes.items() if _shrinks(source, digest, size)]
     for digest in larger:  # one in memory at a time
-        _send(source, target, [digest], counter)
+        send([digest])
     return {*small, *larger}
 
 
@@ -123,14 +131,22 @@ def _shrinks(source: Objects, digest: str, size: int) -> bool:
     return sample_shrinks(b"".join(parts))
 
 
-def _send(source: Objects, target: Objects, digests: Sequence[str], counter: Counter) -> None:
+def _send(
+    source: Objects,
+    target: Objects,
+    sizes: Mapping[str, int],
+    counter: Counter,
+    assembling: threading.Lock,
+) -> None:
     writer = PackWriter()
-    size = 0
-    for digest in digests:
-        value = source.read_bytes(digest, COMPRESSED)
-        counter.add(0)
-        writer.add(digest, value)
-        size += len(value)
+    size = told = 0
+    with assembling:
+        for digest, value in source.read_many(sizes, COMPRESSED):
+            writer.add(digest, value)
+            size += len(value)
+            if size - told > SMALL:
+                counter.add(0)
+                told = size
     pack = writer.finish()
     key, index = layout.pack_key(pack.name), layout.index_key(pack.name)
     backend = target.backend
@@ -139,8 +155,7 @@ def _send(source: Objects, target: Objects, digests: Sequence[str], counter: Cou
         backend.put(index, pack.index.encoded())
     target.catalogue.arrived(pack.name, pack.index)
     counter.add(size)
-    for _ in digests:
-        counter.finish()
+    counter.finish(len(sizes))
 
 
 def _take(source: Objects, target: Objects, part: _Part, counter: Counter) -> None:
@@ -163,5 +178,4 @@ def _take(source: Objects, target: Objects, part: _Part, counter: Counter) -> No
     target.backend.put_many(contents())
     for digest, size in elsewhere:  # the pack is gone or damaged: there may be another copy
         target.copy_from(source, digest, size, counter.add)
-    for _ in span.members:
-        counter.finish()
+    counter.finish(len(span.members))

@@ -145,6 +145,20 @@ class Objects:
             raise self.damaged(digest)
         return value
 
+    def read_many(self, sizes: Mapping[str, int], limit: int) -> Iterator[tuple[str, bytes]]:
+        """Whole small objects (size by digest), each verified, in their order.
+
+        Out of a folder they come by the shortest way: there may be a hundred thousand.
+        """
+        root = self._backend.path
+        for digest, size in sizes.items():
+            value: bytes | None = None
+            if root is not None and size <= limit:
+                value = _content(f"{root}/{layout.object_key(digest)}", size)
+            if value is None or "sha256:" + hashlib.sha256(value).hexdigest() != digest:
+                value = self.read_bytes(digest, limit)  # in a pack; or it says what is wrong
+            yield digest, value
+
     @contextmanager
     def open(self, digest: str, told: Callable[[int], None] | None = None) -> Iterator[BinaryIO]:
         """An object as a stream; reading to the end raises where it is damaged."""
@@ -397,6 +411,20 @@ def hashed(stream: BinaryIO) -> tuple[str, int]:
     while reader.read(CHUNK):
         pass
     return reader.digest, reader.size
+
+
+def _content(path: str, size: int) -> bytes | None:
+    """A file of `size` bytes; something else where it has another size, None where it isn't so."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        return os.read(descriptor, size + 1)
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

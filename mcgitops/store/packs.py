@@ -151,13 +151,14 @@ class PackWriter:
         """Another member: bytes whose digest was compared already. Compressed where that pays."""
         shorter = compression.compressed(data)
         stored, coding = (data, RAW) if shorter is None else (shorter, ZSTD)
-        self.add_stored(Member(digest, 0, len(stored), len(data), coding), stored)
+        self._append(digest, stored, len(data), coding)
 
     def add_stored(self, member: Member, stored: bytes) -> None:
         """A member of another pack as it is stored there."""
-        self._members.append(
-            Member(member.digest, self._end, len(stored), member.size, member.coding)
-        )
+        self._append(member.digest, stored, member.size, member.coding)
+
+    def _append(self, digest: str, stored: bytes, size: int, coding: int) -> None:
+        self._members.append(Member(digest, self._end, len(stored), size, coding))
         self._parts.append(stored)
         self._end += len(stored)
 

@@ -209,10 +209,10 @@ class _Counter:
             self._bytes += count
             self._tell()
 
-    def finish(self) -> None:
-        """One object more."""
+    def finish(self, count: int = 1) -> None:
+        """So many objects more."""
         with self._lock:
-            self._finished += 1
+            self._finished += count
             self._tell()
 
     def _tell(self) -> None:
