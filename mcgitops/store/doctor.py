@@ -143,11 +143,13 @@ class Doctor:
         yield Trial("range", "Small files that travel packed can't be read.", self._range)
         yield Trial("names", "Names of projects, stages and tags would get mixed up.", self._names)
         yield Trial("seen at once", "Others may miss what was just pushed.", self._seen)
+        yield Trial("folders", "runs, pull and agents don't find what is there.", self._folders)
         yield Trial("replace", "Reports of a commit can't be renewed.", self._replace)
         yield Trial("create", "Releases could be overwritten.", self._create)
         yield Trial("large", "Files over 8 MiB can't be pushed and pulled.", self._large_value)
         yield from self._own()
         yield Trial("link", "Comments can't link the HTML report in the store.", self._link)
+        yield Trial("move", "gc can't remove, and verify can't set aside, anything.", self._move)
         yield Trial("delete", "gc can't remove anything.", self._delete)
         yield Trial("speed", "", self._speed)
 
@@ -229,6 +231,10 @@ class Doctor:
         listed = [entry.key for entry in self.backend.entries(f"{self.folder}/seen/")]
         return _expect(listed == [key], "a listing doesn't show what was just written")
 
+    def _folders(self) -> str:
+        names = self.backend.folders(f"{self.folder}/")
+        return _expect(names == ["names", "seen"], "the folders that keys are in aren't listed")
+
     def _replace(self) -> str:
         key = self.key("replaced")
         self.backend.put(key, b"first")
@@ -304,6 +310,19 @@ class Doctor:
                 "Leave report.link unset, or see whether the service knows presigned addresses.",
             ) from None
         return _expect(value == self._small, "a signed link leads to something else")
+
+    def _move(self) -> str:
+        """As garbage collection moves things to its trash: the service copies, we delete."""
+        here, there = self.key("moved/here"), self.key("moved/there")
+        self.backend.put(here, self._small)
+        try:
+            self.backend.move(here, there)
+        except Denied as error:
+            raise Limited(
+                error.message, "gc can't remove, and verify can't set aside, anything.", error.hint
+            ) from None
+        whole = self.backend.get(there) == self._small and self.backend.get(here) is None
+        return _expect(whole, "what was moved isn't there, or still where it was")
 
     def _delete(self) -> str:
         key = f"{self.folder}/small"

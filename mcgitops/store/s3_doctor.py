@@ -20,6 +20,7 @@ def trials(backend: S3Backend, key: Callable[[str], str]) -> Iterator[Trial]:
     bucket = _Bucket(backend, key)
     large = "Files over 8 MiB can't be pushed."
     yield Trial("conditions", "", bucket.conditions)
+    yield Trial("pages", "Of many keys only the first are found.", bucket.pages)
     yield Trial("parts", large, bucket.parts)
     yield Trial("resumption", "", bucket.resumption)
     yield Trial("clock", "The service refuses every request.", bucket.clock)
@@ -51,6 +52,27 @@ class _Bucket:
             "the same instant may both succeed.",
             "Nothing is lost by it. A newer version of the service may know it.",
         )
+
+    def pages(self) -> str:
+        """Whether a long listing goes on where a page of it ended."""
+        places = [self._place(f"pages/{number}") for number in range(3)]
+        keys = [place["Key"] for place in places]
+        with self._backend.explained("write to"):
+            for place in places:
+                self._client.put_object(**place, Body=b"1")
+        with self._backend.explained("list"):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=places[0]["Bucket"],
+                Prefix=keys[0].removesuffix("0"),
+                PaginationConfig={"PageSize": 2},
+            )
+            found = [one["Key"] for page in pages for one in page.get("Contents", [])]
+        if found != keys:
+            raise StoreError(
+                "A listing in pages isn't whole, or isn't sorted.",
+                "Use another service, or a newer version of this one.",
+            )
+        return ""
 
     def parts(self) -> str:
         place = self._place("parts")

@@ -84,6 +84,16 @@ class Inventing(FolderBackend):
         return super().size(key) or 0
 
 
+class Flat(FolderBackend):
+    def folders(self, prefix: str) -> list[str]:
+        return []
+
+
+class Copying(FolderBackend):
+    def move(self, key: str, to: str, *, keep: bool = False) -> bool:
+        return super().move(key, to, keep=True)
+
+
 class Keeping(FolderBackend):
     def delete(self, key: str) -> None:
         pass
@@ -106,6 +116,8 @@ class Undeletable(FolderBackend):
         (Cutting, "large"),
         (Wrong, "read"),
         (Inventing, "absent"),
+        (Flat, "folders"),
+        (Copying, "move"),
         (Keeping, "delete"),
     ],
 )
@@ -119,6 +131,11 @@ def test_what_is_missing_is_named_with_what_follows(
     assert missing[name].without and missing[name].remedy
 
 
+class Unmovable(FolderBackend):
+    def move(self, key: str, to: str, *, keep: bool = False) -> bool:
+        raise Denied("Could not write: access was denied.", "Ask for the right.")
+
+
 class Locked(FolderBackend):
     def put(self, key: str, value: bytes, kind: str = "") -> None:
         if self.size(key) is not None:
@@ -127,7 +144,9 @@ class Locked(FolderBackend):
 
 
 def test_a_store_where_nothing_is_replaced_or_deleted_still_works(tmp_path: Path) -> None:
-    for kind, name, without in ((Locked, "replace", "report"), (Undeletable, "delete", "gc")):
+    for kind, name, without in (
+        (Locked, "replace", "report"), (Undeletable, "delete", "gc"), (Unmovable, "move", "gc"),
+    ):  # fmt: skip
         found = examine(kind(tmp_path / name))
         limited = {one.name: one.without for one in found.findings if one.state == "limited"}
         assert found.healthy
