@@ -6,6 +6,7 @@ Python makes them of the JSON escape, and of file names that are not UTF-8.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import typing
 from typing import Any
@@ -33,6 +34,9 @@ HALVES = st.text(
 )
 
 
+kinds_of = functools.cache(typing.get_type_hints)
+
+
 def poisoned(value: Any, text: str, kind: Any = None) -> Any:
     """The value with `text` behind every text in it that isn't one of a few words of ours."""
     if isinstance(value, str):
@@ -43,7 +47,7 @@ def poisoned(value: Any, text: str, kind: Any = None) -> Any:
         return {poisoned(key, text): poisoned(item, text) for key, item in value.items()}
     if not dataclasses.is_dataclass(value) or isinstance(value, type):
         return value
-    kinds = typing.get_type_hints(type(value))
+    kinds = kinds_of(type(value))
     fields = [field.name for field in dataclasses.fields(value) if field.init]
     return dataclasses.replace(
         value, **{n: poisoned(getattr(value, n), text, kinds[n]) for n in fields}
