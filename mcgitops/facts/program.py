@@ -37,11 +37,16 @@ def output(
     Raises `EngineError` where the program is missing, or, with `check`, where it fails: its own
     last lines are quoted.
     """
+    started, environ = argv, {**os.environ, **env} if env else None
+    if "compose" in argv:
+        from mcgitops.facts.plugin import direct  # git and ssh are called without it
+
+        started, environ = direct(argv, environ or os.environ) or (started, environ)
     try:
         done = subprocess.run(
-            argv,
+            started,
             cwd=cwd,
-            env={**os.environ, **env} if env else None,
+            env=environ,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=timeout,

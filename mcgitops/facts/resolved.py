@@ -150,6 +150,17 @@ def _read(path: Path, missing: _Read | None = None) -> _Read | None:
 _Identity = tuple[str, int, int, int, int]
 
 
+def compose_plugin(environ: Mapping[str, str]) -> str | None:
+    """The path of the plugin that `docker compose` would start; None where that isn't certain."""
+    found = _program(environ)
+    if found is None:
+        return None
+    _, (docker, *_), (plugin, *_), *_ = found  # of several plugins docker takes the first
+    # a link to another program (a snap's, say) may bring its own plugins
+    sure = plugin.startswith("/") and Path(docker).resolve().name == "docker"
+    return plugin if sure else None
+
+
 def _program(environ: Mapping[str, str]) -> list[_Identity] | None:
     """Which `docker` and which plugin would answer; None where that isn't certain."""
     docker: _Identity | None = None
