@@ -27,7 +27,7 @@ services:
     init: true
     env_file: [api.env]
     environment: {{WHO: "${{WHO:-nobody}}", VERSION: "{version}"}}
-    healthcheck: {{test: ["CMD", "true"], interval: 2s, start_interval: 200ms, start_period: 9s}}
+    healthcheck: {{test: ["CMD", "true"], interval: 30s, start_interval: 300ms, start_period: 9s}}
     deploy: {{replicas: {replicas}}}
   worker:
     image: {image}
