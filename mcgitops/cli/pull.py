@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 import click
 
 from mcgitops.cli.app import App
+
+if TYPE_CHECKING:
+    from mcgitops.store.making import Making
 
 
 @click.command(name="pull")
@@ -32,17 +37,24 @@ def command(app: App, revision: str, outputs: bool, force: bool, as_json: bool) 
     from mcgitops.store.sync import pull
 
     commit = git.resolve(app.project.folder, revision)
-    with shown(app, "Pulling") as told:
-        pulled = pull(app.store, app.local_store, app.project.name, commit, progress=told)
-    if not pulled.commits:
-        raise StoreError(
-            f"{app.store.url} has no runs of {commit[:12]}.",
-            "Train it (mcgitops train), or name another commit; mcgitops runs lists what there is.",
-        )
-    _ = Workspace(app.project, app.local_store).state  # hidden from git in a fresh clone, too
-    restored = Restored((), ())
-    if outputs:
-        restored = restore(app.local_store, pulled.files, app.project.folder, force=force)
+    with ExitStack() as stack:
+        making = stack.enter_context(_making(app)) if outputs else None
+        with shown(app, "Pulling") as told:
+            pulled = pull(
+                app.store, app.local_store, app.project.name, commit, progress=told, making=making
+            )
+        if not pulled.commits:
+            raise StoreError(
+                f"{app.store.url} has no runs of {commit[:12]}.",
+                "Train it (mcgitops train), or name another commit; mcgitops runs lists what "
+                "there is.",
+            )
+        _ = Workspace(app.project, app.local_store).state  # hidden from git in a fresh clone, too
+        restored = Restored((), ())
+        if outputs:
+            restored = restore(
+                app.local_store, pulled.files, app.project.folder, force=force, making=making
+            )
     if as_json:
         answer = {
             "commit": commit,
@@ -62,6 +74,12 @@ def command(app: App, revision: str, outputs: bool, force: bool, as_json: bool) 
             f"Wrote {count} {'file' if count == 1 else 'files'}"
             f" ({len(restored.unchanged)} unchanged)." + _listed(restored.written)
         )
+
+
+def _making(app: App) -> Making:
+    from mcgitops.store.making import Making
+
+    return Making(app.project.folder, app.local_store.path or app.project.folder)
 
 
 def _listed(paths: tuple[str, ...]) -> str:

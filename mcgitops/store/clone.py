@@ -10,6 +10,8 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+from pathlib import Path
+from tempfile import TemporaryFile
 
 FICLONE = 0x40049409  # of linux/fs.h
 LEAST = 64 * 1024
@@ -34,3 +36,14 @@ def clone(source: int, target: int) -> bool:
             return False
         raise
     return True
+
+
+def can_clone(source: Path, target: Path) -> bool:
+    """Whether files of one folder can share their blocks with files of another one, by trying."""
+    try:
+        with TemporaryFile(dir=source) as one, TemporaryFile(dir=target) as other:
+            one.write(bytes(LEAST))
+            one.flush()
+            return clone(one.fileno(), other.fileno())
+    except OSError:
+        return False

@@ -9,8 +9,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import secrets
-import shutil
 import stat
 import tempfile
 import time
@@ -25,6 +23,7 @@ from mcgitops.store import layout, marks
 from mcgitops.store.backend import Backend, Broken
 from mcgitops.store.catalogue import Catalogue, listed, read_index
 from mcgitops.store.clone import LEAST, clone
+from mcgitops.store.nameless import nameless, temporary, write_new
 from mcgitops.store.packs import LARGEST_MEMBER, Member, content_of
 from mcgitops.store.streams import CHUNK, HashingReader, VerifyingReader
 from mcgitops.store.threads import THREADS, each
@@ -99,7 +98,7 @@ class Objects:
     def put_stream(self, stream: BinaryIO) -> tuple[str, int]:
         """Store what a stream gives, to its end."""
         reader = HashingReader(stream)
-        with _temporary(self._backend.scratch or Path(tempfile.gettempdir())) as (path, copy):
+        with temporary(self._backend.scratch or Path(tempfile.gettempdir())) as (path, copy):
             if _cloned_from_its_start(stream, copy):
                 reader = HashingReader(copy)  # what nobody changes any more
                 while reader.read(CHUNK):
@@ -180,10 +179,13 @@ class Objects:
             self._fetch(digest, target, executable)
 
     def _fetch(self, digest: str, target: Path, executable: bool) -> None:
+        value = self._small(digest)
+        if value is not None and write_new(value, target, 0o777 if executable else 0o666):
+            return
         with self.open(digest) as stream:
             try:
                 target.parent.mkdir(parents=True, exist_ok=True)
-                with _nameless(target, 0o777 if executable else 0o666) as copy:
+                with nameless(target, 0o777 if executable else 0o666) as copy:
                     if self._cloned(digest, copy):
                         cloned = VerifyingReader(copy, digest, self.damaged(digest))
                         while cloned.read(CHUNK):
@@ -194,6 +196,17 @@ class Objects:
             except OSError as error:
                 reason = error.strerror or str(error)
                 raise StoreError(f"Could not write {target}: {reason}.") from error
+
+    def _small(self, digest: str) -> bytes | None:
+        """A small object that has a file of its own, verified; anything else is None."""
+        if self._backend.path is None:
+            return None
+        try:
+            value = self._backend.get(layout.object_key(digest), LEAST)
+        except StoreError:
+            return None  # it is large, or whoever reads it as a stream says what is wrong
+        fits = value is not None and f"sha256:{hashlib.sha256(value).hexdigest()}" == digest
+        return value if fits else None
 
     def _cloned(self, digest: str, copy: BinaryIO) -> bool:
         """Whether a file shares its blocks now with the object, which has a file of its own."""
@@ -435,65 +448,3 @@ def _readable(path: Path) -> Iterator[BinaryIO]:
         raise StoreError(f"Could not read {path}: {error.strerror or error}.") from error
     with stream:
         yield stream
-
-
-@contextmanager
-def _temporary(folder: Path, mode: int = 0o666) -> Iterator[tuple[Path, BinaryIO]]:
-    """A new file in the folder, gone at the end unless it was renamed. The umask applies."""
-    path = folder / f".mcgitops-{os.getpid()}-{secrets.token_hex(8)}"
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    try:
-        with os.fdopen(os.open(path, flags, mode), "w+b") as stream:
-            yield path, stream
-    finally:
-        path.unlink(missing_ok=True)
-
-
-@contextmanager
-def _nameless(target: Path, mode: int) -> Iterator[BinaryIO]:
-    """A file that becomes `target` at the end, and leaves nothing where that isn't reached.
-
-    Without a name until it is whole, where the file system can do that: a killed process then
-    leaves no half file in a project folder, which would be taken for an input.
-    """
-    try:
-        flags = os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC
-        descriptor = os.open(target.parent, flags, mode)
-    except (AttributeError, OSError):
-        with _temporary(target.parent, mode) as (path, stream):
-            yield stream
-            stream.flush()
-            path.replace(target)
-        return
-    with os.fdopen(descriptor, "w+b") as stream:
-        yield stream
-        stream.flush()
-        try:
-            _named(descriptor, target)
-        except OSError:  # no /proc here, or a file system that can't after all
-            stream.seek(0)
-            with _temporary(target.parent, mode) as (path, copy):
-                shutil.copyfileobj(stream, copy, CHUNK)
-                copy.flush()
-                path.replace(target)
-
-
-def _named(descriptor: int, target: Path) -> None:
-    """Give a nameless file its name, replacing what has it."""
-    nameless, place = f"/proc/self/fd/{descriptor}", str(target.absolute())
-
-    def link(name: str) -> None:
-        # With src_dir_fd Python calls linkat, which follows the link in /proc to the file itself;
-        # as both paths are absolute, which descriptor it is doesn't matter.
-        os.link(nameless, name, src_dir_fd=descriptor, follow_symlinks=True)
-
-    try:
-        link(place)
-    except FileExistsError:
-        name = str(target.absolute().with_name(f".mcgitops-{os.getpid()}-{secrets.token_hex(8)}"))
-        link(name)
-        try:
-            os.replace(name, place)  # noqa: PTH105
-        except OSError:
-            os.unlink(name)  # noqa: PTH108
-            raise

@@ -9,12 +9,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mcgitops.deferred import dataclass
 from mcgitops.errors import StoreError
 from mcgitops.store.objects import hashed
 from mcgitops.store.records import FileRef, is_inside
 from mcgitops.store.store import Store
+
+if TYPE_CHECKING:
+    from mcgitops.store.making import Making
 
 FORBIDDEN = {".git", ".mcgitops"}
 
@@ -34,11 +38,12 @@ def restore(
     *,
     keepers: Sequence[Store] = (),
     force: bool = False,
+    making: Making | None = None,
 ) -> Restored:
     """Write `files` below `folder`, each atomically and verified.
 
     `keepers` are further stores in which the content of a file that is to be replaced may be.
-    `force` replaces files whose content is in no store.
+    `force` replaces files whose content is in no store. `making` has some of them ready.
     """
     wanted = {file.path: file for file in files}
     inside: dict[Path, bool] = {}  # thousands of files share few folders
@@ -60,6 +65,8 @@ def restore(
         )
     for path in changed:
         file = wanted[path]
+        if making is not None and making.place(file, places[path]):
+            continue
         source.fetch(file.digest, places[path], executable=file.executable)
     written = set(changed)
     return Restored(tuple(changed), tuple(path for path in wanted if path not in written))
@@ -93,12 +100,14 @@ def place_of(path: str, folder: Path, inside: dict[Path, bool] | None = None) ->
 def _digest_of(target: Path, path: str) -> str | None:
     """The digest of what is there, or None where nothing is (a broken link counts as nothing)."""
     try:
-        if target.is_dir():
-            raise StoreError(f"{path} is a folder here, and a file in the record.", "Move it away.")
         with target.open("rb") as stream:
             return hashed(stream)[0]
     except FileNotFoundError:
         return None
+    except IsADirectoryError:
+        raise StoreError(
+            f"{path} is a folder here, and a file in the record.", "Move it away."
+        ) from None
     except OSError as error:
         raise StoreError(f"Could not read {target}: {error.strerror or error}.") from error
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import secrets
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mcgitops.deferred import dataclass
 from mcgitops.errors import StoreError
+from mcgitops.store.pushed import Pushed as Pushed
 from mcgitops.store.records import CommitRecord, FileRef, Record
 from mcgitops.store.store import Store
 from mcgitops.store.transfer import CopyResult, OnProgress, copy_records, run_keys
+
+if TYPE_CHECKING:
+    from mcgitops.store.making import Making
 
 
 def push(
@@ -67,9 +69,18 @@ class Pulled:
 
 
 def pull(
-    remote: Store, local: Store, project: str, commit: str, *, progress: OnProgress | None = None
+    remote: Store,
+    local: Store,
+    project: str,
+    commit: str,
+    *,
+    progress: OnProgress | None = None,
+    making: Making | None = None,
 ) -> Pulled:
-    """Copy a commit's runs, with their objects, into the local store."""
+    """Copy a commit's runs, with their objects, into the local store.
+
+    making: where the files of the selected runs come together meanwhile, as far as that pays.
+    """
     commits = tuple(remote.commits(commit, project))
     runs = [
         remote.existing_run(project, record.stage, fingerprint)
@@ -80,32 +91,7 @@ def pull(
     files = tuple(file for run in runs if run.fingerprint in selected for file in run.files)
     if remote is local:
         return Pulled(commits, files, CopyResult(records_there=len(commits) + len(runs)))
-    copied = copy_records(remote, local, [*runs, *commits], progress=progress)
+    if making is not None:
+        making.expect(files)
+    copied = copy_records(remote, local, [*runs, *commits], progress=progress, beside=making)
     return Pulled(commits, files, copied)
-
-
-class Pushed:
-    """The note of which records a store was given: one key a line. Losing it costs only time."""
-
-    def __init__(self, folder: Path, url: str) -> None:
-        name = hashlib.sha256(url.encode()).hexdigest()[:16]
-        self._path = folder / f"pushed-{name}"
-
-    def read(self) -> set[str]:
-        """The keys, as far as known."""
-        try:
-            return set(self._path.read_text().splitlines())
-        except (OSError, UnicodeDecodeError):
-            return set()
-
-    def write(self, keys: Iterable[str]) -> None:
-        """Note the keys."""
-        temporary = self._path.with_name(f"{self._path.name}.{os.getpid()}-{secrets.token_hex(4)}")
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_text("".join(f"{key}\n" for key in keys))
-            temporary.replace(self._path)
-        except OSError as error:
-            temporary.unlink(missing_ok=True)
-            reason = error.strerror or error
-            raise StoreError(f"Could not write {self._path}: {reason}.") from error

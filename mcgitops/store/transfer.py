@@ -73,8 +73,12 @@ def copy_records(
     records: Iterable[Record],
     *,
     progress: OnProgress | None = None,
+    beside: Beside | None = None,
 ) -> CopyResult:
-    """Copy records of any kind with all the objects that they refer to."""
+    """Copy records of any kind with all the objects that they refer to.
+
+    beside: files that are to be filled with the bytes of objects which are fetched.
+    """
     everything = list(records)
     sizes = {file.digest: file.size for record in everything for file in references(record)}
     images = {digest for record in everything for digest in image_objects(record)}
@@ -85,7 +89,8 @@ def copy_records(
     missing = lost = target.objects.to_send(asked)
     while lost:
         sizes |= {digest: source.objects.size(digest) for digest in images & lost}
-        _copy(source, target, {key: size for key, size in sizes.items() if key in lost}, progress)
+        lacking = {key: size for key, size in sizes.items() if key in lost}
+        _copy(source, target, lacking, progress, beside)
         # Time has passed: a garbage collection may have marked what was there then.
         lost = target.objects.to_send(asked) if target.objects.claim(wanted, keys) else set()
     if not target.is_local:
