@@ -230,21 +230,29 @@ def unique_name(engine: lab_engine.Engine) -> Iterator[Callable[..., str]]:
 
 
 @pytest.fixture(scope="session")
-def rclone_s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[s3.S3Server]:
+def many_clients() -> None:
+    """Clients of S3 services cost next to nothing from the second one on."""
+    s3.read_descriptions_once()
+
+
+@pytest.fixture(scope="session")
+def rclone_s3(
+    tmp_path_factory: pytest.TempPathFactory, many_clients: None
+) -> Iterator[s3.S3Server]:
     """`rclone serve s3`: SigV4 and multipart, no conditional writes."""
     with s3.rclone(tmp_path_factory.mktemp("rclone") / "data") as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def moto_s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[s3.S3Server]:
+def moto_s3(tmp_path_factory: pytest.TempPathFactory, many_clients: None) -> Iterator[s3.S3Server]:
     """moto's server: the semantics of AWS."""
     with s3.moto(tmp_path_factory.mktemp("moto")) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def ceph_s3() -> Iterator[ceph.Ceph]:
+def ceph_s3(many_clients: None) -> Iterator[ceph.Ceph]:
     """Ceph's gateway, as its administrator: users, policies, conditional writes, tokens."""
     with contextlib.ExitStack() as stack:
         yield _or_fail(lambda: stack.enter_context(ceph.running()))

@@ -5,6 +5,7 @@ with s3.rclone(folder) as server: …
 
 from __future__ import annotations
 
+import functools
 import os
 import secrets
 import signal
@@ -68,6 +69,18 @@ class S3Server:
             config=Config(s3={"addressing_style": "path"}),
         )
         return client
+
+
+def read_descriptions_once() -> None:
+    """Have all clients of this process share what botocore reads of its descriptions of services.
+
+    A program makes one client, and a process that tests makes hundreds, each of which would read
+    megabytes of JSON: a tenth of a second.
+    """
+    from botocore import loaders
+
+    if not hasattr(loaders.create_loader, "cache_info"):
+        loaders.create_loader = functools.cache(loaders.create_loader)
 
 
 @contextmanager

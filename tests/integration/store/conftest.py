@@ -33,6 +33,11 @@ def fingerprint(number: int) -> str:
 MakeRun = Callable[..., RunRecord]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def reads_once(many_clients: None) -> None:
+    """For all tests of this folder."""
+
+
 @pytest.fixture
 def make_run() -> MakeRun:
     """Put a run's files into a store and publish its record."""
