@@ -17,7 +17,7 @@ from mcgitops.cli.app import App
 from mcgitops.deferred import dataclass
 
 if TYPE_CHECKING:
-    from mcgitops.cli.where import Names, Read
+    from mcgitops.cli.where import Condition, Names, Read
     from mcgitops.compare.model import Direction
     from mcgitops.compare.statistics import Sample
     from mcgitops.store.index import Head, IndexedRun, RunIndex
@@ -94,6 +94,16 @@ class Series:
     "uncommitted changes too. Default: commit, outside of git time.",
 )  # fmt: skip
 @click.option(
+    "-w", "--where", "conditions", multiple=True, metavar="CONDITION",
+    help="Only runs that fulfil it, as `mcgitops runs` knows them; all, where repeated.",
+    shell_complete=complete.names,
+)  # fmt: skip
+@click.option(
+    "--since", default="", metavar="TIME",
+    help="Only runs started then or later: 2026-05-01, 2026-05-01T12:00, 7d.",
+)  # fmt: skip
+@click.option("--until", default="", metavar="TIME", help="Only runs started up to then.")
+@click.option(
     "-n", "--limit", type=click.IntRange(min=0), default=50, show_default=True,
     help="The newest so many points; 0 for all.",
 )  # fmt: skip
@@ -114,6 +124,9 @@ def history(
     variant: str,
     branch: str,
     by: str | None,
+    conditions: tuple[str, ...],
+    since: str,
+    until: str,
     limit: int,
     plot: bool,
     local: bool,
@@ -127,12 +140,16 @@ def history(
     terminal as a chart; where it is narrow, or there is none, as a line of bars.
     """
     from mcgitops.cli.listing import open_index, say_unreadable
+    from mcgitops.cli.where import condition
     from mcgitops.errors import UsageError
     from mcgitops.facts import git
 
+    wanted = [condition(text) for text in conditions]
     store = app.local_store if local else app.store
     index = open_index(app, store, refresh=refresh)
     heads = index.heads(app.project.name, stage, attempts=False)
+    if heads and (wanted or since or until):
+        heads = _chosen(app, index, heads, since, until, wanted)
     commits = [] if by == "time" else git.first_parents(app.project.folder, branch, COMMITS)
     if by == "commit" or (branch != "HEAD" and by != "time"):
         git.resolve(app.project.folder, branch)  # says what is wrong with it
@@ -159,6 +176,32 @@ def history(
         if len(series) > MOST_SERIES:
             more = len(series) - MOST_SERIES
             click.echo(f"\n{more} more combinations: name one with --stage and --variant.")
+
+
+def _chosen(
+    app: App,
+    index: RunIndex,
+    heads: list[Head],
+    since: str,
+    until: str,
+    conditions: Sequence[Condition],
+) -> list[Head]:
+    """Those that fulfil what was asked for; an error where none does."""
+    from mcgitops.cli.filters import fulfilling, within
+    from mcgitops.cli.where import Names
+    from mcgitops.errors import UsageError
+
+    heads, conditions = within(app, heads, since, until, conditions)
+    if heads and conditions:
+        runs = index.runs(heads)
+        kept = {run.key for run in fulfilling(runs, conditions, Names(runs))}
+        heads = [head for head in heads if head.key in kept]
+    if not heads:
+        raise UsageError(
+            "No run fulfils what --where, --since and --until ask for.",
+            "mcgitops runs takes the same options, and lists what there is.",
+        )
+    return heads
 
 
 # what there is

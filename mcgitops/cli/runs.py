@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -15,15 +14,13 @@ from mcgitops.cli import complete
 from mcgitops.cli.app import App
 
 if TYPE_CHECKING:
-    from mcgitops.cli.where import Condition, Names, Read
+    from mcgitops.cli.where import Names, Read
     from mcgitops.metrics.values import Scalar
-    from mcgitops.store.index import Head, IndexedRun
+    from mcgitops.store.index import IndexedRun
     from mcgitops.store.records import RunRecord
 
 HEADLINES = 3
 COLUMNS = ("stage", "run", "when", "state", "combination", "took", "metrics", "commit")
-COMMITS = ("commit", "branch")
-"""Names of conditions that are about git."""
 
 
 @click.command(name="runs")
@@ -86,6 +83,7 @@ def command(
     a name means several things, write metric:NAME, param:NAME, variable:NAME or FILE:NAME. branch
     takes a range, too: branch=main..HEAD.
     """
+    from mcgitops.cli.filters import fulfilling, within
     from mcgitops.cli.listing import csv_text, json_text, open_index, say_unreadable, whole
     from mcgitops.cli.where import Names, condition
 
@@ -95,8 +93,7 @@ def command(
     heads = index.heads(app.project.name, stage)
     if not heads:
         _check_stage(app, stage)
-    heads = _within(heads, since, until, _commits(app, wanted))
-    wanted = [one for one in wanted if one.name not in COMMITS]
+    heads, wanted = within(app, heads, since, until, wanted)
     names: Names | None = None
     by_value = bool(wanted or sort or columns)
     if not by_value:  # only what is shown is looked at
@@ -106,7 +103,7 @@ def command(
     if by_value or as_csv:
         names = Names(runs)
     if names is not None and runs:
-        runs = _fulfilling(runs, wanted, names)
+        runs = fulfilling(runs, wanted, names)
         if sort:
             runs = _sorted(app, runs, sort, reverse, names)
         elif by_value and reverse:
@@ -126,91 +123,6 @@ def command(
         click.echo(f"{store.url} has no {what} of {stage or app.project.name}.")
         return
     click.echo(_table(app, runs, columns, [*(one.name for one in wanted), sort], names))
-
-
-def _within(
-    heads: list[Head], since: str, until: str, commits: list[Callable[[str], bool]]
-) -> list[Head]:
-    """Those of the time and the commits that are asked for."""
-    if not (since or until or commits):
-        return heads
-    from datetime import UTC, datetime
-
-    from mcgitops.cli.where import moment
-
-    now = datetime.now(UTC)
-    first = moment(since, now).timestamp() if since else float("-inf")
-    last = moment(until, now, end=True).timestamp() if until else float("inf")
-    return [
-        head
-        for head in heads
-        if first <= head.started <= last and all(fits(head.commit) for fits in commits)
-    ]
-
-
-def _commits(app: App, conditions: Sequence[Condition]) -> list[Callable[[str], bool]]:
-    """What the conditions on commits and branches ask of a run's commit."""
-    from mcgitops.errors import UsageError
-
-    found: list[Callable[[str], bool]] = []
-    for one in conditions:
-        if one.name not in COMMITS:
-            continue
-        if one.operator not in ("=", "!="):
-            raise UsageError(
-                f"--where {one.name}{one.operator}{one.value}: a {one.name} is not compared so.",
-                f"Write {one.name}=… or {one.name}!=….",
-            )
-        of = _commit(app, one.value) if one.name == "commit" else _branch(app, one.value)
-        found.append(of if one.operator == "=" else _not(of))
-    return found
-
-
-def _not(of: Callable[[str], bool]) -> Callable[[str], bool]:
-    return lambda commit: not of(commit)
-
-
-def _commit(app: App, value: str) -> Callable[[str], bool]:
-    from mcgitops.errors import UsageError
-    from mcgitops.facts import git
-
-    try:
-        sha = git.resolve(app.project.folder, value)
-    except UsageError:
-        if not re.fullmatch(r"[0-9a-f]{4,64}", value):
-            raise
-        return lambda commit: commit.startswith(value)  # it needn't be in this clone
-    return lambda commit: commit == sha
-
-
-def _branch(app: App, value: str) -> Callable[[str], bool]:
-    from mcgitops.facts import git
-
-    commits = git.reachable(app.project.folder, value)
-    return lambda commit: commit in commits
-
-
-def _fulfilling(
-    runs: list[IndexedRun], conditions: Sequence[Condition], names: Names
-) -> list[IndexedRun]:
-    from mcgitops.cli.where import holds
-
-    for one in conditions:
-        read = names.reader(one.name, "--where")
-        if one.name == "run" and one.operator in ("=", "!="):
-            wants = one.operator == "="
-            runs = [run for run in runs if run.fingerprint.startswith(one.value) == wants]
-            continue
-        kept = []
-        for run in runs:
-            try:
-                value = read(run)
-            except KeyError:
-                continue
-            if holds(one, value):
-                kept.append(run)
-        runs = kept
-    return runs
 
 
 def _sorted(

@@ -227,6 +227,16 @@ def test_history_along_commits_and_over_time(
     assert len(points("-n", "2")["MODEL=rf"]) == 2
     assert [c for c, _, _ in points("--branch", "HEAD~2")["MODEL=rf"]] == commits[:2]
     assert len(points("--by", "time")["MODEL=rf"]) == 9
+    assert {n for _, _, n in points("-w", "SEED=1", "-w", "accuracy>0")["MODEL=rf"]} == {1}
+    some = points("-w", f"commit={commits[1]}", "-w", "accuracy>0.885")
+    assert {v: [(c, n) for c, _, n in found] for v, found in some.items()} == {
+        "MODEL=gb": [(commits[1], 2), (commits[2], 2)]
+    }
+    assert [c for c, _, _ in points("--since", "2026-05-04")["MODEL=rf"]] == commits[3:]
+    for wrong, says in (("SEED=77", "No run fulfils"), ("SEDE=1", "Did you mean SEED?")):
+        asked = ("metrics", "history", "accuracy", "-w", wrong)
+        answer = run_mcgitops(*asked, cwd=project, check=False)
+        assert answer.code == 2 and says in answer.stderr
     text = run_mcgitops("metrics", "history", "accuracy", "--csv", cwd=project).stdout
     rows = list(csv.DictReader(io.StringIO(text)))
     assert len(rows) == 8 and rows[0]["n"] == "3"
