@@ -22,6 +22,7 @@ from mcgitops.store.backend import Backend, Entry
 from mcgitops.store.cache import RecordCache
 from mcgitops.store.folder import FolderBackend
 from mcgitops.store.objects import Objects
+from mcgitops.store.pushed import record_keys
 from mcgitops.store.records import (
     FORMAT,
     CommitRecord,
@@ -267,11 +268,7 @@ class Store:
 
     def record_keys(self, project: str) -> list[str]:
         """The keys of all records of a project. Reads the whole store's list: for local ones."""
-        own = layout.segment(project)
-        tops = (f"{kind}/{own}/" for kind in ("runs", "attempts", "releases", "deployments"))
-        keys = [entry.key for top in tops for entry in self.record_entries(top)]
-        commits = (entry.key for entry in self.record_entries("commits/"))
-        return keys + [key for key in commits if key.split("/")[2:3] == [own]]
+        return record_keys(self.backend, project)
 
     def record_at(self, key: str) -> Record | None:
         """The record at a key, of the kind that the key says."""

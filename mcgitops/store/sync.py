@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mcgitops.deferred import dataclass
-from mcgitops.errors import StoreError
 from mcgitops.store.pushed import Pushed as Pushed
 from mcgitops.store.records import CommitRecord, FileRef, Record
 from mcgitops.store.store import Store
