@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from mcgitops.cli.app import App
+from mcgitops.report.escape import clean
 
 if TYPE_CHECKING:
+    from mcgitops.project.pin import Joined
     from mcgitops.store.store import Store
     from mcgitops.store.verify import Finding, Verified
 
@@ -33,8 +36,8 @@ def command(app: App, url: str, repair: bool, as_json: bool) -> int:
     Of the local store and the project's: what is damaged or missing, and which runs, commits,
     releases and paths it concerns. --repair takes good copies from the other store or from the
     project folder's own files; what is damaged is set aside, never removed. Files of the folder
-    that aren't what the selected runs of the commit produced are named as changed. Exit 1 where a
-    store isn't as it should be and wasn't repaired.
+    that aren't what the selected runs of the commit produced, or what is pinned, are named as
+    changed. Exit 1 where a store isn't as it should be and wasn't repaired.
     """
     from mcgitops.cli.gc import Steps, opened
     from mcgitops.store.verify import verify
@@ -62,29 +65,43 @@ def command(app: App, url: str, repair: bool, as_json: bool) -> int:
             result = mend(store, result, others, app.project.folder, told)
         results.append(result)
     told.end()
-    changed = changed_files(app, every)
+    changed, edited = changed_files(app, every), changed_data(app)
     if as_json:
-        shown = {"stores": [data(one) for one in results], "changed": changed}
+        shown = {
+            "stores": [data(one) for one in results],
+            "changed": list(changed),
+            "concerns": changed,
+            "data": {path: _sorted_edits(joined) for path, joined in edited.items()},
+        }
         click.echo(json.dumps(shown, indent=2))
     else:
         for one in results:
             click.echo(text(one, repair=repair))
         if changed:
             click.echo(
-                f"Changed in the project folder since the commit's runs: {_some(changed)}. "
-                "mcgitops pull brings back what the runs produced."
+                "Changed in the project folder since the commit's runs: "
+                f"{_some(_named(changed))}. mcgitops pull brings back what the runs produced."
+            )
+        for path, joined in edited.items():
+            click.echo(
+                f"{clean(path)} isn't as it is pinned: {_some(_signed(joined))}. "
+                "mcgitops data add pins it as it is here; mcgitops data pull --force brings back "
+                "what is pinned."
             )
     return 0 if all(one.is_sound for one in results) else 1
 
 
-def changed_files(app: App, stores: Sequence[Store]) -> list[str]:
-    """Paths whose content isn't what the selected runs of the checked-out commit produced."""
+def changed_files(app: App, stores: Sequence[Store]) -> dict[str, str]:
+    """Paths whose content isn't what the selected runs of the checked-out commit produced.
+
+    Each with the run that it is of.
+    """
     from mcgitops.errors import StoreError
     from mcgitops.facts import git
     from mcgitops.store.restore import place_of
 
     commit = git.head(app.project.folder).commit
-    changed: set[str] = set()
+    changed: dict[str, str] = {}
     for stage in app.project.stages if commit else ():
         for store in stores:
             try:
@@ -94,15 +111,56 @@ def changed_files(app: App, stores: Sequence[Store]) -> list[str]:
                 run = store.run(app.project.name, stage.name, record.selected)
                 if run is None:
                     continue
+                label = f"run {record.selected[:12]} of {stage.name}"
                 changed |= {
-                    file.path
+                    file.path: label
                     for file in run.files
                     if _differs(place_of(file.path, app.project.folder), file.digest)
                 }
             except StoreError:
                 continue  # what is damaged was named already
             break
-    return sorted(changed)
+    return dict(sorted(changed.items()))
+
+
+def changed_data(app: App) -> dict[str, Joined]:
+    """What differs from its pin, of pinned data that is here: by path, every byte is read.
+
+    Plans and pulls go by each file's `stat`. Where a byte differs and they wouldn't see it, all
+    that is known of files is forgotten, so that they read them as well.
+    """
+    from mcgitops.errors import StoreError
+    from mcgitops.facts.index import Unknowing
+    from mcgitops.run.workspace import Workspace
+
+    space = app.workspace
+    reading = Workspace(space.project, space.local, space.remote)
+    reading.index = Unknowing()
+    found: dict[str, Joined] = {}
+    for pin in reading.data.pins:
+        with suppress(StoreError):  # nobody knows what is pinned: the store's findings name that
+            if reading.data.edits(pin):
+                found[pin.path] = reading.data.joined(pin)
+                if _sorted_edits(space.data.joined(pin)) != _sorted_edits(found[pin.path]):
+                    space.index.clear()
+    return found
+
+
+def _sorted_edits(joined: Joined) -> dict[str, list[str]]:
+    return {
+        "added": list(joined.added),
+        "removed": list(joined.removed),
+        "changed": list(joined.changed),
+    }
+
+
+def _named(changed: Mapping[str, str]) -> list[str]:
+    return [f"{clean(path)} ({label})" for path, label in changed.items()]
+
+
+def _signed(joined: Joined) -> list[str]:
+    signs = {"+": joined.added, "-": joined.removed, "~": joined.changed}
+    return [f"{sign} {clean(path)}" for sign, paths in signs.items() for path in paths]
 
 
 def _differs(place: Path, digest: str) -> bool:
@@ -168,8 +226,6 @@ def data(one: Verified) -> dict[str, object]:
 
 
 def _lines(finding: Finding) -> list[str]:
-    from mcgitops.report.escape import clean
-
     lines = [f"  {clean(finding.message, 400)}"]
     if finding.concerns:
         lines.append(f"    Concerns {clean(_some(finding.concerns), 600)}.")
@@ -197,7 +253,6 @@ def _stores(app: App) -> list[Store]:
 def _pinned(app: App) -> dict[str, tuple[str, ...]]:
     """What pinned data needs, as far as its manifests can be read: digest → paths in the folder."""
     import posixpath
-    from contextlib import suppress
 
     from mcgitops.errors import McgitopsError
     from mcgitops.facts import pins

@@ -179,6 +179,31 @@ class Index:
         except sqlite3.DatabaseError:
             self._file.unlink(missing_ok=True)
 
+    def clear(self) -> None:
+        """Forget everything: a file was found that isn't what its `stat` says."""
+        self._file.unlink(missing_ok=True)
+
+
+class Unknowing(Index):
+    """Knows nothing and learns nothing: everything is read."""
+
+    def __init__(self) -> None:
+        super().__init__(Path("/dev/null"))
+
+    def load(self, root: str) -> dict[str, Known]:
+        """Nothing."""
+        return {}
+
+    def summary(self, root: str, signature: bytes) -> str:
+        """Nothing."""
+        return ""
+
+    def summarise(self, root: str, signature: bytes, digest: str) -> None:
+        """Nothing is noted."""
+
+    def save(self, root: str, rows: Iterable[tuple[str, Row]], gone: Iterable[str] = ()) -> None:
+        """Nothing is noted."""
+
 
 def _is_text(path: str) -> bool:
     """Whether a path is valid Unicode; SQLite takes no other, so such files are read each time."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -201,6 +203,39 @@ def test_a_damaged_object_never_gets_into_the_folder_and_the_next_call_completes
     stored.write_bytes(b"one\n")
     assert say(there, "data", "pull")[0] == 0
     assert listing(there / "sets/a") == listing(folder / "sets/a")
+
+
+def test_a_flipped_byte_that_no_stat_shows_is_found_and_brought_back(
+    project_factory: ProjectFactory, say: Say
+) -> None:
+    folder = project(project_factory)
+    assert say(folder, "data", "add", "sets/a")[0] == 0
+    assert say(folder, "push")[0] == 0
+    assert say(folder, "verify")[0] == 0
+    long_ago = 1_000_000_000
+    place = folder / "sets/a/ü b.txt"
+    os.utime(place, (long_ago, long_ago))
+    say(folder, "data", "status")  # from now on the index knows it
+    place.write_text("two\n")
+    os.utime(place, (long_ago, long_ago))
+    (folder / "sets/a/more").write_text("extra")
+    # as where a disk has flipped it, and nobody has written: no clock of the file says so
+    with sqlite3.connect(folder / ".mcgitops/index.sqlite") as known:
+        changed = known.execute(
+            "UPDATE file SET ctime_ns = ?, seen_ns = ? WHERE path = ?",
+            (place.stat().st_ctime_ns, time.time_ns() + 10**9, "ü b.txt"),
+        )
+        assert changed.rowcount > 0
+    assert "~ ü b.txt" not in say(folder, "data", "status")[1]
+
+    code, out, _ = say(folder, "verify")
+    assert code == 0  # the stores are sound
+    assert "sets/a isn't as it is pinned: + more; ~ ü b.txt." in out
+    shown = json.loads(say(folder, "verify", "--json")[1])
+    assert shown["data"] == {"sets/a": {"added": ["more"], "removed": [], "changed": ["ü b.txt"]}}
+    assert say(folder, "data", "pull", "--force", "sets/a")[0] == 0
+    assert place.read_text() == "one\n"
+    assert "isn't as it is pinned" not in say(folder, "verify")[1]
 
 
 @pytest.mark.parametrize(
