@@ -188,29 +188,34 @@ class Journal:
     def _after(self, known: Position) -> News:
         """Follow the numbers from a position to the end."""
         found: list[Entry] = []
-        number, seal, ahead = known.number, known.seal, 1
+        number, seal, ahead, reach = known.number, known.seal, 1, 1
         while True:
-            lengths = [length for length in LENGTHS if number % length == 0]
-            keys = [layout.span_key(number + 1, length) for length in lengths]
+            places = [(number + 1, length) for length in LENGTHS if number % length == 0]
+            if places:  # several of the short ones at once, up to where a longer one may begin
+                left = (LENGTHS[0] - number % LENGTHS[0]) // SPAN
+                places += [(number + 1 + SPAN * n, SPAN) for n in range(1, min(reach, left))]
+            keys = [layout.span_key(*place) for place in places]
             keys += [layout.journal_key(number + step) for step in range(1, ahead + 1)]
             values = self._values(keys)
-            for length, value in zip(lengths, values, strict=False):
-                span = _span(value, length)
+            came = number
+            for (first, length), value in zip(places, values, strict=False):
+                span = _span(value, length) if first == came + 1 else None
                 if span is not None:
                     found += span
                     seal = _seal_of(span[-1])
-                    number += length
-                    break
-            else:
-                for value in values[len(lengths) :]:
-                    if value is None:
-                        return News(Position(number, seal), tuple(found))
-                    found.append(_decoded(value))
-                    seal = _sealed(value)
-                    number += 1
-                    if number % SPAN == 0:
-                        break  # a span may go on from here
-                ahead = min(ahead * 4, THREADS)
+                    came += length
+            if came > number:
+                number, reach = came, min(reach * 4, THREADS)
+                continue
+            for value in values[len(places) :]:
+                if value is None:
+                    return News(Position(number, seal), tuple(found))
+                found.append(_decoded(value))
+                seal = _sealed(value)
+                number += 1
+                if number % SPAN == 0:
+                    break  # a span may go on from here
+            ahead = min(ahead * 4, THREADS)
 
     def _consolidate(self, last: int) -> None:
         """Write the spans that end with this number. Where an entry is missing, there is none."""
