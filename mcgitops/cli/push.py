@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import click
 
 from mcgitops.cli.app import App
+
+if TYPE_CHECKING:
+    from mcgitops.run.unchanged import Unchanged
 
 
 @click.command(name="push")
@@ -22,6 +26,20 @@ def command(app: App, again: bool, as_json: bool) -> None:
     not given yet, and pinned data. Artifacts are copied first and records last; what is there isn't
     sent again.
     """
+    from mcgitops.run.unchanged import Unchanged
+
+    before = Unchanged(app.folder, app.files, app.environ)
+    try:
+        url = "" if again or as_json else before.store()
+        if url:
+            click.echo(f"Nothing to push: {url} has everything.")
+        else:
+            _push(app, again, as_json, before)
+    finally:
+        before.end()
+
+
+def _push(app: App, again: bool, as_json: bool, before: Unchanged) -> None:
     from mcgitops.cli.transfer import sentence, shown, summary
     from mcgitops.run.workspace import Workspace
     from mcgitops.store.sync import push
@@ -48,6 +66,8 @@ def command(app: App, again: bool, as_json: bool) -> None:
             text = f"Pushed to {app.store.url}."
         else:
             text = f"Nothing to push: {app.store.url} has everything."
+        if not moved.elsewhere:
+            before.remember(app.project.name, app.store.url)
     for name in result.conflicts:
         click.echo(
             f"Release {name} is another one in {app.store.url}, and stays as it is there: "

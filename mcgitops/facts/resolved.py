@@ -85,8 +85,8 @@ def resolved(
     place = _place(home, files)
     if before is None:
         return ask()
-    if (kept := _kept(place, before)) is not None:
-        return lambda: kept
+    if (earlier := _kept(place, before)) is not None:
+        return lambda: earlier
     answer = ask()
 
     def answered() -> str:
@@ -97,6 +97,12 @@ def resolved(
         return text
 
     return answered
+
+
+def kept(home: Path, files: Sequence[Path], environ: Mapping[str, str]) -> str | None:
+    """What Compose said of the files, where that was kept and still holds; asks nobody."""
+    now = inputs(home, files, environ)
+    return _kept(_place(home, files), now) if now is not None else None
 
 
 def inputs(home: Path, files: Sequence[Path], environ: Mapping[str, str]) -> Inputs | None:

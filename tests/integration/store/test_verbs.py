@@ -72,6 +72,59 @@ def test_a_second_push_needs_no_network(
     assert "Nothing to push" in run_mcgitops("push", cwd=trained, env=offline).stdout
 
 
+def test_nothing_to_push_is_told_without_reading_the_project(
+    trained: Path, run_mcgitops: Runner, rclone_s3: S3Server, make_run: MakeRun
+) -> None:
+    prefix = uuid4().hex
+    env = env_of(rclone_s3, prefix)
+    here = open_store(str(trained / ".mcgitops/store"))
+
+    def push(*options: str, env: dict[str, str] = env) -> tuple[str, bool]:
+        """What was said, and whether the project was loaded for it."""
+        verbose = {**env, "PYTHONPROFILEIMPORTTIME": "1"}
+        done = run_mcgitops("push", *options, cwd=trained, env=verbose)
+        return done.stdout.split(" to push")[0], "mcgitops.project.load" in done.stderr
+
+    assert push()[1]  # Compose has to be asked once
+    assert push() == ("Nothing", True)
+    assert push() == ("Nothing", False)
+    assert push("--json")[1]
+    # a run more
+    make_run(here, 7)
+    assert push()[0].startswith("Pushed 1 record")
+    assert push() == ("Nothing", False)
+    # what garbage collection has taken out of the note
+    notes = [file for file in (trained / ".mcgitops/cache").glob("pushed-*") if file.is_file()]
+    for note in notes:
+        note.write_text("")
+    assert push() == ("Nothing", True)
+    assert push() == ("Nothing", False)
+    # other words for the store, another store, another file
+    assert push(env={**env, "AWS_REGION": "eu-west-1"})[1]
+    assert push(env=env_of(rclone_s3, uuid4().hex))[0].startswith("Pushed 3 records")
+    assert push() == ("Nothing", False)
+    compose = trained / "compose.yml"
+    compose.write_text(compose.read_text() + "\n# changed\n")
+    assert push() == ("Nothing", True)
+    compose.write_text(compose.read_text().replace("name: wine", "name: beer"))
+    assert push()[1]
+    compose.write_text(compose.read_text().replace("name: beer", "name: wine"))
+    push()
+    push()
+    assert push() == ("Nothing", False)
+    # data that was pinned since
+    (trained / "set.csv").write_text("a,b\n")
+    run_mcgitops("data", "add", "set.csv", cwd=trained, env=env)
+    said, loaded = push()
+    assert said.startswith("Pushed to")
+    assert loaded
+    push()
+    assert push() == ("Nothing", False)
+    pin = trained / "set.csv.mcgitops"
+    pin.write_text(pin.read_text().replace("digest: sha256:", "digest: sha256:0")[:-1])
+    assert run_mcgitops("push", cwd=trained, env=env, check=False).code == 2
+
+
 def test_push_again_finds_out_what_the_store_has_lost(
     trained: Path, run_mcgitops: Runner, rclone_s3: S3Server
 ) -> None:

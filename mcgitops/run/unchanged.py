@@ -1,0 +1,146 @@
+"""Whether a push has anything to do, told without reading the project: most have not.
+
+A push that left nothing to do notes what it was made of: what Compose says of the files, the
+variables that name the store, the pins in the folder, and what was noted of pins that went. Where
+all of that is the same, the project's name and its store are, too; then the store has everything if
+the note of what it was given has all local records. Where anything differs, or can't be told, the
+push goes the long way: a wrong "nothing to do" would be far worse than a slow one.
+
+The notes hold digests, a project's name and a store's address, and are taken only from where this
+program wrote them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from mcgitops import __version__
+from mcgitops.errors import McgitopsError
+from mcgitops.facts.compose import find_files
+from mcgitops.facts.resolved import kept
+from mcgitops.project import STATE_FOLDER
+
+NAMING = (
+    "MCGITOPS_STORE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+)  # fmt: skip
+"""The variables that decide which store it is, and how it is called."""
+LARGEST = 64 * 1024
+PINS = "*.mcgitops"
+
+
+class Unchanged:
+    """What one push found before it began."""
+
+    def __init__(self, folder: Path, files: Sequence[str], environ: Mapping[str, str]) -> None:
+        """folder: where it was called; files: those that were named. Never raises."""
+        self._home: Path | None = None
+        self._said = ""
+        self._git: subprocess.Popen[bytes] | None = None
+        self._pins: str | None = None
+        if environ.get("MCGITOPS_PROJECT"):
+            return  # beside an agent there may be no file at all
+        try:
+            found = find_files(folder, files, environ)
+            home = found[0].parent
+            text = kept(home, found, environ)
+        except (McgitopsError, OSError):
+            return
+        if text is None:
+            return
+        parts = [*map(str, found), *(environ.get(name, "") for name in NAMING)]
+        name = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+        whole = json.dumps([__version__, *parts, text])
+        self._home = home
+        self._said = hashlib.sha256(whole.encode()).hexdigest()
+        self._note = home / STATE_FOLDER / "cache" / f"nothing-{name[:16]}"
+        with suppress(OSError):
+            # as `facts.pins` asks; in the background, since starting it takes most of the time
+            self._git = subprocess.Popen(
+                ("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", PINS),
+                cwd=home, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+            )  # fmt: skip
+
+    def store(self) -> str:
+        """The store's address, where it has everything; "" where that is to be looked at."""
+        home = self._home
+        noted = self._noted()
+        if home is None or noted is None or noted["said"] != self._said:
+            return ""
+        from mcgitops.store.folder import FolderBackend
+        from mcgitops.store.pushed import Pushed, record_keys
+
+        url = noted["url"]
+        given = Pushed(home / STATE_FOLDER / "cache", url).read()
+        try:
+            keys = record_keys(FolderBackend(home / STATE_FOLDER / "store"), noted["project"])
+        except McgitopsError:
+            return ""
+        if not given.issuperset(keys) or noted["data"] != self._data(url):
+            return ""
+        return url
+
+    def remember(self, project: str, url: str) -> None:
+        """Nothing is left to do, as this push began and as it ended; not to note it is no error."""
+        if self._home is None or (data := self._data(url)) is None:
+            return
+        loose = {"said": self._said, "project": project, "url": url, "data": data}
+        if self._noted() == loose:
+            return
+        temporary = self._note.with_name(f".{self._note.name}-{os.getpid()}")
+        with suppress(OSError):
+            temporary.write_text(json.dumps(loose))
+            temporary.replace(self._note)
+
+    def end(self) -> None:
+        """Nothing more will be asked."""
+        if self._git is not None:
+            self._git.kill()
+            self._git.communicate()
+            self._git = None
+
+    def _noted(self) -> dict[str, str] | None:
+        try:
+            loose = json.loads(self._note.read_bytes()[:LARGEST]) if self._home else None
+        except (OSError, ValueError, RecursionError):
+            return None
+        if not isinstance(loose, dict) or loose.keys() != {"said", "project", "url", "data"}:
+            return None
+        sound = all(isinstance(value, str) and value.isprintable() for value in loose.values())
+        return loose if sound else None
+
+    def _data(self, url: str) -> str | None:
+        """A digest of all that says which data is pinned, and was given to the store."""
+        if self._home is None or (pins := self._present_pins(self._home)) is None:
+            return None
+        from mcgitops.store.pushed import Pushed
+
+        state = self._home / STATE_FOLDER
+        made = hashlib.sha256(pins.encode())
+        for file in (state / "data" / "added", Pushed(state / "cache" / "data", url).path):
+            with suppress(FileNotFoundError):
+                made.update(hashlib.sha256(file.read_bytes()).digest())
+            made.update(b";")
+        return made.hexdigest()
+
+    def _present_pins(self, home: Path) -> str | None:
+        """A digest of the pins in the folder as they were; None where git doesn't tell."""
+        if self._pins is None and self._git is not None:
+            git, self._git = self._git, None
+            said = git.communicate()[0]
+            if git.returncode:
+                return None
+            made = hashlib.sha256(said)
+            for name in sorted(set(said.split(b"\0")) - {b""}):
+                made.update(b"\0")
+                with suppress(OSError), open(os.path.join(os.fsencode(home), name), "rb") as pin:  # noqa: PTH118, PTH123
+                    made.update(hashlib.sha256(pin.read()).digest())
+            self._pins = made.hexdigest()
+        return self._pins
