@@ -116,7 +116,19 @@ _PROGRAMS = (
     # not `docker info`, which starts every plugin to list it
     "docker version --format '@engine {{.Server.Version}}' 2>&1 ||"
     " { echo '@problem engine'; exit 0; }\n"
-    "docker compose version --short 2>/dev/null | sed 's/^/@compose /'\n"
+    # the plugin itself, where docker would find it: one process, not three
+    "compose=\n"
+    'case "$(readlink -f "$(command -v docker)" 2>/dev/null)" in */docker)\n'
+    '  for folder in "${DOCKER_CONFIG:-$HOME/.docker}" /usr/local/lib/docker'
+    " /usr/local/libexec/docker /usr/lib/docker /usr/libexec/docker; do\n"
+    '    [ -x "$folder/cli-plugins/docker-compose" ] || continue\n'
+    "    compose=$(DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND=docker"
+    ' "$folder/cli-plugins/docker-compose" compose version --short 2>/dev/null)\n'
+    "    break\n"
+    "  done;;\n"
+    "esac\n"
+    '[ -n "$compose" ] || compose=$(docker compose version --short 2>/dev/null)\n'
+    '[ -z "$compose" ] || printf \'@compose %s\\n\' "$compose"\n'
     "for tool in flock timeout; do"
     ' command -v $tool >/dev/null && echo "@tool $tool"; done\n'
 )
