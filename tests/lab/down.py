@@ -35,7 +35,7 @@ def remove_named(name: str) -> None:
     """
     from docker.errors import APIError
 
-    api = _api(os.environ.get("DOCKER_HOST", ""))
+    engine = api()
 
     def mine(names: Iterable[str], labels: Mapping[str, str] | None) -> bool:
         project = (labels or {}).get("com.docker.compose.project", "")
@@ -45,24 +45,29 @@ def remove_named(name: str) -> None:
         with suppress(APIError):  # gone already, or in use by what isn't ours
             what()
 
-    for found in api.containers(all=True):
+    for found in engine.containers(all=True):
         names = [each.lstrip("/") for each in found["Names"] or ()]
         if mine(names, found["Labels"]):
-            away(partial(api.remove_container, found["Id"], v=True, force=True))
-    for found in api.networks():
+            away(partial(engine.remove_container, found["Id"], v=True, force=True))
+    for found in engine.networks():
         if mine([found["Name"]], found["Labels"]):
-            away(partial(api.remove_network, found["Id"]))
-    for found in api.volumes()["Volumes"] or ():
+            away(partial(engine.remove_network, found["Id"]))
+    for found in engine.volumes()["Volumes"] or ():
         if mine([found["Name"]], found["Labels"]):
-            away(partial(api.remove_volume, found["Name"], force=True))
-    for found in api.images(all=False):
+            away(partial(engine.remove_volume, found["Name"], force=True))
+    for found in engine.images(all=False):
         tags = [tag for tag in found["RepoTags"] or () if tag != "<none>:<none>"]
         for tag in tags:
             if name in tag:
-                away(partial(api.remove_image, tag, force=True))
+                away(partial(engine.remove_image, tag, force=True))
         # An image that was built anew for the same name has lost it, but not the label of Compose.
         if not tags and mine((), found["Labels"]):
-            away(partial(api.remove_image, found["Id"], force=True))
+            away(partial(engine.remove_image, found["Id"], force=True))
+
+
+def api() -> APIClient:
+    """The engine's API, with one client for all who ask."""
+    return _api(os.environ.get("DOCKER_HOST", ""))
 
 
 @cache

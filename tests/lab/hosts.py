@@ -47,8 +47,8 @@ class Host:
     @property
     def address(self) -> str:
         """The host's address on the lab's network: its published ports are reachable there."""
-        template = f'{{{{(index .NetworkSettings.Networks "{self.network}").IPAddress}}}}'
-        return run("docker", "inspect", "--format", template, self.name).stdout.strip()
+        networks = down.api().inspect_container(self.name)["NetworkSettings"]["Networks"]
+        return str(networks[self.network]["IPAddress"])
 
     def http(self, port: int) -> str:
         """The root URL of a port that a service publishes on this host."""

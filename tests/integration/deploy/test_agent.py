@@ -21,7 +21,7 @@ import pytest
 import yaml
 
 from tests.integration.deploy.conftest import ENV, App, MakeApp, get, points
-from tests.lab import images
+from tests.lab import down, images
 from tests.lab.hosts import Hosts
 from tests.lab.program import ROOT
 from tests.lab.s3 import S3Server, free_port
@@ -173,7 +173,7 @@ def wait(condition: Callable[[], bool], told: Callable[[], str], seconds: float 
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, told()
-        time.sleep(0.05)
+        time.sleep(0.1)
 
 
 @pytest.mark.s3
@@ -419,7 +419,7 @@ def test_the_compose_service_deploys_beside_itself(
                 "volumes": [f"{installed}:/opt/mcgitops:ro", f"{tmp_path}/store:{tmp_path}/store"],
                 "healthcheck": {
                     "test": ["CMD", "python3", "-m", "mcgitops", "agent", "production", "--alive"],
-                    "start_interval": "200ms",
+                    "start_interval": "500ms",
                 },
             }
         }
@@ -438,10 +438,13 @@ def test_the_compose_service_deploys_beside_itself(
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
+    def logs() -> str:
+        return str(down.api().logs(f"{name}-agent-1").decode())
+
     try:
         run("up", "--detach", "--no-build", "--wait", "--wait-timeout", "60")
-        wait(lambda: edge.answer() == "6.00", lambda: run("logs"))
-        wait(lambda: "v1 runs, healthy" in run("logs"), lambda: run("logs"))
+        wait(lambda: edge.answer() == "6.00", logs)
+        wait(lambda: "v1 runs, healthy" in logs(), logs)
         # what the release mounts was found by the engine, which knows only the host's paths
         mounted = subprocess.run(
             ["docker", "exec", f"{app.name}-production-proxy-1", "cat", "/pages/index.html"],
