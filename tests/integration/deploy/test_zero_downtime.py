@@ -29,10 +29,10 @@ services:
     environment: {{VERSION: "{version}", HEALTH: "{health}"}}
     healthcheck:
       test: ["CMD", "sh", "/app/healthy.sh"]
-      interval: 2s
-      retries: 2
-      start_interval: 200ms
-      start_period: 10s
+      interval: {interval}
+      retries: {retries}
+      start_interval: 400ms
+      start_period: {start_period}
     stop_grace_period: 10s
     deploy: {{replicas: 2, update_config: {{parallelism: {parallelism}}}}}
   worker:
@@ -48,7 +48,7 @@ services:
     depends_on: {{api: {{condition: service_healthy}}}}
     healthcheck:
       test: ["CMD", "wget", "-q", "-O", "-", "http://127.0.0.1/.proxy"]
-      start_interval: 200ms
+      start_interval: 400ms
       start_period: 10s
     stop_grace_period: 1s
     x-mcgitops: {{proxy: {{switches: [api]}}}}
@@ -59,6 +59,12 @@ x-mcgitops:
     production:
       {{trigger: {{tag: "v*"}}, hosts: {hosts}, health_timeout: 20s, parallel: {parallel}}}
 """
+# how often an engine asks: each look costs it processes, so no oftener than the test needs
+LOOKS = {
+    "good": {"interval": "10s", "retries": 2, "start_period": "10s"},
+    "at first": {"interval": "2s", "retries": 2, "start_period": "10s"},
+    "bad": {"interval": "1s", "retries": 1, "start_period": "5s"},
+}
 SERVE = "exec httpd -f -p 8080 -h /app/www\n"
 # `at first`: well until some seconds after the first request of somebody else
 HEALTHY = """
@@ -95,7 +101,7 @@ class Web:
     def release(self, tag: str, health: str = "good", parallelism: int = 0) -> None:
         compose = COMPOSE.format(
             name=self.name, image=self.image, version=tag, health=health, hosts=self.hosts,
-            parallelism=parallelism, parallel=self.parallel,
+            parallelism=parallelism, parallel=self.parallel, **LOOKS[health],
         )  # fmt: skip
         self.factory.commit(self.folder, {"compose.yml": compose}, tag)
         self.factory.git(self.folder, "tag", tag)
