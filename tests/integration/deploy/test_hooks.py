@@ -27,7 +27,11 @@ services:
     image: {image}
     command: sh -c 'echo "schema 0" > /data/schema; exec sleep 600'
     volumes: ["data:/data"]
-    healthcheck: {{test: ["CMD", "test", "-e", "/data/schema"], interval: 200ms}}
+    healthcheck:
+      test: ["CMD", "test", "-e", "/data/schema"]
+      interval: 20s
+      start_period: 20s
+      start_interval: 300ms
     stop_grace_period: 0s
   web:
     image: {image}
@@ -173,7 +177,11 @@ services:
     image: {image}
     command: sh -c '[ -e /data/schema ] || echo 0 > /data/schema; exec sleep 600'
     volumes: ["data:/data"]
-    healthcheck: {{test: ["CMD", "test", "-e", "/data/schema"], interval: 200ms}}
+    healthcheck:
+      test: ["CMD", "test", "-e", "/data/schema"]
+      interval: 20s
+      start_period: 20s
+      start_interval: 300ms
     stop_grace_period: 0s
   web:
     build: .
@@ -181,7 +189,11 @@ services:
     environment: {{TOKEN: "${{TOKEN}}"}}
     volumes: ["data:/data"]
     depends_on: {{db: {{condition: service_healthy}}}}
-    healthcheck: {{test: ["CMD", "cmp", "/app/wants", "/data/schema"], interval: 200ms, retries: 5}}
+    healthcheck:
+      test: ["CMD", "cmp", "/app/wants", "/data/schema"]
+      interval: 20s
+      start_period: 20s
+      start_interval: 300ms
     stop_grace_period: 0s
 volumes: {{data: {{}}}}
 

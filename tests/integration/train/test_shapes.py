@@ -19,7 +19,10 @@ db:
   command: [sh, -ec, "mkdir /www; cp /seed/answer /www/; exec httpd -f -p 8000 -h /www"]
   stop_signal: SIGKILL
   volumes: ["./seed:/seed:ro", "scratch:/scratch"]
-  healthcheck: {test: [CMD, wget, -q, -O, /dev/null, "http://127.0.0.1:8000/answer"], interval: 1s}
+  healthcheck:
+    test: [CMD, wget, -q, -O, /dev/null, "http://127.0.0.1:8000/answer"]
+    start_period: 20s
+    start_interval: 300ms
 """
 
 
