@@ -7,7 +7,9 @@ before anything is printed, and no line is wider than the terminal, whatever a c
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 
+from mcgitops.compare import numbers
 from mcgitops.compare.model import Failure, MetricChange
 from mcgitops.report import breakdown, curves, escape, layout, words
 from mcgitops.report.model import Report
@@ -121,8 +123,10 @@ class _View:
                 "Confusion", breakdown.matrix_tables(report.matrices),
                 breakdown.matrix_summary(report.matrices) if report.matrices else (),
             ),
+            self._intervals(report),
             self._curves(report),
             self._costs(report),
+            self._artifacts(report),
             self._lineage(report),
             self._warnings(report),
             self._footer(report),
@@ -317,13 +321,66 @@ class _View:
             for line in self.wrap(f"{clean(where)}: {' · '.join(parts)}")
         )
 
+    def _intervals(self, report: Report) -> str:
+        """The means' intervals, and every test, where there is more than the deciding one."""
+        telling = (c for c in report.metrics if c.verdict != "same" and c.has_evidence)
+        shown = list(islice(telling, PARTS_ROWS))
+        lines = []
+        for change in shown:
+            sides = (
+                (change.base_mean, change.base_interval),
+                (change.head_mean, change.head_interval),
+            )
+            told = [breakdown.interval(mean, bounds) for mean, bounds in sides if mean is not None]
+            tests = [clean(words.test(test), 300) for test in change.tests[:5]]
+            text = " · ".join([" → ".join(told), *tests])
+            lines += self.wrap(f"{clean(change.label, 60)}: {text}", "  ", "    ")
+        if not lines:
+            return ""
+        level = words.levels(shown)
+        means = f", in brackets {level} intervals of the mean over the runs" if level else ""
+        return "\n".join((*self.wrap(f"Intervals and tests{means}:"), *lines))
+
+    def _artifacts(self, report: Report) -> str:
+        """Those that aren't the base's, with the command that brings them."""
+        found = [a for a in report.artifacts if report.base is None or a.state != "same"]
+        lines = []
+        for artifact in found[:PARTS_ROWS]:
+            before, after = (numbers.size(s) for s in (artifact.base_size, artifact.head_size))
+            size = (
+                f"{before} → {after}" if before and after and before != after else after or before
+            )
+            digest = clean(artifact.head_digest or artifact.base_digest)[:19]
+            state = "" if report.base is None else artifact.state
+            parts = (clean(artifact.path, 80), state, size, digest)
+            lines += self.wrap(" ".join(part for part in parts if part), "  ", "    ")
+        if len(found) > PARTS_ROWS:
+            lines.append(f"  and {len(found) - PARTS_ROWS:,} more")
+        if lines:
+            lines.insert(0, "Artifacts:")
+        if report.fetch:
+            lines += self.wrap(f"Get the artifacts: {clean(report.fetch)}")
+        return "\n".join(lines)
+
     def _lineage(self, report: Report) -> str:
-        return "\n".join(
-            line
-            for made in report.lineage
-            if made.selection
-            for line in self.wrap(f"Selected: {clean(made.run)}, {clean(made.selection)}")
-        )
+        """What the selected runs were made from: image, earlier stages, data, commit."""
+        lines: list[str] = []
+        if not words.is_quiet(report):
+            for made in report.lineage[:PARTS_ROWS]:
+                image = clean(made.image_digest)[:19] or clean(made.image, 80)
+                parts = [clean(made.run), f"image {image}"]
+                parts += [f"{clean(name)} {clean(run[:12])}" for name, run in made.upstream.items()]
+                data = list(made.inputs.items())
+                read = [f"{clean(name, 80)} {clean(sha[:19])}" for name, sha in data[:3]]
+                parts += [f"data {read[0]}", *read[1:]] if read else []
+                parts += [f"{len(data) - 3} more"] if len(data) > 3 else []
+                parts += [f"commit {clean(made.commit[:12])}"] if made.commit else []
+                lines += self.wrap(" ← ".join(parts), "  ", "    ")
+            lines = ["Lineage:", *lines] if lines else []
+        for made in report.lineage:
+            if made.selection:
+                lines += self.wrap(f"Selected: {clean(made.run)}, {clean(made.selection)}")
+        return "\n".join(lines)
 
     def _warnings(self, report: Report) -> str:
         lines = [
