@@ -125,6 +125,7 @@ def test_only_declared_inputs_are_fetched_and_what_was_changed_by_hand_is_no_com
 
 def test_a_dvc_projects_data_is_fetched_for_the_stage_that_reads_it(trial: Make) -> None:
     project = trial(
+        "touch images/deep/x 2>/dev/null && exit 9; "  # what is pinned is mounted read-only
         "find images labels -type f | sort > out/model.txt; echo '{\"rows\": 1}' > "
         "out/metrics.json",
         keys=f"{KEYS}\ninputs: [images/deep, labels]",
