@@ -558,6 +558,26 @@ def test_a_web_identity_is_used(
     assert signer._credentials.method == "assume-role-with-web-identity"
 
 
+def test_a_role_of_a_profile_is_assumed(
+    moto_s3: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "config"
+    file.write_text(
+        f"[profile base]\naws_access_key_id = {moto_s3.access_key}\n"
+        f"aws_secret_access_key = {moto_s3.secret_key}\n"
+        "[profile ml]\nrole_arn = arn:aws:iam::123456789012:role/trainer\n"
+        "source_profile = base\n"
+    )
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(file))
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", moto_s3.endpoint)
+    store = open_store(moto_s3.url(uuid4().hex) + "&profile=ml")
+    digest, _ = store.put_bytes(b"x")
+    assert store.read_bytes(digest) == b"x"
+    assert isinstance(store.backend, S3Backend)
+    signer = vars(store.backend._client)["_request_signer"]
+    assert signer._credentials.method == "assume-role"
+
+
 def test_the_endpoint_of_the_environment_is_used(
     rclone_s3: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
