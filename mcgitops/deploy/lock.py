@@ -35,6 +35,8 @@ LEASE = 90
 BEAT = 20
 TELL_EVERY = 30.0
 """Seconds between two lines that say for whom a rollout waits."""
+LONGEST_REST = 2.5
+"""Seconds between two looks at a lock that somebody else holds."""
 _HELD, _BUSY = 75, 76
 
 
@@ -228,6 +230,7 @@ class HostLock:
         owner is at work, as long as the caller wants to wait. Else `Locked`."""
         seen: dict[str, float] = {}
         told = -TELL_EVERY
+        rest = 1.0  # seconds; longer each time: many may wait, and each look costs the host
         while (held := self._take()) is not None:
             known = seen.setdefault(held.token, held.expires)
             # renewed: its owner is alive and at work. A script's lease is too long to wait for.
@@ -250,7 +253,8 @@ class HostLock:
                 state = "" if is_alive else " to end, or to turn out dead"
                 self._say(f"{self._host.label}   waits for {visible(held.owner)}, "
                           f"{visible(held.reason)}{state}")  # fmt: skip
-            time.sleep(1)
+            time.sleep(rest)
+            rest = min(rest * 1.25, LONGEST_REST)
 
     def check(self) -> None:
         """Raise `LockLost` where the lock is no longer ours."""
