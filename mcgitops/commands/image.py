@@ -8,9 +8,9 @@ from __future__ import annotations
 Argv = tuple[str, ...]
 
 
-def save(image: str) -> Argv:
-    """The image as an archive on standard output."""
-    return ("docker", "image", "save", image)
+def save(*images: str) -> Argv:
+    """The images as one archive on standard output: what they share is in it once."""
+    return ("docker", "image", "save", *images)
 
 
 def load() -> Argv:

@@ -198,7 +198,7 @@ def _images(
     say: Say,
 ) -> tuple[ReleaseImage, ...]:  # fmt: skip
     definitions = _interpolated(project, place, document, tuple(kept["services"]))
-    pinned = []
+    all_found = []
     for name in sorted(kept["services"]):
         definition = definitions["services"][name]
         build = definition.get("build")
@@ -217,9 +217,9 @@ def _images(
             if not reference:
                 raise UsageError(f"Service {name} has neither image nor build.")
             found = images.find_or_pull(reference, place)
-        say(f"storing {name}")
-        pinned.append(images.store_image(store, name, reference, found, place))
-    return tuple(pinned)
+        all_found.append((name, reference, found))
+    say(f"storing {', '.join(name for name, _, _ in all_found)}")
+    return images.store_images(store, all_found, place)
 
 
 def _interpolated(

@@ -71,10 +71,29 @@ def store_image(
     store: Store, service: str, reference: str, image: LocalImage, folder: Path
 ) -> ReleaseImage:
     """Put what the store lacks of an image into it, and pin it."""
-    config = image.id
-    if store.missing((config, *image.diff_ids)):
-        config = _export(store, image, folder)
-    declared = tuple(json.loads(store.read_bytes(config, LARGEST_CONFIG))["rootfs"]["diff_ids"])
+    return store_images(store, [(service, reference, image)], folder)[0]
+
+
+def store_images(
+    store: Store, found: Sequence[tuple[str, str, LocalImage]], folder: Path
+) -> tuple[ReleaseImage, ...]:
+    """Put what the store lacks of images into it, and pin them: service, reference and image each.
+
+    The engine writes whole images only, at some seconds a gigabyte. So those that lack something
+    come in one archive, in which the layers that they share, often most of them, are once.
+    """
+    lacking = {i.id: i for _, _, i in found if store.missing((i.id, *i.diff_ids))}
+    exported = _export(store, tuple(lacking.values()), folder) if lacking else {}
+    return tuple(
+        _pinned(store, service, reference, image, exported.get(image.id, image.id))
+        for service, reference, image in found
+    )
+
+
+def _pinned(
+    store: Store, service: str, reference: str, image: LocalImage, config: str
+) -> ReleaseImage:
+    declared = _layers_of(store, config)
     if lost := store.missing(declared):
         raise EngineError(
             f"{reference}: docker image save did not contain the layer {min(lost)}.",
@@ -86,9 +105,14 @@ def store_image(
     )  # fmt: skip
 
 
-def _export(store: Store, image: LocalImage, folder: Path) -> str:
-    """Stream `docker image save` into the store; gives the configuration's digest."""
-    argv = image_commands.save(image.id)
+def _layers_of(store: Store, config: str) -> tuple[str, ...]:
+    return tuple(json.loads(store.read_bytes(config, LARGEST_CONFIG))["rootfs"]["diff_ids"])
+
+
+def _export(store: Store, images: Sequence[LocalImage], folder: Path) -> dict[str, str]:
+    """Stream `docker image save` into the store; gives each image's configuration, by its id."""
+    names = " ".join(image.id for image in images)
+    argv = image_commands.save(*(image.id for image in images))
     try:
         process = subprocess.Popen(
             argv, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -99,26 +123,44 @@ def _export(store: Store, image: LocalImage, folder: Path) -> str:
     assert process.stdout is not None  # noqa: S101
     assert process.stderr is not None  # noqa: S101
     try:
-        wanted = store.missing(image.diff_ids)
-        config = _read_archive(store, process.stdout, set(image.diff_ids), wanted)
+        layers = {layer for image in images for layer in image.diff_ids}
+        configs = _read_archive(store, process.stdout, layers, store.missing(layers))
         while process.stdout.read(65536):  # the padding after the archive's end
             pass
         said = process.stderr.read().decode("utf-8", "replace").strip()
         if process.wait() != 0:
-            raise EngineError(f"docker image save {image.id} failed: {said}")
+            raise EngineError(f"docker image save {names} failed: {said}")
     except tarfile.TarError as error:
         process.kill()
         said = process.stderr.read().decode("utf-8", "replace").strip()
-        raise EngineError(f"docker image save {image.id} failed: {said or error}") from None
+        raise EngineError(f"docker image save {names} failed: {said or error}") from None
     finally:
         if process.poll() is None:
             process.kill()
         process.wait()
-    return config
+    if len(images) == 1:
+        return {images[0].id: configs[0]}
+    exported: dict[str, str] = {}
+    for image in images:
+        # Where the engine keeps images in containerd's store, an id is not the configuration's
+        # digest, and only the layers tell whose it is; if several have the same, ask for it alone.
+        fitting = {c for c in configs if _layers_of(store, c) == image.diff_ids}
+        if image.id in configs:
+            exported[image.id] = image.id
+        elif len(fitting) == 1:
+            exported[image.id] = fitting.pop()
+        else:
+            exported |= _export(store, (image,), folder)
+    return exported
 
 
-def _read_archive(store: Store, stream: IO[bytes], layers: set[str], wanted: set[str]) -> str:
-    """Take layers to the store as they come; the configuration is named at the archive's end."""
+def _read_archive(
+    store: Store, stream: IO[bytes], layers: set[str], wanted: set[str]
+) -> tuple[str, ...]:
+    """Take layers to the store as they come; the configurations are named at the archive's end.
+
+    Gives the digests of these, one for each image, in the archive's order.
+    """
     small: dict[str, bytes] = {}
     manifest = b""
     with tarfile.open(fileobj=stream, mode="r|") as archive:
@@ -142,8 +184,7 @@ def _read_archive(store: Store, stream: IO[bytes], layers: set[str], wanted: set
                 _put_layer(store, rest, "")
     if not manifest:
         raise EngineError("docker image save gave an archive without manifest.json.")
-    name = str(json.loads(manifest)[0]["Config"])
-    return store.put_bytes(small[name])[0]
+    return tuple(store.put_bytes(small[str(i["Config"])])[0] for i in json.loads(manifest))
 
 
 def _put_layer(store: Store, content: IO[bytes] | _Joined, expected: str) -> None:

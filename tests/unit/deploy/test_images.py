@@ -88,8 +88,8 @@ def store(tmp_path: Path) -> Store:
 def test_layers_are_stored_under_their_diff_ids(store: Store, form: str) -> None:
     stream = legacy() if form == "legacy" else oci(packed=form == "packed")
     config = images._read_archive(store, stream, set(DIFF_IDS), store.missing(DIFF_IDS))
-    assert config == digest(CONFIG)
-    assert store.missing([config, *DIFF_IDS]) == set()
+    assert config == (digest(CONFIG),)
+    assert store.missing([*config, *DIFF_IDS]) == set()
     assert store.read_bytes(DIFF_IDS[1]) == LAYERS[1]
 
 
@@ -97,6 +97,80 @@ def test_an_archive_that_ends_early_is_an_error(store: Store) -> None:
     whole = oci(packed=False).getvalue()
     with pytest.raises((tarfile.TarError, EngineError)):
         images._read_archive(store, io.BytesIO(whole[:5000]), set(DIFF_IDS), set(DIFF_IDS))
+
+
+def config_of(layers: list[bytes], name: str) -> bytes:
+    ids = [digest(content) for content in layers]
+    return json.dumps({"name": name, "rootfs": {"type": "layers", "diff_ids": ids}}).encode()
+
+
+def saved(*made: tuple[list[bytes], bytes]) -> bytes:
+    """Images in one archive, each as layers and configuration."""
+    contents = {content for layers, _ in made for content in layers}
+    manifest = [{"Config": blob(config), "Layers": []} for _, config in made]
+    return archive([
+        *((blob(content), content) for content in (*contents, *(config for _, config in made))),
+        ("manifest.json", json.dumps(manifest).encode()),
+    ]).getvalue()  # fmt: skip
+
+
+@pytest.fixture
+def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a `docker image save` that prints `IDS.tar`, and notes what it was asked."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    script = f"""#!/bin/sh
+    shift 2
+    cd {folder}
+    echo "$*" >> asked
+    exec cat "$(echo $* | tr ' ' _).tar"
+    """
+    (folder / "docker").write_text(script)
+    (folder / "docker").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    return folder
+
+
+@pytest.mark.parametrize("ids", ["configuration", "another"])
+def test_images_of_a_release_are_saved_together(
+    store: Store, docker: Path, tmp_path: Path, ids: str
+) -> None:
+    made = [(LAYERS[:2], "api"), (LAYERS[:1], "proxy"), (LAYERS, "known")]
+    found = []
+    for layers, name in made:
+        config = config_of(layers, name)
+        image = digest(config) if ids == "configuration" else digest(name.encode())
+        layer_ids = tuple(digest(content) for content in layers)
+        found.append((name, f"{name}:1", images.LocalImage(image, layer_ids, 1)))
+    if ids == "configuration":  # one that the store has is not asked for
+        for content in (*LAYERS, config_of(LAYERS, "known")):
+            store.put_bytes(content)
+        made.pop()
+    archives = [(layers, config_of(layers, name)) for layers, name in reversed(made)]
+    asked = [image.id for _, _, image in found[: len(made)]]
+    (docker / f"{'_'.join(asked)}.tar").write_bytes(saved(*archives))
+    pinned = images.store_images(store, found, tmp_path)
+    assert [(pin.service, pin.config_digest) for pin in pinned] == [
+        ("api", digest(config_of(LAYERS[:2], "api"))),
+        ("proxy", digest(config_of(LAYERS[:1], "proxy"))),
+        ("known", digest(config_of(LAYERS, "known"))),
+    ]
+    assert [len(pin.diff_ids) for pin in pinned] == [2, 1, 3]
+    assert (docker / "asked").read_text().splitlines() == [" ".join(asked)]
+
+
+def test_images_that_their_layers_do_not_tell_apart_are_asked_for_alone(
+    store: Store, docker: Path, tmp_path: Path
+) -> None:
+    api, web = config_of(LAYERS, "api"), config_of(LAYERS, "web")
+    one, two = digest(b"1"), digest(b"2")
+    (docker / f"{one}_{two}.tar").write_bytes(saved((LAYERS, web), (LAYERS, api)))
+    (docker / f"{one}.tar").write_bytes(saved((LAYERS, api)))
+    (docker / f"{two}.tar").write_bytes(saved((LAYERS, web)))
+    found = [(n, n, images.LocalImage(i, DIFF_IDS, 1)) for n, i in (("api", one), ("web", two))]
+    pinned = images.store_images(store, found, tmp_path)
+    assert [pin.config_digest for pin in pinned] == [digest(api), digest(web)]
+    assert (docker / "asked").read_text().splitlines() == [f"{one} {two}", one, two]
 
 
 def whole_pin(store: Store) -> Pin:
