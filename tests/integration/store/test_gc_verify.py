@@ -179,11 +179,11 @@ def test_a_push_meets_a_collection(
 
 
 def test_a_large_object_goes_by_way_of_the_trash(
-    s3_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    rclone_s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in s3_server.env.items():
+    for name, value in rclone_s3.env.items():
         monkeypatch.setenv(name, value)
-    store = open_store(s3_server.url(uuid4().hex))
+    store = open_store(rclone_s3.url(uuid4().hex))
     large = tmp_path / "large"
     large.write_bytes(b"\0" * 20_000_000)
     digest, _ = store.put_file(large)
