@@ -7,7 +7,7 @@ temporary file and a rename, S3 puts are atomic.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -63,6 +63,13 @@ class Backend(Protocol):
         """`length` bytes of a value from `offset` on; fewer where it ends before; None where none.
 
         It is held in memory: for parts of some MiB.
+        """
+        ...
+
+    def fill(self, key: str, offset: int, buffer: memoryview, told: Callable[[int], None]) -> bool:
+        """Read a part of a value into memory; False where there is none, or it ends before.
+
+        `told` is called with the number of bytes of each piece, and may raise to end it.
         """
         ...
 

@@ -82,6 +82,15 @@ class FolderBackend:
             except (FileNotFoundError, NotADirectoryError):
                 return None
 
+    def fill(self, key: str, offset: int, buffer: memoryview, told: Callable[[int], None]) -> bool:
+        """Read a part of the value into memory."""
+        value = self.read_range(key, offset, len(buffer))
+        if value is None or len(value) != len(buffer):
+            return False
+        buffer[:] = value
+        told(len(value))
+        return True
+
     def size(self, key: str) -> int | None:
         """How many bytes the value has, or None."""
         with self._explained("read"):

@@ -169,7 +169,7 @@ class _Transfer:
             if partial.has(number) and partial.read(view, offset):
                 self._counter.add(length)
             else:
-                if not self._fetched(offset, view):
+                if not self._source.backend.fill(self._key, offset, view, self._counter.add):
                     return None
                 partial.write(number, buffer, length)
             if self._extra is not None:
@@ -177,14 +177,6 @@ class _Transfer:
             return length
 
         return work
-
-    def _fetched(self, offset: int, view: memoryview) -> bool:
-        value = self._source.backend.read_range(self._key, offset, len(view))
-        if value is None or len(value) != len(view):
-            return False
-        view[:] = value
-        self._counter.add(len(value))
-        return True
 
 
 class _Workers:

@@ -26,7 +26,7 @@ from mcgitops.errors import StoreError, UsageError
 from mcgitops.store.backend import Broken, Entry
 from mcgitops.store.layout import check_key
 from mcgitops.store.limits import Budget, Limits, Pace, limits_of
-from mcgitops.store.s3_direct import Direct, Place, is_absent, listing, place_of
+from mcgitops.store.s3_direct import Direct, Into, Place, is_absent, listing, place_of
 from mcgitops.store.s3_download import FIRST, Download, RangedDownload, total_of
 from mcgitops.store.s3_errors import code_of, explain, is_foreign
 from mcgitops.store.s3_upload import PART, Upload, end_abandoned, part_size, unfinished
@@ -178,6 +178,29 @@ class S3Backend:
                 skipped -= len(part)
             return read_fully(cast("BinaryIO", stream), end - offset)
 
+    def fill(self, key: str, offset: int, buffer: memoryview, told: Callable[[int], None]) -> bool:
+        """Read a part of the value into memory. It survives broken connections."""
+        seen = 0
+
+        def reached(count: int) -> None:  # from the start again, where another request is made
+            nonlocal seen
+            told(max(0, count - seen))
+            seen = max(seen, count)
+
+        if self._filled(key, offset, buffer, reached):
+            return True
+        end = offset + len(buffer)
+        answer = self._answer(key, f"bytes={offset}-{end - 1}")
+        if answer is None or "ContentRange" not in answer or (total_of(answer) or 0) < end:
+            return False
+        with closing(Download(self, key, answer, offset, end)) as stream:
+            at = 0
+            while at < len(buffer) and (part := stream.read(min(CHUNK, len(buffer) - at))):
+                buffer[at : at + len(part)] = part
+                at += len(part)
+                reached(at)
+        return at == len(buffer)
+
     def size(self, key: str) -> int | None:
         """How many bytes the value has, or None."""
         with self.explained("look into"):
@@ -265,10 +288,15 @@ class S3Backend:
             if size is None:
                 return False
             source: CopySourceTypeDef = {"Bucket": bucket, "Key": self._key(key)}
-            if size < LARGEST_COPY:
-                self._client.copy_object(CopySource=source, Bucket=bucket, Key=self._key(to))
-            else:
-                self._client.copy(source, bucket, self._key(to))  # in parts
+            try:
+                if size < LARGEST_COPY:
+                    self._client.copy_object(CopySource=source, Bucket=bucket, Key=self._key(to))
+                else:
+                    self._client.copy(source, bucket, self._key(to))  # in parts
+            except self._client.exceptions.ClientError as error:
+                if code_of(_response(error)) not in ABSENT:
+                    raise
+                return False  # somebody else has moved it meanwhile
             if not keep:
                 self._client.delete_object(Bucket=bucket, Key=self._key(key))
             return True
@@ -462,6 +490,22 @@ class S3Backend:
             return answer.body
         self._direct.end()
         return None
+
+    def _filled(
+        self, key: str, offset: int, buffer: memoryview, reached: Callable[[int], None]
+    ) -> bool:
+        """Whether a plain request brought a part of a value; else boto3 is to be asked."""
+        last = offset + len(buffer) - 1
+        wanted = {"Range": f"bytes={offset}-{last}"}
+        into = Into(buffer, reached)
+        answer = self._direct.ask("GET", self._key(key), (206,), headers=wanted, into=into)
+        if answer is None:
+            return False
+        said = answer.headers.get("content-range", "")
+        if into.is_full and said.startswith(f"bytes {offset}-{last}/"):
+            return True
+        self._direct.end()
+        return False
 
     def _head(self, key: str) -> int | None:
         if (plain := self._direct.ask("HEAD", self._key(key), (200, 404))) is not None:

@@ -26,6 +26,8 @@ from mcgitops.store import s3_errors
 from mcgitops.store.backend import Entry
 
 if TYPE_CHECKING:
+    import io
+
     from mcgitops.store.s3_url import BucketUrl
 
 CONNECT_SECONDS, READ_SECONDS = 10, 60
@@ -33,6 +35,8 @@ IDLE_SECONDS = 4
 """After which a connection may have been closed by the service: a new one is made."""
 LARGEST = 32 * 1024 * 1024
 """Bytes of an answer that are held in memory; larger ones are streamed by boto3."""
+PIECE = 1024 * 1024
+"""Bytes of an answer after which it is told how far it is."""
 SPOKEN = re.compile(r"HTTP/1\.1 (\d{3})(?: |\Z)")
 LONGEST_LINE, MOST_LINES = 16 * 1024, 100
 KNOWN = {
@@ -71,6 +75,29 @@ class Answer(NamedTuple):
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+
+class Into:
+    """Memory that the body of an answer is to fill, if it has just as many bytes.
+
+    reached: told how many bytes are there; may raise to end it.
+    """
+
+    def __init__(self, buffer: memoryview, reached: Callable[[int], None]) -> None:
+        self.buffer = buffer
+        self.is_full = False
+        self._reached = reached
+
+    def take(self, stream: BinaryIO) -> None:
+        """Read it all. Raises `EOFError` where there is less."""
+        at = 0
+        while at < len(self.buffer):
+            count = cast("io.BufferedReader", stream).readinto(self.buffer[at : at + PIECE])
+            if not count:
+                raise EOFError
+            at += count
+            self._reached(at)
+        self.is_full = True
 
 
 def place_of(url: BucketUrl, environ: Mapping[str, str], *, has_settings: bool) -> Place | None:
@@ -123,11 +150,12 @@ class Direct:
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
         seal: str = "",
+        into: Into | None = None,
     ) -> Answer | None:
         """One request; None where boto3 is to be asked instead, as after any other status.
 
         key: the service's, "" for the bucket. plain: the statuses that are an answer. seal: the
-        SHA-256 of the body in hex, where it is known.
+        SHA-256 of the body in hex, where it is known. into: where a body of its size goes.
         """
         place = self._there()
         if place is None:
@@ -137,7 +165,9 @@ class Direct:
         seal = seal or (hashlib.sha256(body).hexdigest() if body else EMPTY)
         signed = sign(place, method, path, said, headers or {}, seal, s3_errors.now())
         try:
-            answer = self._sent(place, method, f"{path}?{said}" if said else path, signed, body)
+            answer = self._sent(
+                place, method, f"{path}?{said}" if said else path, signed, body, into
+            )
         except (OSError, ValueError, LookupError, EOFError):
             answer = None
         if answer is not None and answer.status in plain:
@@ -164,12 +194,18 @@ class Direct:
             return self._place
 
     def _sent(
-        self, place: Place, method: str, target: str, headers: Mapping[str, str], body: bytes
+        self,
+        place: Place,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        into: Into | None,
     ) -> Answer:
         connection = self._connection(place)
         try:
             connection.send(method, target, headers, body)
-            answer, again = connection.answer(method)
+            answer, again = connection.answer(method, into)
         except BaseException:
             connection.close()
             raise
@@ -226,7 +262,7 @@ class _Connection:
             self._socket.sendall(head)
             self._socket.sendall(body)
 
-    def answer(self, method: str) -> tuple[Answer, bool]:
+    def answer(self, method: str, into: Into | None = None) -> tuple[Answer, bool]:
         """What came, and whether another request may follow on this connection."""
         status = 100
         while status == 100:  # "go on", which wasn't asked for
@@ -242,7 +278,11 @@ class _Connection:
             if headers["transfer-encoding"].lower() != "chunked" or "content-length" in headers:
                 raise ValueError("encoding")
             return Answer(status, headers, self._chunks()), again
-        return Answer(status, headers, self._exactly(_number(headers["content-length"]))), again
+        length = _number(headers["content-length"])
+        if into is not None and status == 206 and length == len(into.buffer):
+            into.take(self._stream)
+            return Answer(status, headers, b""), again
+        return Answer(status, headers, self._exactly(length)), again
 
     def _headers(self) -> dict[str, str]:
         found: dict[str, str] = {}

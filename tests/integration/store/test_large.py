@@ -16,6 +16,7 @@ from mcgitops.store import layout
 from mcgitops.store.s3 import S3Backend
 from mcgitops.store.s3_upload import PART
 from mcgitops.store.store import Store, open_store
+from mcgitops.store.transfer import copy_objects
 from tests.integration.store.test_s3 import bucket, counted, unfinished
 from tests.lab.faulty import Plan, faulty
 from tests.lab.s3 import S3Server
@@ -143,3 +144,25 @@ def test_an_empty_value_comes_back(rclone_s3: S3Server, monkeypatch: pytest.Monk
     digest, _ = store.put_bytes(b"")
     with store.objects.open(digest) as stream:
         assert stream.read() == b""
+
+
+@pytest.mark.parametrize("kind", ["reset", "truncated", "damaged answer"])
+def test_a_large_object_comes_whole_though_the_way_harms_it(
+    rclone_s3: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str
+) -> None:
+    prefix = f"fetched-{kind.split()[0]}"
+    direct = bucket(rclone_s3, monkeypatch, prefix)
+    value = random.Random(11).randbytes(PART * 3 + 7)
+    digest, size = direct.put_bytes(value)
+    local = open_store(str(tmp_path / "local"))
+    with faulty(rclone_s3.endpoint, Plan(5, 0.3, (kind,))) as proxy:
+        harmed = open_store(f"s3://{rclone_s3.bucket}/{prefix}?endpoint_url={proxy.endpoint}")
+        for _ in range(10):
+            try:
+                copy_objects(harmed, local, {digest: size})
+                break
+            except StoreError:
+                continue
+        assert proxy.done[kind] > 0
+    assert local.read_bytes(digest) == value
+    assert not list((tmp_path / "local/tmp").iterdir())

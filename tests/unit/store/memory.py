@@ -118,6 +118,14 @@ class MemoryBucket:
         value = self.get(key)
         return None if value is None else value[offset : offset + length]
 
+    def fill(self, key: str, offset: int, buffer: memoryview, told: Callable[[int], None]) -> bool:
+        value = self.read_range(key, offset, len(buffer))
+        if value is None or len(value) != len(buffer):
+            return False
+        buffer[:] = value
+        told(len(value))
+        return True
+
     def size(self, key: str) -> int | None:
         value = self.get(key)
         return None if value is None else len(value)
