@@ -15,11 +15,14 @@ from mcgitops.report.escape import clean
 
 if TYPE_CHECKING:
     from mcgitops.project.pin import Joined
+    from mcgitops.run.dvc import State
     from mcgitops.store.store import Store
     from mcgitops.store.verify import Finding, Verified
 
 MOST = 20
 MOST_CONCERNED = 5
+Edits = dict[str, list[str]]
+"""Paths that were `added`, `removed` and `changed`."""
 
 
 @click.command(name="verify")
@@ -65,13 +68,15 @@ def command(app: App, url: str, repair: bool, as_json: bool) -> int:
             result = mend(store, result, others, app.project.folder, told)
         results.append(result)
     told.end()
-    changed, edited = changed_files(app, every), changed_data(app)
+    changed = changed_files(app, every)
+    edited, tracked = changed_data(app)
     if as_json:
         shown = {
             "stores": [data(one) for one in results],
             "changed": list(changed),
             "concerns": changed,
-            "data": {path: _sorted_edits(joined) for path, joined in edited.items()},
+            "data": edited,
+            "dvc": tracked,
         }
         click.echo(json.dumps(shown, indent=2))
     else:
@@ -82,11 +87,17 @@ def command(app: App, url: str, repair: bool, as_json: bool) -> int:
                 "Changed in the project folder since the commit's runs: "
                 f"{_some(_named(changed))}. mcgitops pull brings back what the runs produced."
             )
-        for path, joined in edited.items():
+        for path, edits in edited.items():
             click.echo(
-                f"{clean(path)} isn't as it is pinned: {_some(_signed(joined))}. "
+                f"{clean(path)} isn't as it is pinned: {_some(_signed(edits))}. "
                 "mcgitops data add pins it as it is here; mcgitops data pull --force brings back "
                 "what is pinned."
+            )
+        for path, edits in tracked.items():
+            said = f": {_some(names)}" if (names := _signed(edits)) else ""
+            click.echo(
+                f"{clean(path)} isn't as DVC tracks it{said}. dvc add takes it up, dvc checkout "
+                "goes back."
             )
     return 0 if all(one.is_sound for one in results) else 1
 
@@ -123,8 +134,8 @@ def changed_files(app: App, stores: Sequence[Store]) -> dict[str, str]:
     return dict(sorted(changed.items()))
 
 
-def changed_data(app: App) -> dict[str, Joined]:
-    """What differs from its pin, of pinned data that is here: by path, every byte is read.
+def changed_data(app: App) -> tuple[dict[str, Edits], dict[str, Edits]]:
+    """What isn't as it is pinned, and as DVC tracks it, of what is here: every byte is read.
 
     Plans and pulls go by each file's `stat`. Where a byte differs and they wouldn't see it, all
     that is known of files is forgotten, so that they read them as well.
@@ -136,21 +147,28 @@ def changed_data(app: App) -> dict[str, Joined]:
     space = app.workspace
     reading = Workspace(space.project, space.local, space.remote)
     reading.index = Unknowing()
-    found: dict[str, Joined] = {}
+    found: dict[str, Edits] = {}
     for pin in reading.data.pins:
         with suppress(StoreError):  # nobody knows what is pinned: the store's findings name that
             if reading.data.edits(pin):
-                found[pin.path] = reading.data.joined(pin)
-                if _sorted_edits(space.data.joined(pin)) != _sorted_edits(found[pin.path]):
+                found[pin.path] = _edits(reading.data.joined(pin))
+                if _edits(space.data.joined(pin)) != found[pin.path]:
                     space.index.clear()
-    return found
+    tracked: dict[str, Edits] = {}
+    for out in reading.data.outs:
+        state = reading.data.dvc.state(out)
+        if not state.counts:
+            tracked[out.path] = _edits(state)
+            if _edits(space.data.dvc.state(out)) != tracked[out.path]:
+                space.index.clear()
+    return found, tracked
 
 
-def _sorted_edits(joined: Joined) -> dict[str, list[str]]:
+def _edits(state: Joined | State) -> Edits:
     return {
-        "added": list(joined.added),
-        "removed": list(joined.removed),
-        "changed": list(joined.changed),
+        "added": list(state.added),
+        "removed": list(state.removed),
+        "changed": list(state.changed),
     }
 
 
@@ -158,9 +176,9 @@ def _named(changed: Mapping[str, str]) -> list[str]:
     return [f"{clean(path)} ({label})" for path, label in changed.items()]
 
 
-def _signed(joined: Joined) -> list[str]:
-    signs = {"+": joined.added, "-": joined.removed, "~": joined.changed}
-    return [f"{sign} {clean(path)}" for sign, paths in signs.items() for path in paths]
+def _signed(edits: Edits) -> list[str]:
+    signs = {"added": "+", "removed": "-", "changed": "~"}
+    return [f"{signs[what]} {clean(path)}" for what, paths in edits.items() for path in paths]
 
 
 def _differs(place: Path, digest: str) -> bool:

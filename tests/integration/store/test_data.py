@@ -387,6 +387,7 @@ def test_a_dvc_projects_data_comes_from_its_own_bucket_unchanged(
     (folder / "images/a.txt").write_bytes(b"changed")
     assert fingerprint() != before
     assert "warning: images is not as images.dvc says" in say(folder, "plan")[1]
+    assert "images isn't as DVC tracks it: ~ a.txt. dvc add" in say(folder, "verify")[1]
     assert say(folder, "data", "add", "images")[0] == 2
     assert "images was changed here and stays so: dvc add" in say(folder, "data", "pull")[2]
 
