@@ -20,7 +20,7 @@ from mcgitops.metrics.files import head as first_bytes
 from mcgitops.metrics.predictions import ENDINGS, Columns, Predictions, looks_like, read
 from mcgitops.metrics.values import UnreadableError, Warnings
 from mcgitops.project.base import seconds
-from mcgitops.project.judging import PredictionsSpec, TimeBudget, size_bytes
+from mcgitops.project.judging import LatencyBudget, PredictionsSpec, TimeBudget, size_bytes
 from mcgitops.project.spec import ProjectSpec, StageSpec
 from mcgitops.store.files import StoredFiles
 
@@ -66,18 +66,22 @@ def _designs(evidence: Evidence) -> dict[str, Design]:
 def _budgets(spec: ProjectSpec) -> tuple[Budget, ...]:
     found: list[Budget] = []
     costs: tuple[Cost, ...] = (
-        "wall_time", "cpu_time", "peak_memory", "image_size", "artifact_size",
+        "wall_time", "cpu_time", "peak_memory", "image_size", "artifact_size", "latency",
     )  # fmt: skip
     for stage, budget in spec.budgets.items():
         for cost in costs:
             bound = budget.bounds.get(cost)
             if bound is None:
                 continue
+            metric = bound.metric if isinstance(bound, LatencyBudget) else ""
             most: float | None = None
-            if bound.max is not None:
+            if isinstance(bound, LatencyBudget):
+                most = bound.max
+            elif bound.max is not None:
                 is_time = isinstance(bound, TimeBudget)
                 most = seconds(bound.max) if is_time else size_bytes(bound.max)
-            found.append(Budget(stage, cost, most, bound.max_increase_percent, bound.level))
+            increase = bound.max_increase_percent
+            found.append(Budget(stage, cost, most, increase, bound.level, metric))
     return tuple(found)
 
 

@@ -64,7 +64,7 @@ def compare(
     changes, results = _metrics(base, head, Rules(rules), policy)
     before = base.runs if base else ()
     costs, artifacts = _costs(before, head.runs), _artifacts(before, head.runs)
-    results += budgets.judge(policy.budgets, costs, artifacts)
+    results += budgets.judge(policy.budgets, costs, artifacts, changes, head.runs)
     results += checks.judge(head.runs, policy.checks)
     return Comparison(
         base=base,

@@ -11,7 +11,7 @@ from mcgitops.compare.model import RunView
 from mcgitops.compare.paired import PairedExamples
 from mcgitops.deferred import dataclass
 
-Cost = Literal["wall_time", "cpu_time", "peak_memory", "image_size", "artifact_size"]
+Cost = Literal["wall_time", "cpu_time", "peak_memory", "image_size", "artifact_size", "latency"]
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,17 @@ class Design:
 
 @dataclass(frozen=True)
 class Budget:
-    """What a stage may cost: seconds or bytes, and how much more than the base's."""
+    """What a stage may cost: seconds or bytes, and how much more than the base's.
+
+    metric: of a `latency`, the stage's metric that it is; `max` is in that one's own unit.
+    """
 
     stage: str
     cost: Cost
     max: float | None = None
     max_increase_percent: float | None = None
     level: Literal["fail", "warn"] = "fail"
+    metric: str = ""
 
 
 @dataclass(frozen=True)

@@ -94,6 +94,19 @@ class SizeBudget(_Bound):
     max: Size | None = Field(None, description="At most so much: `500MB`, `2GiB`.")
 
 
+class LatencyBudget(_Bound):
+    """How long an answer may take, as the stage itself measured it."""
+
+    metric: str = Field(
+        "latency_p95", min_length=1, description="The stage's metric that it is, or `file:metric`."
+    )
+    max: float | None = Field(
+        None,
+        ge=0,
+        description="At most so much, in the metric's own unit; over replicates the mean.",
+    )
+
+
 class StageBudget(Spec):
     """What a stage may cost. A budget that is exceeded is a gate that fails."""
 
@@ -102,16 +115,19 @@ class StageBudget(Spec):
     peak_memory: SizeBudget | None = Field(None, description="The largest of its runs' peaks.")
     image_size: SizeBudget | None = Field(None, description="The image that it ran in.")
     artifact_size: SizeBudget | None = Field(None, description="All outputs of the selected run.")
+    latency: LatencyBudget | None = Field(
+        None, description="Of an answer: a metric that the stage writes."
+    )
 
     @model_validator(mode="after")
     def _says_something(self) -> StageBudget:
         if not self.bounds:
-            raise ValueError("names no cost. Give wall_time, cpu_time, peak_memory, image_size or "
-                             "artifact_size.")  # fmt: skip
+            raise ValueError("names no cost. Give wall_time, cpu_time, peak_memory, image_size, "
+                             "artifact_size or latency.")  # fmt: skip
         return self
 
     @property
-    def bounds(self) -> dict[str, TimeBudget | SizeBudget]:
+    def bounds(self) -> dict[str, TimeBudget | SizeBudget | LatencyBudget]:
         """The costs that have a bound."""
         found = {name: getattr(self, name) for name in type(self).model_fields}
         return {name: bound for name, bound in found.items() if bound is not None}

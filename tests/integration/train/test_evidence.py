@@ -30,7 +30,7 @@ replicates: {SEED: [0, 1, 2]}
 TOP = """
 x-mcgitops:
   budgets:
-    train: {wall_time: {max: 10m}, image_size: {max: 1kB, level: warn}}
+    train: {wall_time: {max: 10m}, image_size: {max: 1kB, level: warn}, latency: {max: 2.5}}
   metrics:
     accuracy: {gate: {non_inferiority: 0.05, outside_noise: true}}
 """
@@ -77,6 +77,7 @@ def test_predictions_and_earlier_runs_decide_where_there_is_one_run_each(
         ("accuracy", "not worse than the noise"): "failed",
         ("train/image_size", "image size at most 1.0 kB"): "warned",
         ("train/wall_time", "wall time at most 10 min 0 s"): "passed",
+        ("train/latency", "latency_p95 at most 2.5"): "failed",
     }
     slices = {change["value"]: change for change in report["slices"]}
     assert {value: change["n"] for value, change in slices.items()} == {"often": 150, "seldom": 50}

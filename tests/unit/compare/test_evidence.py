@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from dataclasses import replace
@@ -292,6 +293,46 @@ def test_budgets(budget, state, text):
                     Policy(budgets=(budget,)))  # fmt: skip
     assert [(g.state, g.text, g.kind) for g in found.gates] == [(state, text, "budget")]
     assert found.gates[0].metric == f"{budget.stage}/{budget.cost}"
+
+
+@pytest.mark.parametrize(
+    ("values", "budget", "state", "text"),
+    [
+        ([18.0], {"max": 20}, "passed", "latency_p95 18 ≤ 20"),
+        ([18.0, 25.0], {"max": 20}, "failed", "latency_p95 21.5 > 20, gate failed"),
+        ([20.00001], {"max": 20}, "failed", "latency_p95 20.00001 > 20, gate failed"),
+        ([23.5], {"max": 20, "level": "warn"}, "warned", "latency_p95 23.5 > 20, gate warns"),
+        ([19.5], {"max_increase_percent": 10}, "failed",
+         "latency_p95 15 → 19.5 (+30.0 %) > +10 %, gate failed"),
+        ([16.5], {"max_increase_percent": 10}, "passed",
+         "latency_p95 15 → 16.5 (+10.0 %), at most +10 %"),
+        ([None], {"max": 20}, "failed", "latency_p95 was not measured, gate failed"),
+        ([1.0, None], {"max": 20}, "failed", "latency_p95 was not measured, gate failed"),
+        ([math.nan], {"max": 20}, "failed", "latency_p95 was not measured, gate failed"),
+        ([math.inf], {"max": 20}, "failed", "latency_p95 ∞ > 20, gate failed"),
+        (["slow"], {"max": 20}, "failed", "latency_p95 was not measured, gate failed"),
+        ([18.0], {"max": 20, "metric": "m.json:latency_p95"}, "passed",
+         "m.json:latency_p95 18 ≤ 20"),
+        ([18.0], {"max": 20, "metric": "latency_p99"}, "failed",
+         "latency_p99 was not measured, gate failed"),
+    ],
+)  # fmt: skip
+def test_budgets_of_latency(values, budget, state, text):
+    def side(*values) -> Side:
+        return Side(
+            runs=tuple(
+                RunView(
+                    "evaluate", str(i), replicate={"S": str(i)},
+                    metrics={"m.json": {} if value is None else {"latency_p95": value}},
+                )
+                for i, value in enumerate(values)
+            )
+        )  # fmt: skip
+
+    budget = Budget("evaluate", "latency", **{"metric": "latency_p95", **budget})
+    (gate,) = compare(side(15.0), side(*values), (), Policy(budgets=(budget,))).gates
+    assert (gate.metric, gate.kind) == ("evaluate/latency", "budget")
+    assert (gate.state, gate.text) == (state, text)
 
 
 def test_an_increase_without_a_base_is_not_judged():

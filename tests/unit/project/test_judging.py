@@ -36,6 +36,9 @@ def test_a_number_is_bytes():
         ({"wall_time": {"level": "warn"}}, "names no bound. Give max or max_increase_percent."),
         ({"wall_time": {"max_increase_percent": -1}}, "greater than or equal to 0"),
         ({"disk": {"max": "1GB"}}, "Extra inputs"),
+        ({"latency": {"metric": "latency_p99"}}, "names no bound"),
+        ({"latency": {"max": -1}}, "greater than or equal to 0"),
+        ({"latency": {"max": 20, "metric": ""}}, "at least 1 character"),
     ],
 )
 def test_budgets_that_say_nothing(budget, said):
