@@ -37,10 +37,10 @@ services:
     configs: [{{source: banner, target: /www/banner.txt}}]
     healthcheck:
       test: ["CMD", "sh", "/app/healthy.sh"]
-      interval: 2s
-      retries: 2
-      start_period: 5s
-      start_interval: 200ms
+      interval: 5s
+      retries: 1
+      start_period: 7s
+      start_interval: 500ms
     stop_grace_period: 1s
 
   proxy:
@@ -50,7 +50,7 @@ services:
     healthcheck:
       test: ["CMD", "true"]
       start_period: 5s
-      start_interval: 200ms
+      start_interval: 400ms
     stop_grace_period: 0s
 
 configs:
