@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,13 +69,14 @@ def command(app: App, url: str, repair: bool, as_json: bool) -> int:
             result = mend(store, result, others, app.project.folder, told)
         results.append(result)
     told.end()
-    changed = changed_files(app, every)
+    changed, extra = changed_files(app, every)
     edited, tracked = changed_data(app)
     if as_json:
         shown = {
             "stores": [data(one) for one in results],
             "changed": list(changed),
             "concerns": changed,
+            "extra": extra,
             "data": edited,
             "dvc": tracked,
         }
@@ -86,6 +88,11 @@ def command(app: App, url: str, repair: bool, as_json: bool) -> int:
             click.echo(
                 "Changed in the project folder since the commit's runs: "
                 f"{_some(_named(changed))}. mcgitops pull brings back what the runs produced."
+            )
+        if extra:
+            click.echo(
+                "In folders of outputs, though no run of the commit made it: "
+                f"{_some([clean(path) for path in extra])}."
             )
         for path, edits in edited.items():
             click.echo(
@@ -102,10 +109,10 @@ def command(app: App, url: str, repair: bool, as_json: bool) -> int:
     return 0 if all(one.is_sound for one in results) else 1
 
 
-def changed_files(app: App, stores: Sequence[Store]) -> dict[str, str]:
+def changed_files(app: App, stores: Sequence[Store]) -> tuple[dict[str, str], list[str]]:
     """Paths whose content isn't what the selected runs of the checked-out commit produced.
 
-    Each with the run that it is of.
+    Each with the run that it is of. And files in the folders that they produced, but none of them.
     """
     from mcgitops.errors import StoreError
     from mcgitops.facts import git
@@ -113,6 +120,8 @@ def changed_files(app: App, stores: Sequence[Store]) -> dict[str, str]:
 
     commit = git.head(app.project.folder).commit
     changed: dict[str, str] = {}
+    made: set[str] = set()
+    folders: set[str] = set()
     for stage in app.project.stages if commit else ():
         for store in stores:
             try:
@@ -122,6 +131,8 @@ def changed_files(app: App, stores: Sequence[Store]) -> dict[str, str]:
                 run = store.run(app.project.name, stage.name, record.selected)
                 if run is None:
                     continue
+                made |= {file.path for file in run.files}
+                folders |= {name for name in stage.spec.outputs if name != "."}
                 label = f"run {record.selected[:12]} of {stage.name}"
                 changed |= {
                     file.path: label
@@ -131,7 +142,20 @@ def changed_files(app: App, stores: Sequence[Store]) -> dict[str, str]:
             except StoreError:
                 continue  # what is damaged was named already
             break
-    return dict(sorted(changed.items()))
+    extra = {
+        path
+        for name in folders
+        for path in _files_below(app.project.folder, name)
+        if path not in made and not path.rpartition("/")[2].startswith(".git")
+    }
+    return dict(sorted(changed.items())), sorted(extra)
+
+
+def _files_below(folder: Path, name: str) -> Iterator[str]:
+    """The files in a folder of outputs, relative to the project's; nothing where it is none."""
+    for parent, _, files in os.walk(folder / name):
+        for file in files:
+            yield Path(parent, file).relative_to(folder).as_posix()
 
 
 def changed_data(app: App) -> tuple[dict[str, Edits], dict[str, Edits]]:

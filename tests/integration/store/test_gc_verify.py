@@ -133,6 +133,8 @@ def test_damage_in_a_bucket_is_named_and_mended(
     assert (remote["sound"], local["sound"]) == (False, True)
     assert {"object", "run"} <= {finding["kind"] for finding in remote["findings"]}
     assert data["changed"] == ["out/metrics.json"]
+    assert data["concerns"] == {"out/metrics.json": f"run {fingerprint(1)[:12]} of train"}
+    assert data["extra"] == []
     mended = run_mcgitops("verify", "--repair", cwd=trained, env=env)
     assert "Everything was repaired" in mended.stdout
     again = run_mcgitops("verify", "--json", cwd=trained, env=env)
