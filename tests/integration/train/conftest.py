@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import ProjectFactory, Result, Runner
+from tests.lab import down
 from tests.lab.engine import Engine
 
 
@@ -67,15 +68,13 @@ class Trial:
 
 def left_in_engine(name: str) -> list[str]:
     """Containers, volumes and networks whose name holds `name`."""
-    found = []
-    for kind, field in (("container", "Names"), ("volume", "Name"), ("network", "Name")):
-        everything = ("--all",) if kind == "container" else ()
-        done = subprocess.run(
-            ["docker", kind, "ls", *everything, "--format", f"{{{{.{field}}}}}"],
-            capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        found += [f"{kind} {line}" for line in done.stdout.split() if name in line]
-    return found
+    api = down.api()
+    names = {
+        "container": [each for one in api.containers(all=True) for each in one["Names"] or ()],
+        "volume": [one["Name"] for one in api.volumes()["Volumes"] or ()],
+        "network": [one["Name"] for one in api.networks()],
+    }
+    return [f"{kind} {each}" for kind, all_ in names.items() for each in all_ if name in each]
 
 
 Make = Callable[..., Trial]

@@ -14,8 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from docker.errors import NotFound
 
 from tests.integration.train.conftest import Make, Trial, left_in_engine
+from tests.lab import down
 
 pytestmark = pytest.mark.engine
 
@@ -33,13 +35,16 @@ def wait_for(condition: Callable[[], object], what: str, seconds: float = 60) ->
 
 def is_training(project: Trial) -> bool:
     """Whether a container of the project has begun its work."""
-    names = subprocess.run(
-        ["docker", "ps", "--format", "{{.Names}}"], capture_output=True, text=True, check=True
-    ).stdout.split()
-    mine = [name for name in names if name.startswith(project.name)]
-    return bool(mine) and "begun" in subprocess.run(
-        ["docker", "logs", mine[0]], capture_output=True, text=True, check=False
-    ).stdout  # fmt: skip
+    api = down.api()
+    mine = [
+        one["Id"]
+        for one in api.containers()
+        if any(each.startswith(f"/{project.name}") for each in one["Names"])
+    ]
+    try:
+        return bool(mine) and b"begun" in api.logs(mine[0])
+    except NotFound:  # it has just gone
+        return False
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
