@@ -11,6 +11,7 @@ import random
 import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,12 @@ def layer(seed: int, size: int, name: str = "data") -> bytes:
 
 def packed_size(*layers: bytes) -> int:
     """About what they are as gzip."""
-    return sum(len(gzip.compress(content, 1)) for content in layers)
+    return sum(_packed(content) for content in layers)
+
+
+@cache
+def _packed(content: bytes) -> int:
+    return len(gzip.compress(content, 1))
 
 
 def sha256(content: bytes) -> str:
