@@ -6,6 +6,7 @@ A component that can't be had fails the test that asks for it; nothing is skippe
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import secrets
 import subprocess
@@ -63,12 +64,17 @@ OURS = {
 @pytest.fixture(autouse=True)
 def clean_env(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """Hide the caller's CI, cloud and git settings; returns the environment for subprocesses."""
+    hide_caller(monkeypatch)
+    return dict(os.environ)
+
+
+def hide_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same for what is set up once for many tests: before any of them."""
     for name in list(os.environ):
         if name.startswith(FOREIGN) or name in FOREIGN_NAMES:
             monkeypatch.delenv(name)
     for name, value in OURS.items():
         monkeypatch.setenv(name, value)
-    return dict(os.environ)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -77,6 +83,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if worker is not None:
         files = [item.nodeid.partition("::")[0] for item in items]
         items[:] = [items[place] for place in spread(files, worker["workercount"])]
+
+
+def pytest_collection_finish() -> None:
+    """What was collected lives to the end: thousands of tests, and all that they import. The
+    garbage collector needn't look at it again and again, which was a tenth of the unit tests' time.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @dataclass(frozen=True)
@@ -95,31 +109,32 @@ Runner = Callable[..., Result]
 @pytest.fixture
 def run_mcgitops() -> Runner:
     """Run the real program as a subprocess. `check=True` fails the test on any exit code but 0."""
+    return run_program
 
-    def run(
-        *arguments: str | Path,
-        cwd: Path,
-        env: Mapping[str, str] | None = None,
-        check: bool = True,
-        stdin: str | None = None,
-        timeout: float = 120,
-    ) -> Result:
-        done = subprocess.run(
-            [sys.executable, "-m", "mcgitops", *map(str, arguments)],
-            cwd=cwd,
-            env={**os.environ, **(env or {})},
-            input=stdin if stdin is not None else "",
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-        )
-        result = Result(done.returncode, done.stdout, done.stderr)
-        if check and result.code:
-            shown = " ".join(map(str, arguments))
-            pytest.fail(f"mcgitops {shown}: exit {result.code}\n{result.stdout}\n{result.stderr}")
-        return result
 
-    return run
+def run_program(
+    *arguments: str | Path,
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    check: bool = True,
+    stdin: str | None = None,
+    timeout: float = 120,
+) -> Result:
+    """What `run_mcgitops` gives."""
+    done = subprocess.run(
+        [sys.executable, "-m", "mcgitops", *map(str, arguments)],
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        input=stdin if stdin is not None else "",
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+    result = Result(done.returncode, done.stdout, done.stderr)
+    if check and result.code:
+        shown = " ".join(map(str, arguments))
+        pytest.fail(f"mcgitops {shown}: exit {result.code}\n{result.stdout}\n{result.stderr}")
+    return result
 
 
 class ProjectFactory:

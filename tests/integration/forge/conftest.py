@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import secrets
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import ProjectFactory, Result, Runner
+from tests.conftest import ProjectFactory, Result, Runner, hide_caller, run_program
+from tests.lab import down
 from tests.lab.github import FakeGitHub
 from tests.lab.runner import ActRunner
 
@@ -130,6 +133,29 @@ class Repository:
         }
 
 
+def make_repository(
+    factory: ProjectFactory,
+    mini_image: str,
+    name: str,
+    store: Path,
+    hosts: list[str] | None = None,
+    subfolder: str = "",
+) -> Repository:
+    """A project in git, and a place for its store."""
+    listed = ", ".join(f'"{host}"' for host in hosts or ["local://"])
+    files = {
+        "compose.yml": COMPOSE.format(name=name, hosts=f"[{listed}]"),
+        "Dockerfile": DOCKERFILE.format(mini=mini_image),
+        "train.sh": TRAIN,
+        "params.yaml": "lr: 0.10\n",
+        ".dockerignore": "out\n.git\n",
+        ".gitignore": "out/*\n!out/.keep\n",
+        "out/.keep": "",
+    }
+    folder = factory({str(Path(subfolder, path)): text for path, text in files.items()})
+    return Repository(folder, store, factory, name, subfolder)
+
+
 @pytest.fixture
 def repository(
     project_factory: ProjectFactory,
@@ -140,21 +166,44 @@ def repository(
     """Make the project: `repository(["ssh://…"])`, `repository(subfolder="models/wine")`."""
 
     def make(hosts: list[str] | None = None, subfolder: str = "") -> Repository:
-        listed = ", ".join(f'"{host}"' for host in hosts or ["local://"])
         name = unique_name("ci")
-        files = {
-            "compose.yml": COMPOSE.format(name=name, hosts=f"[{listed}]"),
-            "Dockerfile": DOCKERFILE.format(mini=mini_image),
-            "train.sh": TRAIN,
-            "params.yaml": "lr: 0.10\n",
-            ".dockerignore": "out\n.git\n",
-            ".gitignore": "out/*\n!out/.keep\n",
-            "out/.keep": "",
-        }
-        folder = project_factory({str(Path(subfolder, p)): text for p, text in files.items()})
-        return Repository(folder, tmp_path / "store", project_factory, name, subfolder)
+        return make_repository(
+            project_factory, mini_image, name, tmp_path / "store", hosts, subfolder
+        )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def trained_once(mini_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Repository]:
+    """A project whose main a job has trained. Don't change it: take `trained`."""
+    place = tmp_path_factory.mktemp("trained")
+    name = f"mclab-ci-{secrets.token_hex(4)}"
+    for folder in ("projects", "runner"):
+        (place / folder).mkdir()
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        hide_caller(monkeypatch)
+        factory = ProjectFactory(place / "projects")
+        repo = make_repository(factory, mini_image, name, place / "store")
+        with FakeGitHub() as hub:
+            Ci(run_program, hub, place / "runner")(repo, "push", repo.pushed(), "--only", "train")
+            assert hub.requests == []
+    yield repo
+    down.remove_named(name)
+
+
+@pytest.fixture
+def trained(
+    trained_once: Repository, project_factory: ProjectFactory, tmp_path: Path
+) -> Repository:
+    """The project after its main was trained by `ci --only train`, with the store that it filled.
+
+    A copy: what a test does to it stays with the test.
+    """
+    folder, store = tmp_path / "projects" / "trained", tmp_path / "store"
+    shutil.copytree(trained_once.folder, folder, symlinks=True)
+    shutil.copytree(trained_once.store, store, symlinks=True)
+    return Repository(folder, store, project_factory, trained_once.name)
 
 
 ANY_FAILURE = -1

@@ -259,9 +259,8 @@ def test_only_a_comment_needs_the_api_client(
     assert not loaded & {"github", "boto3", "rich"}
 
 
-def test_a_merge_queue_is_compared_with_its_base(ci: Ci, repository: MakeRepository) -> None:
-    repo = repository()
-    ci(repo, "push", repo.pushed(), "--only", "train")
+def test_a_merge_queue_is_compared_with_its_base(ci: Ci, trained: Repository) -> None:
+    repo = trained
     base = repo.git("rev-parse", "HEAD")
     repo.git("checkout", "--quiet", "-b", "gh-readonly-queue/main/pr-7")
     repo.commit({"README": "another pull request of the group"})
@@ -273,10 +272,9 @@ def test_a_merge_queue_is_compared_with_its_base(ci: Ci, repository: MakeReposit
 
 
 def test_the_base_of_a_shallow_merge_is_its_first_parent(
-    ci: Ci, repository: MakeRepository, hub: FakeGitHub, tmp_path: Path
+    ci: Ci, trained: Repository, hub: FakeGitHub, tmp_path: Path
 ) -> None:
-    repo = repository()
-    ci(repo, "push", repo.pushed(), "--only", "train")
+    repo = trained
     payload = repo.pull_request({"params.yaml": "lr: 0.05\n"})
     repo.git("branch", "merge")
     clone = shallow(repo, tmp_path / "clone", "merge")
@@ -287,27 +285,25 @@ def test_the_base_of_a_shallow_merge_is_its_first_parent(
 
 
 def test_an_ancestor_of_a_shallow_merges_base_is_fetched_where_git_may(
-    ci: Ci, repository: MakeRepository, tmp_path: Path
+    ci: Ci, trained: Repository, tmp_path: Path
 ) -> None:
-    repo = repository()
-    ci(repo, "push", repo.pushed(), "--only", "train")
-    trained = repo.git("rev-parse", "HEAD")
+    repo = trained
+    ancestor = repo.git("rev-parse", "HEAD")
     repo.commit({"README": "never trained"})
     payload = repo.pull_request({"params.yaml": "lr: 0.05\n"})
     repo.git("branch", "merge")
     clone = shallow(repo, tmp_path / "clone", "merge")
     clone.git("remote", "set-url", "origin", f"file://{repo.folder}")
     ci(clone, "pull_request", payload, "--no-comment")
-    assert trained[:12] in ci.summary
+    assert ancestor[:12] in ci.summary
     assert "1 commit before main" in ci.summary
 
 
 def test_the_base_of_a_shallow_branch_is_asked_of_the_api(
-    ci: Ci, repository: MakeRepository, hub: FakeGitHub, tmp_path: Path
+    ci: Ci, trained: Repository, hub: FakeGitHub, tmp_path: Path
 ) -> None:
-    repo = repository()
+    repo = trained
     hub.git = repo.folder
-    ci(repo, "push", repo.pushed(), "--only", "train")
     base = repo.git("rev-parse", "main")
     repo.git("checkout", "--quiet", "-b", "topic")
     repo.commit({"README": "one"})
@@ -319,10 +315,9 @@ def test_the_base_of_a_shallow_branch_is_asked_of_the_api(
 
 
 def test_the_base_of_a_shallow_branch_is_fetched_where_git_may(
-    ci: Ci, repository: MakeRepository, hub: FakeGitHub, tmp_path: Path
+    ci: Ci, trained: Repository, hub: FakeGitHub, tmp_path: Path
 ) -> None:
-    repo = repository()
-    ci(repo, "push", repo.pushed(), "--only", "train")
+    repo = trained
     base = repo.git("rev-parse", "main")
     repo.git("checkout", "--quiet", "-b", "topic")
     repo.commit({"README": "one"})

@@ -20,10 +20,9 @@ TOPIC = {"ref": "refs/heads/topic"}
 
 
 def test_a_push_reports_to_its_pull_request_against_where_that_leads(
-    ci: Ci, repository: MakeRepository, hub: FakeGitHub
+    ci: Ci, trained: Repository, hub: FakeGitHub
 ) -> None:
-    repo = repository()
-    ci(repo, "push", repo.pushed(), "--only", "train")
+    repo = trained
     repo.git("checkout", "--quiet", "-b", "develop")
     develop = repo.commit({"params.yaml": "lr: 0.20\n"})
     ci(repo, "push", repo.pushed(), "--only", "train")
@@ -53,10 +52,9 @@ def test_a_push_reports_to_its_pull_request_against_where_that_leads(
 
 
 def test_a_failed_gate_is_waived_for_as_long_as_somebody_says_so(
-    ci: Ci, repository: MakeRepository, hub: FakeGitHub
+    ci: Ci, trained: Repository, hub: FakeGitHub
 ) -> None:
-    repo = repository()
-    ci(repo, "push", repo.pushed(), "--only", "train")
+    repo = trained
     payload = repo.pull_request({"params.yaml": "lr: 0.30\n"})
     head = payload["pull_request"]["head"]["sha"]
     ci(repo, "pull_request", payload, code=3)
@@ -97,10 +95,9 @@ def test_a_failed_gate_is_waived_for_as_long_as_somebody_says_so(
 
 
 def test_only_changes_are_commented_on_where_that_is_wanted(
-    ci: Ci, repository: MakeRepository, hub: FakeGitHub
+    ci: Ci, trained: Repository, hub: FakeGitHub
 ) -> None:
-    repo = repository()
-    ci(repo, "push", repo.pushed(), "--only", "train")
+    repo = trained
     calm = repo.pull_request({"README": "only words\n"})
     done = ci(repo, "pull_request", calm, "--comment", "changes")
     assert "no comment: nothing changed in the model" in done.stderr
