@@ -41,7 +41,7 @@ def command(app: App, again: bool, as_json: bool) -> None:
 
 def _push(app: App, again: bool, as_json: bool, before: Unchanged) -> None:
     from mcgitops.cli.transfer import sentence, shown, summary
-    from mcgitops.run.workspace import Workspace
+    from mcgitops.run.state import state_of
     from mcgitops.store.sync import push
     from mcgitops.store.transfer import CopyResult
 
@@ -50,23 +50,25 @@ def _push(app: App, again: bool, as_json: bool, before: Unchanged) -> None:
         result = CopyResult()
         text = f"Nothing to push: the project's store is this folder's own, {app.store.url}."
     else:
-        cache = Workspace(app.project, app.local_store).state / "cache"
+        cache = state_of(app.project.folder) / "cache"
         with shown(app, "Pushing") as told:
             result = push(
                 app.local_store, app.store, app.project.name, cache, again=again, progress=told
             )
-        from mcgitops.cli.data import push_pins
+        is_whole = True
+        if not before.pins_nothing:
+            from mcgitops.cli.data import push_pins
 
-        moved = push_pins(app, again=again)
-        if moved.objects:
-            data = f" Data: {moved.in_words}."
+            moved = push_pins(app, again=again)
+            data = f" Data: {moved.in_words}." if moved.objects else ""
+            is_whole = not moved.elsewhere
         if result.records or result.objects:
             text = f"Pushed {sentence(result)} to {app.store.url}."
         elif data:
             text = f"Pushed to {app.store.url}."
         else:
             text = f"Nothing to push: {app.store.url} has everything."
-        if not moved.elsewhere:
+        if is_whole:
             before.remember(app.project.name, app.store.url)
     for name in result.conflicts:
         click.echo(

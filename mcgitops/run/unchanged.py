@@ -43,6 +43,7 @@ class Unchanged:
         self._home: Path | None = None
         self._said = ""
         self._git: subprocess.Popen[bytes] | None = None
+        self._names: list[bytes] = []
         self._pins: str | None = None
         if environ.get("MCGITOPS_PROJECT"):
             return  # beside an agent there may be no file at all
@@ -86,6 +87,13 @@ class Unchanged:
         if not given.issuperset(keys) or noted["data"] != self._data(url):
             return ""
         return url
+
+    @property
+    def pins_nothing(self) -> bool:
+        """Whether no data was pinned here; False where git doesn't tell."""
+        if self._home is None or self._present_pins(self._home) is None:
+            return False
+        return not self._names and not (self._home / STATE_FOLDER / "data" / "added").exists()
 
     def remember(self, project: str, url: str) -> None:
         """Nothing is left to do, as this push began and as it ended; not to note it is no error."""
@@ -138,7 +146,8 @@ class Unchanged:
             if git.returncode:
                 return None
             made = hashlib.sha256(said)
-            for name in sorted(set(said.split(b"\0")) - {b""}):
+            self._names = sorted(set(said.split(b"\0")) - {b""})
+            for name in self._names:
                 made.update(b"\0")
                 with suppress(OSError), open(os.path.join(os.fsencode(home), name), "rb") as pin:  # noqa: PTH118, PTH123
                     made.update(hashlib.sha256(pin.read()).digest())

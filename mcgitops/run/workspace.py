@@ -16,6 +16,7 @@ from mcgitops.facts.index import Index
 from mcgitops.project.model import STATE_FOLDER, Project
 from mcgitops.project.pin import shown_read_only
 from mcgitops.run.engine import Engine
+from mcgitops.run.state import state_of
 from mcgitops.store.store import Store
 
 if TYPE_CHECKING:
@@ -53,13 +54,7 @@ class Workspace:
     @cached_property
     def state(self) -> Path:
         """`.mcgitops`: made when first needed, and hidden from git without touching its files."""
-        state = self.folder / STATE_FOLDER
-        if not state.is_dir():
-            state.mkdir(parents=True, exist_ok=True)
-        ignore = state / ".gitignore"
-        if not ignore.exists():
-            ignore.write_text("*\n")
-        return state
+        return state_of(self.folder)
 
     @cached_property
     def index(self) -> Index:

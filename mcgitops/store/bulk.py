@@ -20,6 +20,8 @@ from mcgitops.store.threads import each
 
 PACK = 8 * 1024 * 1024
 """Bytes of objects in a pack. The last object may make it a little larger."""
+MANY = 16
+"""Packs, up to which they are made half as large."""
 FROM = 8
 """So many small objects make a pack worth it; fewer are sent one by one, at once."""
 AT_ONCE = 4
@@ -78,8 +80,12 @@ def send_packed(
     return {*small, *larger}
 
 
-def groups(sizes: Mapping[str, int], most: int = PACK) -> list[list[str]]:
-    """Objects in their order, cut where a pack is full."""
+def groups(sizes: Mapping[str, int], most: int = 0) -> list[list[str]]:
+    """Objects in their order, cut where a pack is full: after `most` bytes, or as is usual.
+
+    Where there are few packs, smaller ones keep the service busy from sooner on until the end.
+    """
+    most = most or (PACK if sum(sizes.values()) > MANY * PACK else PACK // 2)
     found: list[list[str]] = []
     room = 0
     for digest, size in sizes.items():

@@ -31,6 +31,8 @@ PACK_HEAD = b"MCGPACK1"
 LARGEST_MEMBER = 64 * 1024 * 1024
 """Bytes of one member, stored and expanded: members are held in memory."""
 LARGEST_INDEX = 64 * 1024 * 1024
+VAIN, SELDOM = 32, 8
+"""So many members that don't get shorter make it seldom that another is tried: every so many."""
 REPAIR = "Run mcgitops verify --repair, push it again from where it was made, or train again."
 _INDEX_HEAD = b"MCGINDEX"
 _FOOT = struct.Struct(">IQ32s")
@@ -146,10 +148,17 @@ class PackWriter:
         self._parts: list[bytes] = [PACK_HEAD]
         self._end = len(PACK_HEAD)
         self._members: list[Member] = []
+        self._vain = 0  # members in a row that didn't get shorter
 
     def add(self, digest: str, data: bytes) -> None:
-        """Another member: bytes whose digest was compared already. Compressed where that pays."""
-        shorter = compression.compressed(data)
+        """Another member: bytes whose digest was compared already. Compressed where that pays.
+
+        After many that didn't get shorter only some are tried, until one does.
+        """
+        shorter = None
+        if self._vain < VAIN or self._vain % SELDOM == 0:
+            shorter = compression.compressed(data)
+        self._vain = self._vain + 1 if shorter is None else 0
         stored, coding = (data, RAW) if shorter is None else (shorter, ZSTD)
         self._append(digest, stored, len(data), coding)
 
