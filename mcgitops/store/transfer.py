@@ -222,4 +222,6 @@ class _Counter:
 
     def _tell(self) -> None:
         if self._told is not None:
-            self._told(Progress(self._bytes, self._total, self._finished, self._objects))
+            # what was harmed on its way moves twice, and is no more for that
+            done = min(self._bytes, self._total)
+            self._told(Progress(done, self._total, self._finished, self._objects))
