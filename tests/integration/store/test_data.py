@@ -265,6 +265,22 @@ def test_what_cant_be_pinned_is_refused_and_nothing_is_written(
     assert not (folder / "sets/.gitignore").exists()
 
 
+def test_a_name_of_every_legal_byte_comes_back(project_factory: ProjectFactory, say: Say) -> None:
+    folder = project_factory({"compose.yml": COMPOSE.replace("STORE", "../bucket")})
+    name = bytes(byte for byte in range(1, 256) if byte != ord("/"))
+    (folder / "sets").mkdir()
+    with open(os.fsencode(folder / "sets") + b"/" + name, "wb") as stream:  # noqa: PTH123
+        stream.write(b"content")
+    assert say(folder, "data", "add", "sets")[0] == 0
+    subprocess.run(["git", "add", "."], cwd=folder, check=True)
+    subprocess.run(["git", "commit", "--quiet", "-m", "pinned"], cwd=folder, check=True)
+    assert say(folder, "push")[0] == 0
+    there = clone(folder)
+    assert say(there, "data", "pull")[0] == 0
+    assert listing(there / "sets") == listing(folder / "sets")
+    assert name in listing(there / "sets")
+
+
 def test_a_pin_within_a_pin_is_refused_and_the_users_ignore_lines_stay(
     project_factory: ProjectFactory, say: Say
 ) -> None:

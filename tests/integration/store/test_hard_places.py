@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from uuid import uuid4
 
@@ -56,6 +57,63 @@ def test_a_disk_that_is_full_half_way_leaves_nothing_half(
     copy_objects(remote, local, {digest: size})
     local.fetch(digest, tmp_path / "back")
     assert (tmp_path / "back").read_bytes() == (tmp_path / "file").read_bytes()
+
+
+# As an ordinary user, whom rights bind; modules that are loaded late have to be there by then.
+BOUND = """
+import ctypes, os, queue, sys, threading
+from pathlib import Path
+from mcgitops.errors import StoreError
+from mcgitops.store import large
+from mcgitops.store.store import open_store
+store, folder, digest = open_store(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+if os.getuid() == 0:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+for work in (
+    lambda: store.put_bytes(b"new"),
+    lambda: store.put_file(folder / "secret"),
+    lambda: store.fetch(digest, folder / "file"),
+    lambda: store.fetch(digest, folder / "below" / "file"),
+):
+    try:
+        work()
+        print("done")
+    except StoreError as error:
+        print(error.message, "|", error.hint)
+"""
+
+
+def test_what_may_not_be_written_or_read_is_a_sentence_and_nothing_changes() -> None:
+    with tempfile.TemporaryDirectory(prefix="mclab-rights-") as name:
+        place = Path(name)
+        place.chmod(0o755)
+        store = open_store(str(place / "store"))
+        digest, _ = store.put_bytes(b"content")
+        (place / "folder").mkdir()
+        (place / "folder/secret").write_bytes(b"secret")
+        (place / "folder/secret").chmod(0)
+        closed = [path for path in place.rglob("*") if path.is_dir()]
+        for path in closed:
+            path.chmod(0o555)
+        before = sorted(map(str, place.rglob("*")))
+        try:
+            done = subprocess.run(
+                [sys.executable, "-c", BOUND, store.url, str(place / "folder"), digest],
+                capture_output=True, text=True, check=True, timeout=60,
+            )  # fmt: skip
+        finally:
+            for path in closed:
+                path.chmod(0o755)
+        said = done.stdout.splitlines()
+        assert len(said) == 4
+        assert said[0].startswith(f"Could not write to the store {place / 'store'}: Permission")
+        assert "Give yourself the right to it" in said[0]
+        assert said[1].startswith(f"Could not read {place / 'folder/secret'}: Permission denied")
+        assert said[2].startswith(f"Could not write {place / 'folder/file'}: Permission denied")
+        assert said[3].startswith(f"Could not write {place / 'folder/below/file'}: Permission")
+        assert sorted(map(str, place.rglob("*"))) == before
 
 
 NAMES = st.text(
