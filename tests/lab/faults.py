@@ -47,10 +47,10 @@ services:
     init: true
     healthcheck:
       test: ["CMD", "wget", "-q", "-O", "-", "http://127.0.0.1:8080/healthy"]
-      interval: 2s
+      interval: 5s
       retries: 1
       start_period: 1s
-      start_interval: 200ms
+      start_interval: 300ms
     stop_grace_period: 1s
     deploy: {{replicas: {replicas}}}
   proxy:

@@ -122,6 +122,13 @@ def test_the_script_is_valid_shell_and_only_looks(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("again", [False, True])
+def test_what_is_under_way_is_waited_for_before_anything_is_looked_at(again: bool) -> None:
+    script = host.host_script("wine", "production", "p", again=again, settled="echo waited\n")
+    assert script.index("echo waited\n") < script.index("docker ps")
+    assert script.index("echo waited\n") < script.index("current")
+
+
 HASHES = {"api": "1" * 64, "db": "2" * 64}
 
 
