@@ -121,6 +121,8 @@ class _Transfer:
         self._counter = counter
         self._beside = beside
         self._extra = beside.descriptor(digest) if beside is not None else None
+        self._first = threading.Lock()
+        self._answered = threading.Event()
 
     def run(self, threads: int, buffers: int) -> bool:
         """Fetch it; False where the source has no such value of this size."""
@@ -169,7 +171,7 @@ class _Transfer:
             if partial.has(number) and partial.read(view, offset):
                 self._counter.add(length)
             else:
-                if not self._source.backend.fill(self._key, offset, view, self._counter.add):
+                if not self._fetched(offset, view):
                     return None
                 partial.write(number, buffer, length)
             if self._extra is not None:
@@ -177,6 +179,26 @@ class _Transfer:
             return length
 
         return work
+
+    def _fetched(self, offset: int, view: memoryview) -> bool:
+        """Have one part in memory; False where there is none.
+
+        One asks before the others do: some services look through the whole value before they answer
+        for the first time, and would do so for each of them.
+        """
+        fill = self._source.backend.fill
+        if not self._first.acquire(blocking=False):
+            self._answered.wait()
+            return fill(self._key, offset, view, self._counter.add)
+
+        def told(count: int) -> None:
+            self._answered.set()
+            self._counter.add(count)
+
+        try:
+            return fill(self._key, offset, view, told)
+        finally:
+            self._answered.set()
 
 
 class _Workers:

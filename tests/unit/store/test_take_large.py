@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -156,4 +158,28 @@ def test_a_file_system_that_has_nothing_but_the_page_cache_will_do(
     monkeypatch.delattr(large.os, "O_DIRECT")
     digest, value = stored(bucket, FROM + 1)
     assert take_large(Objects(bucket), local, {digest: len(value)}, Count()) == {digest}
+    assert local.read_bytes(digest) == value
+
+
+class Thorough(Asked):
+    """A bucket that takes its time before it answers for the first time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.came = 0
+        self.alone = False
+
+    def fill(self, key: str, offset: int, buffer: memoryview, told: Callable[[int], None]) -> bool:
+        self.came += 1
+        if self.came == 1:
+            time.sleep(0.1)
+            self.alone = self.came == 1
+        return super().fill(key, offset, buffer, told)
+
+
+def test_one_asks_before_the_others_do(local: Objects) -> None:
+    bucket = Thorough()
+    digest, value = stored(bucket, 3 * PART)
+    assert take_large(Objects(bucket), local, {digest: len(value)}, Count()) == {digest}
+    assert bucket.alone
     assert local.read_bytes(digest) == value
