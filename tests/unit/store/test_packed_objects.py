@@ -115,3 +115,19 @@ def test_holdings_are_all_copies(store: Store) -> None:
     assert found[0] == Holding(alone, layout.object_key(alone), 0, size)
     assert [holding.member for holding in found[1:]] == list(pack.index)
     assert {holding.key for holding in found[1:]} == {layout.pack_key(pack.name)}
+
+
+def test_what_is_to_be_linked_has_a_key_of_its_own(store: Store) -> None:
+    alone, size = store.put_bytes(b"alone")
+    write_pack(store, VALUES)
+    store = open_store(store.url)
+    small, large, lost = digest_of(VALUES[1]), digest_of(VALUES[2]), digest_of(b"no")
+    sizes = {alone: size, small: 1, large: len(VALUES[2]), lost: 2}
+    for _ in range(2):
+        assert store.objects.exposed(sizes, limit=1000) == {
+            digest: layout.object_key(digest) for digest in (alone, small)
+        }
+        assert store.backend.get(layout.object_key(small)) == VALUES[1]
+        assert store.backend.size(layout.object_key(large)) is None
+    assert store.read_bytes(small) == VALUES[1]
+    assert store.objects.exposed({}, limit=1000) == {}
