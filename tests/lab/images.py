@@ -54,6 +54,14 @@ FROM $MINI_IMAGE
 COPY --from=packages /root/fs/ /
 CMD ["haproxy", "-W", "-db", "-f", "/usr/local/etc/haproxy/haproxy.cfg"]
 """
+REGISTRY = """\
+ARG BASE_IMAGE
+FROM $BASE_IMAGE
+RUN apt-get -qq update \\
+    && apt-get -qq install -y --no-install-recommends docker-registry apache2-utils \\
+    && rm -rf /var/lib/apt/lists/*
+ENTRYPOINT ["docker-registry", "serve", "/config.yml"]
+"""
 HOST_FOLDER = Path(__file__).parent / "host"
 
 
@@ -117,6 +125,19 @@ def proxy_image() -> str:
         folder = Path(name)
         (folder / "Dockerfile").write_text(PROXY)
         build(tag, folder, f"BASE_IMAGE={base}", f"MINI_IMAGE={mini}")
+    return tag
+
+
+def registry_image() -> str:
+    """The tag of an image of Debian's image registry and htpasswd; settings are in /config.yml."""
+    base = base_image()
+    tag = f"{REPOSITORY}/registry:{SUITE}-{_digest(base, REGISTRY)}"
+    if exists(tag):
+        return tag
+    with tempfile.TemporaryDirectory(prefix="mclab-registry-") as name:
+        folder = Path(name)
+        (folder / "Dockerfile").write_text(REGISTRY)
+        build(tag, folder, f"BASE_IMAGE={base}")
     return tag
 
 

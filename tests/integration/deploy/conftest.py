@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ProjectFactory, Result, Runner
-from tests.lab import down
+from tests.lab import down, images
+from tests.lab.engine import Engine
+from tests.lab.program import LabError
 
 COMPOSE = """
 name: {name}
@@ -186,6 +188,15 @@ def get(url: str, timeout: float = 5) -> str:
 
 
 MakeApp = Callable[..., App]
+
+
+@pytest.fixture(scope="session")
+def registry_image(engine: Engine) -> str:
+    """A local image of Debian's own image registry."""
+    try:
+        return images.registry_image()
+    except LabError as error:
+        pytest.fail(str(error), pytrace=False)
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import subprocess
 import tempfile
 import time
@@ -25,13 +24,6 @@ from tests.lab.hosts import Hosts
 pytestmark = [pytest.mark.engine, pytest.mark.hosts]
 
 USER, PASSWORD = "ada", "canary-registry-password"
-DOCKERFILE = """
-FROM {base}
-RUN apt-get -qq update \\
- && apt-get -qq install -y --no-install-recommends docker-registry apache2-utils
-COPY config.yml users /
-ENTRYPOINT ["docker-registry", "serve", "/config.yml"]
-"""
 CONFIG = """
 version: 0.1
 storage: {filesystem: {rootdirectory: /var/lib/registry}}
@@ -49,22 +41,17 @@ def docker(*arguments: str, stdin: str | None = None) -> str:
 
 
 @pytest.fixture
-def registry(base_image: str, unique_name: Callable[..., str], tmp_path: Path) -> Iterator[int]:
+def registry(registry_image: str, unique_name: Callable[..., str], tmp_path: Path) -> Iterator[int]:
     """Debian's own image registry with one user; its port on 127.0.0.1."""
     folder = tmp_path / "registry"
     folder.mkdir()
-    (folder / "Dockerfile").write_text(DOCKERFILE.format(base=base_image))
     (folder / "config.yml").write_text(CONFIG)
-    (folder / "users").touch()
     name = unique_name("registry")
-    proxies = [n for n in os.environ if n.lower() in ("http_proxy", "https_proxy", "no_proxy")]
-    arguments = [word for proxy in proxies for word in ("--build-arg", proxy)]
-    docker("build", "--quiet", *arguments, "--label", "mclab", "--tag", f"{name}:latest",
-           str(folder))  # fmt: skip
-    made = ("run", "--rm", "--interactive", "--entrypoint", "htpasswd", f"{name}:latest")
+    made = ("run", "--rm", "--interactive", "--entrypoint", "htpasswd", registry_image)
     (folder / "users").write_text(docker(*made, "-inB", USER, stdin=PASSWORD) + "\n")
     docker("run", "--detach", "--label", "mclab", "--name", name, "--publish", "127.0.0.1::5000",
-           "--volume", f"{folder / 'users'}:/users:ro", f"{name}:latest")  # fmt: skip
+           "--volume", f"{folder / 'users'}:/users:ro",
+           "--volume", f"{folder / 'config.yml'}:/config.yml:ro", registry_image)  # fmt: skip
     port = int(docker("port", name, "5000").rpartition(":")[2])
     end = time.monotonic() + 30
     while True:

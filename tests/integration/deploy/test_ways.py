@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import time
@@ -21,12 +20,6 @@ from tests.lab.hosts import Host, Hosts
 
 pytestmark = [pytest.mark.engine, pytest.mark.hosts]
 
-DOCKERFILE = """
-FROM {base}
-RUN apt-get -qq update && apt-get -qq install -y --no-install-recommends docker-registry
-COPY config.yml /config.yml
-ENTRYPOINT ["docker-registry", "serve", "/config.yml"]
-"""
 CONFIG = """
 version: 0.1
 storage: {filesystem: {rootdirectory: /var/lib/registry}}
@@ -35,17 +28,12 @@ http: {addr: ":5000"}
 
 
 @pytest.fixture
-def registry(base_image: str, unique_name: Callable[..., str], tmp_path: Path) -> Iterator[int]:
+def registry(registry_image: str, unique_name: Callable[..., str], tmp_path: Path) -> Iterator[int]:
     """Debian's own image registry; its port on 127.0.0.1."""
-    (tmp_path / "Dockerfile").write_text(DOCKERFILE.format(base=base_image))
     (tmp_path / "config.yml").write_text(CONFIG)
     name = unique_name("registry")
-    proxies = [n for n in os.environ if n.lower() in ("http_proxy", "https_proxy", "no_proxy")]
-    arguments = [word for proxy in proxies for word in ("--build-arg", proxy)]
-    _docker("build", "--quiet", *arguments, "--label", "mclab", "--tag", f"{name}:latest",
-            str(tmp_path))  # fmt: skip
     _docker("run", "--detach", "--label", "mclab", "--name", name, "--publish", "127.0.0.1::5000",
-            f"{name}:latest")  # fmt: skip
+            "--volume", f"{tmp_path / 'config.yml'}:/config.yml:ro", registry_image)  # fmt: skip
     port = int(_docker("port", name, "5000").rpartition(":")[2])
     end = time.monotonic() + 30
     while True:
