@@ -2,8 +2,9 @@
 
 With tens of thousands of files the walk takes as long as starting the program does, and one core
 does nothing meanwhile. Which folders are large is known from the last time; the walk gives their
-signature, by which the index knows the digest of all that is in them. Only for `plan`: it looks
-once, at once, while other verbs may wait for each other before they look.
+signature, by which the index knows the digest of all that is in them. Where there is no index, it
+gives all that was seen, so that nobody walks again. Only for `plan`: it looks once, at once, while
+other verbs may wait for each other before they look.
 """
 
 from __future__ import annotations
@@ -15,8 +16,15 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from mcgitops.project import STATE_FOLDER
+
+if TYPE_CHECKING:
+    from mcgitops.facts.walking import Seen
+
+INDEX = "index.sqlite"
+"""What `facts.index` keeps beside; only to know whether there is one."""
 
 LARGE = 5000
 """Files from which on it pays."""
@@ -36,11 +44,13 @@ class Ahead:
         self._notes = folder / STATE_FOLDER / "cache" / "large.json"
         self._noted = _noted(self._notes)
         self._found: list[str] = []
-        self._answers: dict[str, bytes] | None = {} if not self._noted else None
+        self._answers: dict[str, Any] | None = {} if not self._noted else None
+        self._seen: dict[str, Seen] = {}
         self._process: subprocess.Popen[bytes] | None = None
         if self._noted:
             package = os.fspath(Path(__file__).parents[2])
-            argv = [sys.executable, "-I", "-S", "-c", _PROGRAM, package, *self._noted]
+            asked = "parts" if (folder / STATE_FOLDER / INDEX).exists() else "whole"
+            argv = [sys.executable, "-I", "-S", "-c", _PROGRAM, package, asked, *self._noted]
             with suppress(OSError):
                 self._process = subprocess.Popen(
                     argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -56,7 +66,16 @@ class Ahead:
         found = self._answers.pop(os.fspath(root), b"")
         if found:
             self._found.append(os.fspath(root))
-        return found
+        if isinstance(found, tuple):
+            from mcgitops.facts.walking import Seen
+
+            seen = self._seen[os.fspath(root)] = Seen.unpacked(*found)
+            return seen.signature()
+        return found if isinstance(found, bytes) else b""
+
+    def walked(self, root: Path) -> Seen | None:
+        """All that was seen in a folder whose signature was asked for; told once."""
+        return self._seen.pop(os.fspath(root), None)
 
     def note(self, root: Path, files: int) -> None:
         """Remember how large a folder is, for the next time."""

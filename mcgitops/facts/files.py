@@ -72,7 +72,7 @@ def tree(root: Path, index: Index, skip: Skip = keep_all) -> Tree:
         and (known := index.summary(os.fspath(root), early))
     ):
         return Tree.known(known, lambda: _entries_of(root, _walked(root, skip), index, known))
-    seen = _walked(root, skip)
+    seen = (ahead.walked(root) if ahead is not None else None) or _walked(root, skip)
     if len(seen.paths) < _LARGE:
         return _hashed(root, seen, index, partial=False)
     if ahead is not None:

@@ -83,9 +83,23 @@ class Seen:
         self.paths: list[str] = []
         self.links: dict[str, str] = {}  # path → target
         self._numbers = array.array("q")  # the fields of a `Stat` for each path
+        self._signature = b""  # once it was made
+
+    def packed(self) -> tuple[list[str], dict[str, str], bytes, bytes]:
+        """All of it, for another process: see `unpacked`."""
+        return self.paths, self.links, self._numbers.tobytes(), self.signature()
+
+    @staticmethod
+    def unpacked(paths: list[str], links: dict[str, str], numbers: bytes, signed: bytes) -> Seen:
+        """What another process has seen."""
+        seen = Seen()
+        seen.paths, seen.links, seen._signature = paths, links, signed
+        seen._numbers.frombytes(numbers)
+        return seen
 
     def add(self, found: Iterable[SeenFile]) -> None:
         """Some more."""
+        self._signature = b""
         paths, numbers = self.paths, self._numbers
         for path, stat, link in found:
             try:
@@ -106,6 +120,8 @@ class Seen:
 
     def signature(self) -> bytes:
         """A digest of all that decides whether a row of the index still fits, of all files."""
+        if self._signature:
+            return self._signature
         made = hashlib.blake2b(digest_size=32)
         links = self.links
         names = self.paths
@@ -115,7 +131,8 @@ class Seen:
             part = "\0".join(names[start : start + _NAMES])
             made.update((b"\0" if start else b"") + part.encode("utf-8", "surrogateescape"))
         made.update(self._numbers)
-        return made.digest()
+        self._signature = made.digest()
+        return self._signature
 
 
 def signed(number: int) -> int:
@@ -124,14 +141,19 @@ def signed(number: int) -> int:
 
 
 def main() -> None:
-    """Walk the folders that are named, and say what each came to: see `facts.ahead`."""
-    answers = {}
-    for root in sys.argv[1:]:
+    """Walk the folders that are named, and say what each came to: see `facts.ahead`.
+
+    The first argument is `whole` where all that was seen is asked for, of what isn't huge.
+    """
+    answers: dict[str, object] = {}
+    whole = sys.argv[1] == "whole"
+    for root in sys.argv[2:]:
         seen = Seen()
         try:
             for found in folders(root, keep_all):
                 seen.add(found)
         except OSError:
             continue  # who needs it will say what is wrong
-        answers[root] = seen.signature()
+        few = len(seen.paths) <= _NAMES * 10
+        answers[root] = seen.packed() if whole and few else seen.signature()
     marshal.dump(answers, sys.stdout.buffer)

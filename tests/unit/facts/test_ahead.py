@@ -145,3 +145,24 @@ def test_an_answer_is_given_once(project: Path) -> None:
     assert early.signature(project / "data") == b""
     early.end()
     early.end()
+
+
+def test_where_there_is_no_index_nothing_is_walked_twice(project: Path, walked: list[str]) -> None:
+    look(project)
+    (project / "data/deep/late").write_text("late")
+    for file in project.glob(".mcgitops/index.sqlite*"):
+        file.unlink()
+    early = Ahead(project)
+    index = Index(project / ".mcgitops/index.sqlite")
+    index.ahead = early
+    walked.clear()
+    try:
+        found = tree(project / "data", index)
+    finally:
+        early.end()
+    assert walked == []
+    expected = tree(project / "data", Index(project / "none.sqlite"))
+    assert (found.digest, found.entries) == (expected.digest, expected.entries)
+    again, _ = look(project)
+    assert again == expected.digest
+    assert early.walked(project / "data") is None
