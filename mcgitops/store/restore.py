@@ -46,7 +46,7 @@ def restore(
     `force` replaces files whose content is in no store. `making` has some of them ready.
     """
     wanted = {file.path: file for file in files}
-    inside: dict[Path, bool] = {}  # thousands of files share few folders
+    inside: dict[str, bool] = {}  # thousands of files share few folders
     places = {path: place_of(path, folder, inside) for path in wanted}
     changed: list[str] = []
     lost: list[str] = []
@@ -72,7 +72,7 @@ def restore(
     return Restored(tuple(changed), tuple(path for path in wanted if path not in written))
 
 
-def place_of(path: str, folder: Path, inside: dict[Path, bool] | None = None) -> Path:
+def place_of(path: str, folder: Path, inside: dict[str, bool] | None = None) -> Path:
     """Where a record's path is in the folder; one that leads out of it is refused.
 
     Records may come from others, so their paths are not trusted: neither `..` nor a symbolic link
@@ -86,10 +86,11 @@ def place_of(path: str, folder: Path, inside: dict[Path, bool] | None = None) ->
             "Don't use that record; nothing was changed.",
         )
     target = folder / path
+    above = path.rpartition("/")[0]
     known = {} if inside is None else inside
-    if target.parent not in known:
-        known[target.parent] = target.parent.resolve().is_relative_to(folder.resolve())
-    if not known[target.parent]:
+    if above not in known:
+        known[above] = target.parent.resolve().is_relative_to(folder.resolve())
+    if not known[above]:
         raise StoreError(
             f"{path} leads out of {folder} through a symbolic link.",
             "Remove the link; nothing was changed.",
