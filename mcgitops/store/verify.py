@@ -175,7 +175,8 @@ def check_pack(
     found: list[Finding] = []
     with opened as stream:
         at = 0
-        for member in sorted(index, key=lambda one: one.offset):
+        # an empty member begins where the next one does, and comes before it
+        for member in sorted(index, key=lambda one: (one.offset, one.end)):
             if member.offset < at or member.stored > packs.LARGEST_MEMBER:
                 found.append(_bad_member(store, key, member))  # no index of ours says so
                 continue

@@ -48,6 +48,14 @@ def test_a_whole_store_is_sound(store: Store) -> None:
     assert (verified.records, verified.objects, verified.packs) == (4, 4, 1)
 
 
+@pytest.mark.parametrize("values", [[b"", b"a"], [b"a", b""], [b"b", b"", b"a"]])
+def test_an_empty_file_in_a_pack_is_sound_wherever_it_lies(
+    store: Store, values: list[bytes]
+) -> None:
+    write_pack(store, values)
+    assert verify(store).findings == ()
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("whole") / "store"
