@@ -1,0 +1,56 @@
+"""The same work for many items: in order, bounded, and ended by the first error."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from mcgitops.store.threads import each
+
+
+@pytest.mark.parametrize("threads", [1, 3, 50])
+def test_results_come_in_the_order_of_the_items(threads: int) -> None:
+    assert each(lambda n: n * n, range(20), threads) == [n * n for n in range(20)]
+    assert each(lambda n: n, [], threads) == []
+
+
+def test_no_more_threads_are_at_work_than_allowed() -> None:
+    together = threading.Barrier(3, timeout=30)
+    names: set[str] = set()
+
+    def work(_: int) -> None:
+        names.add(threading.current_thread().name)
+        together.wait()
+
+    each(work, range(9), 3)
+    assert len(names) == 3
+
+
+@pytest.mark.parametrize("kind", [ValueError, KeyboardInterrupt])
+def test_the_first_error_ends_it(kind: type[BaseException]) -> None:
+    failed, stopped = threading.Event(), threading.Event()
+    begun: list[int] = []
+    ended: list[int] = []
+
+    def work(number: int) -> int:
+        begun.append(number)
+        if number == 0:
+            failed.set()
+            raise kind("no")
+        assert failed.wait(30)
+        assert stopped.wait(30)  # it is told before anybody waits for what still runs
+        ended.append(number)
+        return number
+
+    with pytest.raises(kind, match="no"):
+        each(work, range(100), 4, stopped.set)
+    assert len(begun) <= 4
+    assert sorted([0, *ended]) == sorted(begun)
+
+
+def test_several_may_be_at_work_at_once() -> None:
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(lambda _: each(lambda n: n, range(50), 4), range(3)))
+    assert found == [list(range(50))] * 3
