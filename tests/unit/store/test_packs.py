@@ -11,6 +11,8 @@ from mcgitops.errors import StoreError
 from mcgitops.store import compression
 from mcgitops.store.packs import (
     RAW,
+    SELDOM,
+    VAIN,
     ZSTD,
     Member,
     Pack,
@@ -41,6 +43,15 @@ def packed(values: list[bytes]) -> Pack:
 
 def read(pack: Pack, value: bytes, member: Member) -> bytes:
     return content_of(member, value[member.offset : member.end], pack.name)
+
+
+def test_what_shrinks_is_found_behind_much_that_does_not() -> None:
+    noise = [os.urandom(200) for _ in range(2 * VAIN)]
+    text = [b"text %3d " % number * 50 for number in range(2 * SELDOM)]
+    index = packed([*noise, *text]).index
+    shrunk = [one for one in text if (found := index.find(digest_of(one))) and found.coding == ZSTD]
+    assert len(shrunk) > SELDOM
+    assert shrunk == text[-len(shrunk) :]
 
 
 @given(contents)
