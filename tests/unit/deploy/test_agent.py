@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -39,11 +38,11 @@ from mcgitops.errors import HostNeedsAttention, McgitopsError, StoreError, Usage
 from mcgitops.facts.compose import load_project
 from mcgitops.project.environment import Trigger
 from mcgitops.project.hosts import LOCAL
-from mcgitops.store.records import FileRef, ReleaseRecord, WantedRecord
+from mcgitops.store.records import FileRef, ReleaseRecord
 from mcgitops.store.store import Store, open_store
 from tests.conftest import ProjectFactory
+from tests.unit.deploy.notes import NOON, note
 
-NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 V1, V2 = Want("v1", "1" * 40), Want("v2", "2" * 40)
 
 
@@ -196,13 +195,6 @@ def store(tmp_path: Path) -> Store:
     return open_store(str(tmp_path / "store"))
 
 
-def note(release: str, minute: int, released: int = 0) -> WantedRecord:
-    return WantedRecord(
-        project="wine", environment="edge", release=release, commit="1" * 40,
-        committed=NOON + timedelta(minutes=minute), released=NOON + timedelta(minutes=released),
-    )  # fmt: skip
-
-
 def test_a_late_job_for_an_older_commit_takes_nothing_back(store: Store) -> None:
     assert store.want(note("v1", 1)).number == 1
     assert store.want(note("v3", 3)).number == 2
@@ -245,7 +237,7 @@ def test_a_store_that_was_made_anew_is_followed_from_its_beginning(store: Store)
 def test_writers_at_once_lose_nothing(store: Store) -> None:
     program = (
         "import sys; from mcgitops.store.store import open_store\n"
-        "from tests.unit.deploy.test_agent import note\n"
+        "from tests.unit.deploy.notes import note\n"
         "store = open_store(sys.argv[1])\n"
         "for minute in range(int(sys.argv[2]), 40, 4): store.want(note(f'v{minute}', minute))\n"
     )

@@ -18,12 +18,7 @@ from mcgitops.store.folder import STALE_SECONDS, FolderBackend
 from mcgitops.store.objects import hashed
 from mcgitops.store.store import open_store
 from mcgitops.store.transfer import references
-
-
-def _create(folder: str, number: int, gate: object) -> bool:
-    backend = FolderBackend(Path(folder))
-    gate.wait()  # type: ignore[attr-defined]
-    return backend.create("runs/p/s/f.json", b"%d" % number * 10_000)
+from tests.unit.store.creating import create
 
 
 def test_exactly_one_of_many_processes_creates_a_record(tmp_path: Path) -> None:
@@ -32,7 +27,7 @@ def test_exactly_one_of_many_processes_creates_a_record(tmp_path: Path) -> None:
         for trial in range(5):
             gate = manager.Barrier(4)
             folder = str(tmp_path / str(trial))
-            won = pool.starmap(_create, [(folder, number, gate) for number in range(4)])
+            won = pool.starmap(create, [(folder, number, gate) for number in range(4)])
             assert won.count(True) == 1
             value = FolderBackend(Path(folder)).get("runs/p/s/f.json")
             assert value == b"%d" % won.index(True) * 10_000
