@@ -150,9 +150,29 @@ ROUNDS: list[tuple[list[tuple[str, str]], set[str]]] = [
 ]  # fmt: skip
 
 
-def test_what_was_changed_by_hand_is_found_and_mended(site: Site) -> None:
+def killed_while_watched(site: Site) -> None:
+    """Somebody who watches is told that a container ended; afterwards it runs again."""
+    watching = subprocess.Popen(
+        [sys.executable, "-m", "mcgitops", "status", "--watch", "0.5"], cwd=site.folder,
+        env={**os.environ, **site.env}, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert watching.stdout is not None
+    worker = f"{site.name}-production-worker-1"
+    try:
+        assert "v1 api 2/2 proxy 1/1 worker 1/1: as it should be" in watching.stdout.readline()
+        site.host.docker("kill", worker)
+        line = watching.stdout.readline()
+        assert re.match(r"\d{4}-\d\d-\d\dT\S+ production .*worker-1 exited", line), line
+    finally:
+        watching.send_signal(signal.SIGINT)
+    assert watching.wait(30) == 1
+    site.host.docker("start", worker)
+
+
+def test_what_was_changed_by_hand_is_told_found_and_mended(site: Site) -> None:
     site.release("v1")
     site("deploy", "--release", "v1")
+    killed_while_watched(site)
     assert site.drift() == []
     for number, (breaks, touched) in enumerate(ROUNDS):
         before = site.made()
@@ -168,24 +188,6 @@ def test_what_was_changed_by_hand_is_found_and_mended(site: Site) -> None:
             touched
         ), number
     assert "Nothing to do" in site("deploy", "--release", "v1").stdout
-
-
-def test_changes_are_told_while_watching(site: Site) -> None:
-    site.release("v1")
-    site("deploy", "--release", "v1")
-    watching = subprocess.Popen(
-        [sys.executable, "-m", "mcgitops", "status", "--watch", "0.5"], cwd=site.folder,
-        env={**os.environ, **site.env}, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    assert watching.stdout is not None
-    try:
-        assert "v1 api 2/2 proxy 1/1 worker 1/1: as it should be" in watching.stdout.readline()
-        site.host.docker("kill", f"{site.name}-production-worker-1")
-        line = watching.stdout.readline()
-        assert re.match(r"\d{4}-\d\d-\d\dT\S+ production .*worker-1 exited", line), line
-    finally:
-        watching.send_signal(signal.SIGINT)
-    assert watching.wait(30) == 1
 
 
 def test_diff_says_what_a_deployment_then_does(site: Site) -> None:
