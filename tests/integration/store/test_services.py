@@ -122,6 +122,25 @@ def test_an_authority_of_ones_own_and_a_proxy(
         assert proxy.asked == []
 
 
+def test_plain_requests_trust_whom_the_rest_would(
+    rclone_s3: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    entered(rclone_s3, monkeypatch)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+    with fronts.tls(rclone_s3.endpoint, tmp_path) as front:
+        url = f"s3://models/{uuid4().hex}?endpoint_url={front.endpoint}"
+        with pytest.raises(StoreError, match="is not trusted"):
+            open_store(url).put_bytes(b"x")
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(front.authority))
+        store = open_store(url)
+        assert isinstance(store.backend, S3Backend)
+        digest, _ = store.put_bytes(b"x")
+        assert store.read_bytes(digest) == b"x"
+        assert store.backend._opened is None
+        works(store)
+
+
 def test_a_public_store_is_read_without_credentials(
     ceph_s3: ceph.Ceph, monkeypatch: pytest.MonkeyPatch
 ) -> None:
