@@ -498,7 +498,7 @@ class S3Backend:
         last = offset + len(buffer) - 1
         wanted = {"Range": f"bytes={offset}-{last}"}
         into = Into(buffer, reached)
-        answer = self._direct.ask("GET", self._key(key), (206,), headers=wanted, into=into)
+        answer = self._direct.ask("GET", self._key(key), (200, 206), headers=wanted, into=into)
         if answer is None:
             return False
         said = answer.headers.get("content-range", "")

@@ -279,7 +279,8 @@ class _Connection:
                 raise ValueError("encoding")
             return Answer(status, headers, self._chunks()), again
         length = _number(headers["content-length"])
-        if into is not None and status == 206 and length == len(into.buffer):
+        ranged = status in (200, 206) and "content-range" in headers  # some say 200 to a range
+        if into is not None and ranged and length == len(into.buffer):
             into.take(self._stream)
             return Answer(status, headers, b""), again
         return Answer(status, headers, self._exactly(length)), again

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcgitops.store.backend import Entry
-from mcgitops.store.s3_direct import EMPTY, Direct, Place, listing, place_of, quoted, sign
+from mcgitops.store.s3_direct import EMPTY, Direct, Into, Place, listing, place_of, quoted, sign
 from mcgitops.store.s3_url import parse
 
 KEYS = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret"}
@@ -213,3 +213,37 @@ def test_a_listing_is_read_if_it_is_whole() -> None:
 
 def test_an_empty_body_has_the_seal_of_nothing() -> None:
     assert EMPTY == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+
+def test_a_part_of_the_right_length_goes_where_it_is_wanted() -> None:
+    answers = [
+        b"HTTP/1.1 206 P\r\nContent-Length: 5\r\nContent-Range: bytes 0-4/9\r\n\r\nhello",
+        b"HTTP/1.1 200 O\r\nContent-Length: 5\r\nContent-Range: bytes 4-8/9\r\n\r\nolleh",
+        b"HTTP/1.1 206 P\r\nContent-Length: 4\r\nContent-Range: bytes 0-3/9\r\n\r\nhell",
+        b"HTTP/1.1 200 O\r\nContent-Length: 5\r\n\r\nwhole",
+    ]
+    direct, _, close = served(answers)
+    reached: list[int] = []
+    found = []
+    for _answer in answers:
+        memory = bytearray(5)
+        into = Into(memoryview(memory), reached.append)
+        answer = direct.ask("GET", "k", (200, 206), into=into)
+        assert answer is not None
+        found.append((into.is_full, bytes(memory), answer.body))
+    close()
+    nothing = bytes(5)
+    assert found == [
+        (True, b"hello", b""), (True, b"olleh", b""),
+        (False, nothing, b"hell"), (False, nothing, b"whole"),
+    ]  # fmt: skip
+    assert reached == [5, 5]
+
+
+def test_a_part_that_ends_early_is_left_to_boto3() -> None:
+    short = b"HTTP/1.1 206 P\r\nContent-Length: 5\r\nContent-Range: bytes 0-4/9\r\n\r\nhel"
+    direct, _, close = served([short])
+    into = Into(memoryview(bytearray(5)), lambda _: None)
+    assert direct.ask("GET", "k", (206,), into=into) is None
+    close()
+    assert not into.is_full
