@@ -36,12 +36,12 @@ def _verb(call: str, uses: str = "") -> Verb:
     return Verb(tuple(call.split()), frozenset(uses.split()))
 
 
-FILE = "yaml pydantic"
+FILE = "yaml"
 VERBS = (
     _verb("--version"),
     _verb("--help"),
     _verb("completion bash"),
-    _verb("schema", "pydantic"),
+    _verb("schema"),
     _verb("check", FILE),
     _verb("plan", f"{FILE} sqlite3"),
     _verb("plan --json", f"{FILE} sqlite3"),

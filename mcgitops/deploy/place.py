@@ -29,8 +29,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-from pydantic import TypeAdapter
-
 from mcgitops.commands import compose_host
 from mcgitops.deferred import dataclass
 from mcgitops.deploy import composefile, private, yamlfile
@@ -46,9 +44,9 @@ from mcgitops.project.load import unescape
 from mcgitops.project.serving import ServingSpec
 from mcgitops.store.records import FileRef, ReleaseRecord
 from mcgitops.store.store import Store
+from mcgitops.typed.jsontext import plain
 
 MANIFEST = "release.json"
-_SERVICE = TypeAdapter(WantedService)
 LARGEST_COMPOSE = 16 * 1024 * 1024
 _PLACEHOLDERS = frozenset({".gitkeep", ".keep", ".gitignore"})
 
@@ -319,7 +317,7 @@ def _manifest(project: str, placement: Placement) -> bytes:
         "placed": datetime.now(UTC).isoformat(timespec="seconds"),
         "variables": list(placement.variables),
         "services": {
-            one.name: _SERVICE.dump_python(one, mode="json", exclude={"name"})
+            one.name: {key: value for key, value in plain(one).items() if key != "name"}
             for one in placement.services
         },
         "images": [asdict(pin) for pin in placement.images],

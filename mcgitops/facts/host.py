@@ -17,8 +17,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from pydantic import TypeAdapter, ValidationError
-
 from mcgitops.facts.program import Output, output
 from mcgitops.project.hosts import (
     CONFIGURATION_LABEL,
@@ -32,12 +30,11 @@ from mcgitops.project.hosts import (
     ProxyFact,
     WantedService,
 )
+from mcgitops.typed.convert import convert
 
 ToArgv = Callable[[str], Sequence[str]]
 """A POSIX shell script → the argument list that runs it on the host."""
 
-_SERVICE = TypeAdapter(WantedService)
-_PIN = TypeAdapter(Pin)
 _CONTAINER = "@container " + "\t".join(
     "{{json " + field + "}}"
     for field in (
@@ -345,16 +342,16 @@ def _placement(text: str) -> Placement | None:
             release=str(value["release"]),
             digest=str(value.get("digest", "")),
             services=tuple(
-                _SERVICE.validate_python({"name": name, **wanted})
+                convert({"name": name, **wanted}, WantedService)
                 for name, wanted in sorted((value.get("services") or {}).items())
             ),
             variables=tuple(value.get("variables") or ()),
             placed=_time(value.get("placed")),
-            images=tuple(_PIN.validate_python(pin) for pin in value.get("images") or ()),
+            images=tuple(convert(pin, Pin) for pin in value.get("images") or ()),
             commit=str(value.get("commit", "")),
             files=tuple((str(p), str(d)) for p, d in (value.get("files") or {}).items()),
         )
-    except (ValidationError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError):
         return None  # written by another version, or by somebody else
 
 

@@ -5,19 +5,16 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from mcgitops.typed.convert import Limits
+from mcgitops.typed.model import Model
 
 
-class Spec(BaseModel):
+class Spec(Model, unknown=False, strip=True):
     """Base of all `x-mcgitops` models: immutable, no unknown keys."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", str_strip_whitespace=True, defer_build=True
-    )
 
 
 DURATION = r"^(\d+(h|m|s))+$"
-Duration = Annotated[str, Field(pattern=DURATION)]
+Duration = Annotated[str, Limits(pattern=DURATION)]
 """`90s`, `15m`, `1h30m`."""
 
 

@@ -64,7 +64,7 @@ def _check_hooks(
     """Hooks in services that aren't deployed there, or before there is a release to run them in."""
     names = _deployed_names(project, spec)
     problems = []
-    for phase in Hooks.model_fields:
+    for phase in Hooks.model_keys():
         for index, hook in enumerate(getattr(spec.hooks, phase)):
             if hook.service is None:
                 continue

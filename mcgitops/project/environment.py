@@ -7,52 +7,51 @@ import shlex
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
-
 from mcgitops.project.base import Duration, Spec
 from mcgitops.project.nearest import nearest
+from mcgitops.typed.model import after, key, whole
 
 
 class Trigger(Spec):
     """When an environment is deployed: a push to a branch, or a tag. Shell patterns."""
 
-    branch: str | None = Field(None, min_length=1, description="A branch name or pattern.")
-    tag: str | None = Field(None, min_length=1, description="A tag name or pattern, such as `v*`.")
+    branch: str | None = key(default=None, min_length=1, description="A branch name or pattern.")
+    tag: str | None = key(
+        default=None, min_length=1, description="A tag name or pattern, such as `v*`."
+    )
 
-    @model_validator(mode="after")
-    def _exactly_one(self) -> Trigger:
+    @whole
+    def _exactly_one(self) -> None:
         if (self.branch is None) == (self.tag is None):
             raise ValueError("takes exactly one of branch and tag.")
-        return self
 
 
-class Hook(Spec):
+class Hook(Spec, strip=False):  # an argument is what it is
     """A command that is run before or after a phase of a rollout."""
 
-    model_config = ConfigDict(str_strip_whitespace=False)  # an argument is what it is
-
-    run: str | tuple[str, ...] = Field(
+    run: str | tuple[str, ...] = key(
         description="The program and its arguments. Text is split into words as a shell would, but "
         "no shell runs it."
     )
-    on: Literal["local", "host", "service"] = Field(
-        "service",
+    on: Literal["local", "host", "service"] = key(
+        default="service",
         description="Where it runs: `local` is where mcgitops runs, `host` is each host, `service` "
         "is a container of `service` on each host.",
     )
-    service: str | None = Field(
-        None,
+    service: str | None = key(
+        default=None,
         description="The service in which it runs: `after_prepare` and `before_activate` in a "
         "container of its own made of the new release, afterwards in one that runs.",
     )
-    once: bool = Field(
-        False, description="`true`: on the first host of the rollout only, as for a migration."
+    once: bool = key(
+        default=False,
+        description="`true`: on the first host of the rollout only, as for a migration.",
     )
-    timeout: Duration = Field("10m", description="How long it may take. Then it has failed.")
+    timeout: Duration = key(default="10m", description="How long it may take. Then it has failed.")
 
-    @field_validator("run")
-    @classmethod
-    def _names_a_program(cls, run: str | tuple[str, ...]) -> str | tuple[str, ...]:
+    @after("run")
+    @staticmethod
+    def _names_a_program(run: str | tuple[str, ...]) -> str | tuple[str, ...]:
         try:
             words = shlex.split(run) if isinstance(run, str) else run
         except ValueError as error:
@@ -61,13 +60,12 @@ class Hook(Spec):
             raise ValueError("names no program. Write it as [program, argument].")
         return run
 
-    @model_validator(mode="after")
-    def _service_is_named(self) -> Hook:
+    @whole
+    def _service_is_named(self) -> None:
         if self.on == "service" and self.service is None:
             raise ValueError("names no service. Add service, or on: host.")
         if self.on != "service" and self.service is not None:
             raise ValueError(f"names a service, but runs on: {self.on}. Remove one of them.")
-        return self
 
     @property
     def argv(self) -> tuple[str, ...]:
@@ -86,18 +84,22 @@ makes it final; `rollback` is the way back after a failure."""
 class Hooks(Spec):
     """Commands around the phases of a rollout. One that fails fails the rollout."""
 
-    before_prepare: tuple[Hook, ...] = Field((), description="Before anything is sent.")
-    after_prepare: tuple[Hook, ...] = Field((), description="Everything is on the hosts.")
-    before_activate: tuple[Hook, ...] = Field(
-        (), description="Before the first service is replaced: the place of migrations."
+    before_prepare: tuple[Hook, ...] = key(default=(), description="Before anything is sent.")
+    after_prepare: tuple[Hook, ...] = key(default=(), description="Everything is on the hosts.")
+    before_activate: tuple[Hook, ...] = key(
+        default=(), description="Before the first service is replaced: the place of migrations."
     )
-    after_activate: tuple[Hook, ...] = Field((), description="The new release is healthy.")
-    before_commit: tuple[Hook, ...] = Field((), description="The last chance to refuse.")
-    after_commit: tuple[Hook, ...] = Field((), description="The release is final. Only warns.")
-    before_rollback: tuple[Hook, ...] = Field(
-        (), description="Before a host goes back. Only warns."
+    after_activate: tuple[Hook, ...] = key(default=(), description="The new release is healthy.")
+    before_commit: tuple[Hook, ...] = key(default=(), description="The last chance to refuse.")
+    after_commit: tuple[Hook, ...] = key(
+        default=(), description="The release is final. Only warns."
     )
-    after_rollback: tuple[Hook, ...] = Field((), description="The host is as before. Only warns.")
+    before_rollback: tuple[Hook, ...] = key(
+        default=(), description="Before a host goes back. Only warns."
+    )
+    after_rollback: tuple[Hook, ...] = key(
+        default=(), description="The host is as before. Only warns."
+    )
 
 
 TEMPLATES = ("slack", "discord", "teams", "json")
@@ -107,22 +109,22 @@ TEMPLATES = ("slack", "discord", "teams", "json")
 class Notify(Spec):
     """A message to a webhook when a rollout starts or ends. One that can't be sent only warns."""
 
-    url_from: str = Field(
+    url_from: str = key(
         pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
         description="The environment variable that holds the webhook's URL: it is a secret.",
     )
-    template: str = Field(
-        "slack",
+    template: str = key(
+        default="slack",
         description="`slack`, `discord`, `teams`, `json`, or the path of a Jinja2 template in the "
         "project folder that gives JSON.",
     )
-    on: tuple[Literal["started", "succeeded", "rolled-back", "needs-attention"], ...] = Field(
-        ("succeeded", "rolled-back", "needs-attention"), description="When it is sent."
+    on: tuple[Literal["started", "succeeded", "rolled-back", "needs-attention"], ...] = key(
+        default=("succeeded", "rolled-back", "needs-attention"), description="When it is sent."
     )
 
-    @field_validator("template")
-    @classmethod
-    def _template_is_known(cls, template: str) -> str:
+    @after("template")
+    @staticmethod
+    def _template_is_known(template: str) -> str:
         if template in TEMPLATES:
             return template
         if not template.endswith(".j2"):
@@ -137,83 +139,88 @@ class Notify(Spec):
 class Environment(Spec):
     """Where releases go: hosts and a trigger."""
 
-    hosts: tuple[str, ...] = Field(
+    hosts: tuple[str, ...] = key(
         min_length=1,
         description="`ssh://user@host[:port]`, or `local://` for the engine of this machine.",
     )
-    trigger: Trigger | None = Field(
-        None, description="What deploys it. Without one: only `mcgitops deploy ENV` by hand."
+    trigger: Trigger | None = key(
+        default=None,
+        description="What deploys it. Without one: only `mcgitops deploy ENV` by hand.",
     )
-    services: tuple[str, ...] | None = Field(
-        None, description="Deploy only these services. Default: all that are not stages."
+    services: tuple[str, ...] | None = key(
+        default=None, description="Deploy only these services. Default: all that are not stages."
     )
-    health_timeout: Duration = Field(
-        "2m", description="How long a host may take to become healthy."
+    health_timeout: Duration = key(
+        default="2m", description="How long a host may take to become healthy."
     )
-    known_hosts: str | None = Field(
-        None,
+    known_hosts: str | None = key(
+        default=None,
         description="A file with the hosts' pinned SSH keys, in the repository. Default: the "
         "variable `MCGITOPS_KNOWN_HOSTS`, then `~/.ssh/known_hosts`.",
     )
-    registry: str | None = Field(
-        None,
+    registry: str | None = key(
+        default=None,
         description="Ship images through this registry prefix, such as `ghcr.io/acme`. Default: "
         "over SSH, without a registry.",
     )
 
-    pull: bool = Field(
-        False,
+    pull: bool = key(
+        default=False,
         description="`true`: its hosts deploy themselves with `mcgitops agent`; pushes and tags "
         "deploy nothing from CI.",
     )
-    parallel: int | Literal["all"] = Field(
-        1, description="How many hosts are changed at a time: a number, or `all`."
+    parallel: int | Literal["all"] = key(
+        default=1, description="How many hosts are changed at a time: a number, or `all`."
     )
-    canary: int | None = Field(
-        None, ge=1, description="So many hosts go first; the rest waits until `monitor` is over."
+    canary: int | None = key(
+        default=None,
+        ge=1,
+        description="So many hosts go first; the rest waits until `monitor` is over.",
     )
-    monitor: Duration = Field(
-        "30s", description="How long the canary hosts must stay healthy before the rest follows."
+    monitor: Duration = key(
+        default="30s",
+        description="How long the canary hosts must stay healthy before the rest follows.",
     )
-    retain: int = Field(
-        5, ge=2, description="How many releases a host keeps, the current one included."
+    retain: int = key(
+        default=5, ge=2, description="How many releases a host keeps, the current one included."
     )
-    values: tuple[str, ...] = Field(
-        (),
+    values: tuple[str, ...] = key(
+        default=(),
         description="Files with values of variables, encrypted with SOPS or age (`*.age`), or "
         "plain dotenv. They win over `.env`; the caller's environment wins over them.",
     )
-    hooks: Hooks = Field(Hooks(), description="Commands before and after each phase.")
-    notify: tuple[Notify, ...] = Field((), description="Webhooks that hear of a rollout.")
-    url: str | None = Field(
-        None, description="Where it is served: shown at GitHub's deployment of the environment."
+    hooks: Hooks = key(default_factory=Hooks, description="Commands before and after each phase.")
+    notify: tuple[Notify, ...] = key(default=(), description="Webhooks that hear of a rollout.")
+    url: str | None = key(
+        default=None,
+        description="Where it is served: shown at GitHub's deployment of the environment.",
     )
 
-    @field_validator("parallel")
-    @classmethod
-    def _parallel_is_a_count(cls, parallel: int | str) -> int | str:
+    @after("parallel")
+    @staticmethod
+    def _parallel_is_a_count(parallel: int | str) -> int | str:
         if isinstance(parallel, int) and parallel < 1:
             raise ValueError(f"{parallel} hosts at a time is none. Write 1 or more, or all.")
         return parallel
 
-    @field_validator("values")
-    @classmethod
-    def _values_are_inside(cls, paths: tuple[str, ...]) -> tuple[str, ...]:
+    @after("values")
+    @staticmethod
+    def _values_are_inside(paths: tuple[str, ...]) -> tuple[str, ...]:
         for path in paths:
             if not path or path.startswith(("/", "~")) or ".." in path.split("/"):
                 raise ValueError(f"{path!r} is outside the project folder. Write a path inside it.")
         return paths
 
-    @field_validator("url")
-    @classmethod
-    def _url_is_one(cls, url: str | None) -> str | None:
+    @after("url")
+    @staticmethod
+    def _url_is_one(url: str | None) -> str | None:
         if url is not None and not re.match(r"https?://[^\s/]+", url):
             raise ValueError(f'"{url}" is not a web address. Write https://….')
         return url
 
-    @field_validator("hosts")
-    @classmethod
-    def _hosts_are_urls(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+    @after("hosts")
+    @staticmethod
+    def _hosts_are_urls(hosts: tuple[str, ...]) -> tuple[str, ...]:
         for host in hosts:
             parts = urlsplit(host)
             if parts.scheme not in ("ssh", "local"):

@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
 from mcgitops.errors import Problem, ProjectError
 from mcgitops.project.base import DURATION, Spec
@@ -26,6 +24,7 @@ from mcgitops.project.serving import ServingSpec, is_serving
 from mcgitops.project.source import KEY, Sources
 from mcgitops.project.spec import BestBy, ProjectSpec, StageSpec
 from mcgitops.project.yamltext import ComposeLoader
+from mcgitops.typed.mistakes import Mistake, ValidationError
 
 _PATH_KEYS = ("params", "metrics", "plots", "outputs", "inputs", "croissant")
 # a dollar after an even number of them: the others stand for one dollar each
@@ -164,28 +163,23 @@ def _spec(
     try:
         return model.model_validate(value if value is not None else {})
     except ValidationError as error:
-        problems.extend(
-            _problem(model, detail, sources, keys, service)
-            for detail in error.errors()
-            # a list whose items were all refused isn't too short as well
-            if not (detail["type"] == "too_short" and detail["input"])
-        )
+        problems.extend(_problem(model, one, sources, keys, service) for one in error.mistakes)
         return None
 
 
 def _problem(
-    model: type[Spec], detail: ErrorDetails, sources: Sources, keys: tuple[str, ...], service: str
+    model: type[Spec], one: Mistake, sources: Sources, keys: tuple[str, ...], service: str
 ) -> Problem:
     # a union's location holds the names of its branches; the file doesn't
     location = tuple(
         part
-        for part in detail["loc"]
+        for part in one.place
         if not (isinstance(part, str) and (part.startswith("dict[") or part == "BestBy"))
     )
     file, line = sources.place(*keys, *location)
     dotted = ".".join((KEY, *(str(part) for part in location if isinstance(part, str))))
-    kind = detail["type"]
-    shown = _short(detail.get("input"))
+    kind = one.kind
+    shown = _short(one.value)
     if kind == "extra_forbidden":
         near = nearest(str(location[-1]), known_keys(model, location[:-1]))
         hint = f"Did you mean {near}?" if near else "Remove it: mcgitops schema lists the keys."
@@ -194,8 +188,7 @@ def _problem(
         missing = str(location[-1])
         return Problem("is missing.", _missing_hint(missing), file, line, service, dotted)
     if kind == "value_error":
-        text = str(detail["ctx"]["error"]) if "ctx" in detail else detail["msg"]
-        head, dot, tail = text.partition(". ")
+        head, dot, tail = str(one.about["error"]).partition(". ")
         return Problem(head + dot.strip(), tail, file, line, service, dotted)
     if kind == "too_short" and location and location[-1] == "hosts":
         return Problem("names no host.", _missing_hint("hosts"), file, line, service, dotted)
@@ -204,7 +197,7 @@ def _problem(
         hint = f"Write {wanted}, such as [{shown}]." if wanted == "a list" else f"Write {wanted}."
         return Problem(f"{shown} is not {wanted}.", hint, file, line, service, dotted)
     if kind == "string_pattern_mismatch":
-        if (detail.get("ctx") or {}).get("pattern") == DURATION:
+        if one.about["pattern"] == DURATION:
             what, hint = "a duration", "Write 90s, 15m or 1h30m."
         elif location[-1] == "path":
             what, hint = "a path of a URL", "Write it with a / at the beginning."
@@ -213,21 +206,21 @@ def _problem(
             shown = "what it holds"
         return Problem(f"{shown} is not {what}.", hint, file, line, service, dotted)
     if kind == "literal_error":
-        expected = (detail.get("ctx") or {}).get("expected", "")
-        return Problem(f"{shown} is not known.", f"Write {expected}.", file, line, service, dotted)
+        hint = f"Write {one.about['expected']}."
+        return Problem(f"{shown} is not known.", hint, file, line, service, dotted)
     if kind in ("float_parsing", "float_type"):
         return Problem(
             f"{shown} is not a number.", "Write it as 0.005.", file, line, service, dotted
         )
     if kind == "string_type":
-        text = as_text(detail["input"]) if isinstance(detail["input"], int | float) else "…"
+        text = as_text(one.value) if isinstance(one.value, int | float) else "…"
         hint = f"Write {text}s, or {text}m." if location[-1] == "timeout" else f'Write "{text}".'
         return Problem(f"{shown} is not text.", hint, file, line, service, dotted)
     if kind == "greater_than_equal":
-        least = (detail.get("ctx") or {}).get("ge", 0)
+        least = one.about["ge"]
         hint = f"Write a number from {least:g} on."
         return Problem(f"{shown} is less than {least:g}.", hint, file, line, service, dotted)
-    return Problem(f"{shown}: {detail['msg']}.", "", file, line, service, dotted)
+    return Problem(f"{shown}: {one.text}.", "", file, line, service, dotted)
 
 
 def _missing_hint(key: str) -> str:
@@ -323,7 +316,7 @@ def _hook_warnings(sources: Sources) -> Iterator[str]:
     for source in sources.files:
         environments = source.data(KEY, "environments")
         for name in environments if isinstance(environments, Mapping) else ():
-            for phase in Hooks.model_fields:
+            for phase in Hooks.model_keys():
                 keys = (KEY, "environments", name, "hooks", phase)
                 for index, hook in enumerate(source.data(*keys) or ()):
                     run = hook.get("run") if isinstance(hook, Mapping) else None

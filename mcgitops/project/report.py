@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
-
 from mcgitops.project.base import Spec
+from mcgitops.typed.model import after, key
 
 PLACEHOLDERS = ("path", "project", "commit", "key")
 
@@ -15,8 +14,8 @@ PLACEHOLDERS = ("path", "project", "commit", "key")
 class ReportSpec(Spec):
     """The HTML report that `mcgitops ci` puts into a bucket."""
 
-    link: str = Field(
-        "none",
+    link: str = key(
+        default="none",
         description="How the comment links the HTML report and the artifacts that lie in the "
         "bucket: `none`; `presigned`, signed addresses that let everybody who reads the comment "
         "read them, for seven days at most; or the address under which the bucket is served, with "
@@ -24,9 +23,9 @@ class ReportSpec(Spec):
         "(or `{project}`, `{commit}` and `{key}`): `https://reports.example.com/{path}`.",
     )
 
-    @field_validator("link")
-    @classmethod
-    def _link_is_one_of_three(cls, link: str) -> str:
+    @after("link")
+    @staticmethod
+    def _link_is_one_of_three(link: str) -> str:
         if link in ("none", "presigned"):
             return link
         example = "Write none, presigned or https://reports.example.com/{path}."

@@ -22,7 +22,7 @@ def schema() -> dict[str, Any]:
     definitions: dict[str, Any] = {}
 
     def own(model: type[Spec]) -> dict[str, Any]:
-        made = model.model_json_schema(ref_template="#/$defs/{model}")
+        made = model.model_json_schema()
         definitions.update(made.pop("$defs", {}))
         definitions[model.__name__] = made
         return {"$ref": f"#/$defs/{model.__name__}"}

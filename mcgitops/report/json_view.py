@@ -9,14 +9,11 @@ import dataclasses
 import json
 import math
 from collections.abc import Mapping
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mcgitops.report.escape import writable
 from mcgitops.report.model import Report
-
-if TYPE_CHECKING:
-    from pydantic import TypeAdapter
+from mcgitops.typed.convert import convert
 
 
 def render(report: Report) -> str:
@@ -54,14 +51,8 @@ def to_data(value: Any) -> Any:
 
 def from_data(data: Any) -> Report:
     """The report out of `json.loads`; raises `ValueError` where it is not one."""
-    return _adapter().validate_python(_decoded(data))
-
-
-@lru_cache(maxsize=1)
-def _adapter() -> TypeAdapter[Report]:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(Report)
+    report: Report = convert(_decoded(data), Report)
+    return report
 
 
 def _decoded(value: Any) -> Any:

@@ -11,43 +11,43 @@ Non-finite numbers: JSON has none, so a metric that is NaN or infinite is stored
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    NonNegativeInt,
-    PlainSerializer,
-    model_validator,
-)
+from mcgitops.typed.convert import Before, Limits
+from mcgitops.typed.model import Model, key, whole
 
 FORMAT: Final = 1
 
 Scalar = bool | int | float | str | None
 
 
-def _encode(value: Scalar) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return {"float": repr(value)}
-    return value
+def _encode(files: Mapping[str, Mapping[str, Scalar]]) -> Any:
+    return {
+        file: {
+            name: {"float": repr(value)}
+            if isinstance(value, float) and not math.isfinite(value)
+            else value
+            for name, value in values.items()
+        }
+        for file, values in files.items()
+    }
 
 
 def _decode(value: Any) -> Any:
-    if isinstance(value, dict) and set(value) == {"float"}:
+    if isinstance(value, dict) and set(value) == {"float"} and isinstance(value["float"], str):
         return float(value["float"])
     return value
 
 
-Value = Annotated[Scalar, BeforeValidator(_decode), PlainSerializer(_encode)]
+NonNegativeInt = Annotated[int, Limits(ge=0)]
+Value = Annotated[Scalar, Before(_decode)]
 """A metric's or parameter's value as it was written by the training script."""
 
 
-class Record(BaseModel):
+class Record(Model):
     """Base of all records: immutable; unknown keys are ignored on reading."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=False, defer_build=True)
 
 
 class FileRef(Record):
@@ -99,36 +99,38 @@ class RunRecord(Record):
     stage: str
     fingerprint: str  # 64 hex
     state: Literal["succeeded", "failed", "timed-out", "interrupted"]
-    matrix: dict[str, str] = {}
-    replicate: dict[str, str] = {}
+    matrix: dict[str, str] = key(default={})
+    replicate: dict[str, str] = key(default={})
     exit_code: int | None = None
     commit: str = ""  # "" outside git
     dirty: bool = False
     started: datetime
     image: ImageRef
     resources: Resources = Resources()
-    facts: dict[str, str] = {}  # fact's name → digest or short text: all that made the fingerprint
-    metrics: dict[str, dict[str, Value]] = {}  # file → flattened name → value
-    params: dict[str, dict[str, Value]] = {}
+    facts: dict[str, str] = key(
+        default={}
+    )  # fact's name → digest or short text: all that made the fingerprint
+    # file → flattened name → value
+    metrics: dict[str, dict[str, Value]] = key(default={}, written=_encode)
+    params: dict[str, dict[str, Value]] = key(default={}, written=_encode)
     checks: tuple[CheckResult, ...] = ()
     plots: tuple[FileRef, ...] = ()
     outputs: tuple[FileRef, ...] = ()
     metric_files: tuple[FileRef, ...] = ()
     predictions: tuple[FileRef, ...] = ()  # those that are none of the kinds above
     manifests: tuple[FileRef, ...] = ()  # of the trees that it read, by fact's name
-    upstream: dict[str, str] = {}  # stage → fingerprint of the selected run
+    upstream: dict[str, str] = key(default={})  # stage → fingerprint of the selected run
     warnings: tuple[str, ...] = ()
     log: FileRef | None = None
     log_tail: tuple[str, ...] = ()
     tool: str = ""  # mcgitops version
 
-    @model_validator(mode="after")
-    def _paths_stay_inside(self) -> RunRecord:
+    @whole
+    def _paths_stay_inside(self) -> None:
         """Records come from others, too: none may make us write outside the project folder."""
         for file in self.files:
             if not is_inside(file.path):
                 raise ValueError(f"{file.path[:200]!r} is no path inside a project folder")
-        return self
 
     @property
     def files(self) -> tuple[FileRef, ...]:
@@ -168,7 +170,7 @@ class ReleaseRecord(Record):
     name: str
     commit: str
     created: datetime
-    runs: dict[str, str] = {}  # stage → fingerprint of the selected run
+    runs: dict[str, str] = key(default={})  # stage → fingerprint of the selected run
     artifacts: tuple[FileRef, ...] = ()
     images: tuple[ReleaseImage, ...] = ()
     compose: FileRef  # the resolved, uninterpolated compose file of the deployed services
@@ -184,8 +186,8 @@ class DeploymentRecord(Record):
     environment: str
     id: str
     release: str
-    previous: dict[str, str] = {}  # host → release before
-    hosts: dict[str, str] = {}  # host → how it ended
+    previous: dict[str, str] = key(default={})  # host → release before
+    hosts: dict[str, str] = key(default={})  # host → how it ended
     state: Literal["succeeded", "rolled-back", "needs-attention"]
     started: datetime
     finished: datetime

@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import BinaryIO, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from pydantic import ValidationError
-
 from mcgitops.errors import StoreError, UsageError
 from mcgitops.store import layout
 from mcgitops.store.backend import Backend, Entry
@@ -338,7 +336,7 @@ class Store:
         try:
             record = kind.model_validate(loose)
             same = key_of(record) == key and is_whole(value)
-        except (ValidationError, ValueError, StoreError):
+        except (ValueError, StoreError):
             same = False
         if not same:
             raise StoreError(
@@ -350,8 +348,7 @@ class Store:
 
 def pins_the_same(one: ReleaseRecord, other: ReleaseRecord) -> bool:
     """Whether two releases differ at most in when, and with which version, they were made."""
-    aside = {"created", "tool"}
-    return one.model_dump(exclude=aside) == other.model_dump(exclude=aside)
+    return one.model_copy({"created": other.created, "tool": other.tool}) == other
 
 
 _KINDS: dict[str, type[Record]] = {

@@ -18,12 +18,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
-
 from mcgitops.deploy.agents.decide import Memory
 from mcgitops.errors import McgitopsError, UsageError
-
-_MEMORY = TypeAdapter(Memory)
+from mcgitops.typed.convert import convert
 
 
 def root(project: str, environment: str, environ: Mapping[str, str]) -> Path:
@@ -68,9 +65,11 @@ class AgentPlace:
     def memory(self) -> Memory:
         """What the agent did last; empty where that can't be read."""
         try:
-            return _MEMORY.validate_json((self._folder / "memory.json").read_bytes())
-        except (OSError, ValidationError):
+            text = (self._folder / "memory.json").read_bytes()
+            memory: Memory = convert(json.loads(text), Memory)
+        except (OSError, ValueError):
             return Memory()
+        return memory
 
     def remember(self, memory: Memory) -> None:
         """Keep it over the agent's end, however that comes."""

@@ -12,8 +12,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from mcgitops.deploy import yamlfile
 from mcgitops.errors import UsageError
 from mcgitops.facts.program import output
@@ -24,6 +22,7 @@ from mcgitops.project.model import Project
 from mcgitops.project.spec import ProjectSpec
 from mcgitops.store.records import ReleaseRecord
 from mcgitops.store.store import Store
+from mcgitops.typed.mistakes import ValidationError
 
 LARGEST_COMPOSE = 16 * 1024 * 1024
 _KEY = "x-mcgitops"
@@ -53,11 +52,11 @@ def pulled(store: Store, record: ReleaseRecord, environment: str, folder: Path) 
     try:
         spec = Environment.model_validate({**written, **_HERE})
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
+        first = error.mistakes[0]
+        key = ".".join(str(part) for part in first.place)
         raise UsageError(
             f"environments.{environment} of release {record.name} can't be read: {key}: "
-            f"{first['msg']}.",
+            f"{first.text}.",
             "If the release was made by a newer mcgitops, upgrade the one on this host.",
         ) from None
     return _project(record.project, environment, spec, folder)

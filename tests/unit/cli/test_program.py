@@ -234,13 +234,13 @@ MAY_IMPORT = {
     ("--version",): set(),
     ("--help",): set(),
     ("completion", "bash"): set(),
-    ("schema",): {"pydantic", "yaml"},
-    ("check",): {"pydantic", "yaml"},
-    ("plan",): {"pydantic", "yaml"},
-    ("plan", "--json"): {"pydantic", "yaml"},
-    ("plan", "--shell"): {"pydantic", "yaml"},
-    ("runs",): {"pydantic", "yaml"},
-    ("push",): {"pydantic", "yaml"},
+    ("schema",): {"yaml"},
+    ("check",): {"yaml"},
+    ("plan",): {"yaml"},
+    ("plan", "--json"): {"yaml"},
+    ("plan", "--shell"): {"yaml"},
+    ("runs",): {"yaml"},
+    ("push",): {"yaml"},
 }
 
 

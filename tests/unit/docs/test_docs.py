@@ -120,7 +120,7 @@ def test_every_piece_of_compose_file_that_a_page_shows_is_valid(page: Path):
                 spec = ServingSpec if is_serving(service[KEY]) else StageSpec
                 spec.model_validate(service[KEY])
         if document.get(KEY):
-            if document[KEY].keys() & set(StageSpec.model_fields) - {"metrics"}:
+            if document[KEY].keys() & set(StageSpec.model_keys()) - {"metrics"}:
                 StageSpec.model_validate(document[KEY])
             else:
                 ProjectSpec.model_validate(document[KEY])

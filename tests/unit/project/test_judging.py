@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from pydantic import ValidationError
 
 from mcgitops.project.judging import StageBudget, size_bytes
 from mcgitops.project.spec import Gate, ProjectSpec, StageSpec
+from mcgitops.typed.mistakes import ValidationError
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from pydantic import ValidationError
 
 from mcgitops.project.report import ReportSpec
+from mcgitops.typed.mistakes import ValidationError
 
 
 @pytest.mark.parametrize(
