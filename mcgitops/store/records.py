@@ -36,8 +36,8 @@ def _encode(files: Mapping[str, Mapping[str, Scalar]]) -> Any:
 
 
 def _decode(value: Any) -> Any:
-    if isinstance(value, dict) and set(value) == {"float"} and isinstance(value["float"], str):
-        return float(value["float"])
+    if isinstance(value, dict) and value.keys() == {"float"}:
+        return float(str(value["float"]))
     return value
 
 

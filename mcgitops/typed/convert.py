@@ -217,13 +217,13 @@ _SINGLE: dict[Any, Convert] = {
 
 
 def _literal(options: tuple[Any, ...]) -> Convert:
-    allowed = {(type(option), option) for option in options}
+    allowed = {option: option for option in options}
     names = [repr(option) for option in options]
     expected = " or ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
     def convert(value: Any) -> Any:
-        if isinstance(value, str | int) and (type(value), value) in allowed:
-            return value
+        if isinstance(value, str | int | float) and value in allowed:
+            return allowed[value]  # 1 of 1.0, too
         raise mistake("literal_error", f"Input should be {expected}", value, expected=expected)
 
     return convert
