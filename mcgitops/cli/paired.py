@@ -7,7 +7,6 @@ where a gate asks for them, or where there is one run on each side and nothing e
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -274,6 +273,7 @@ def _of_stage(
     models: dict[tuple[str, str], dict[str, str]],
 ) -> Iterator[RunView]:
     """In steps of several commits; the first step without such a run ends it."""
+    from concurrent.futures import ThreadPoolExecutor  # brings logging; few calls come here
 
     def looked_up(fingerprint: str) -> RunView | None:
         try:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from statistics import NormalDist
 
 _TINY = 1e-300
 _EPSILON = 1e-15
@@ -69,6 +68,8 @@ def student_quantile(level: float, degrees: float) -> float:
 @lru_cache(maxsize=4096)
 def _quantile(level: float, degrees: float) -> float:
     """By Newton's method on the tail probability."""
+    from statistics import NormalDist  # brings fractions and decimals; most levels are tabulated
+
     tail = 1 - level
     z = NormalDist().inv_cdf(1 - tail / 2)
     t = z

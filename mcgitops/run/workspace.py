@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import tempfile
 from collections.abc import Mapping
 from dataclasses import field
@@ -87,13 +86,13 @@ def lock_folder() -> Path:
 
 def owner(process: int | None = None) -> str:
     """Who runs a container: host and process, so that what died can be told from what lives."""
-    return f"{socket.gethostname()}:{process or os.getpid()}"
+    return f"{os.uname().nodename}:{process or os.getpid()}"
 
 
 def is_alive(owner_: str) -> bool:
     """Whether that owner may still be at work. On another host nobody can tell: it may."""
     host, _, process = owner_.rpartition(":")
-    if host != socket.gethostname() or not process.isdigit():
+    if host != os.uname().nodename or not process.isdigit():
         return bool(host)
     try:
         os.kill(int(process), 0)

@@ -22,7 +22,7 @@ Convert = Callable[[Any], Any]
 
 _TRUE = frozenset({"1", "on", "t", "true", "y", "yes"})
 _FALSE = frozenset({"0", "off", "f", "false", "n", "no"})
-_WHOLE = re.compile(r"[+-]?\d+(?:_\d+)*(?:\.0+)?")
+_WHOLE = r"[+-]?\d+(?:_\d+)*(?:\.0+)?"
 
 
 class Before:
@@ -173,7 +173,7 @@ def _int(value: Any) -> Any:
         raise mistake("int_from_float", said, value)
     if isinstance(value, str):
         text = value.strip()
-        if _WHOLE.fullmatch(text) and len(text) < 4300:
+        if re.fullmatch(_WHOLE, text) and len(text) < 4300:
             return int(text.partition(".")[0])
         said = "Input should be a valid integer, unable to parse string as an integer"
         raise mistake("int_parsing", said, value)
@@ -250,10 +250,10 @@ def _limited(made: Convert, limits: Limits) -> Convert:
 
 def _pattern(pattern: str) -> Callable[[Any, Any], None]:
     # `$` of JSON Schema is the very end, Python's is also the place before a last line break
-    exact = re.compile(re.sub(r"\$$", r"\\Z", pattern))
+    exact = pattern[:-1] + r"\Z" if pattern.endswith("$") else pattern
 
     def check(found: str, value: Any) -> None:
-        if exact.search(found) is None:
+        if re.search(exact, found) is None:
             said = f"String should match pattern '{pattern}'"
             raise mistake("string_pattern_mismatch", said, value, pattern=pattern)
 

@@ -26,7 +26,7 @@ class Point:
     seen: list[int] = dataclasses.field(default_factory=list, compare=False)
 
 
-def _family(decorate: Decorator) -> tuple[type, type, type]:
+def _family(decorate: Decorator) -> tuple[type, ...]:
     @decorate(frozen=True)
     class Parent:
         a: int
@@ -46,7 +46,23 @@ def _family(decorate: Decorator) -> tuple[type, type, type]:
     class Plain(Child):
         """No dataclass itself."""
 
-    return Parent, Child, Plain
+    @decorate(frozen=True)
+    class Made:
+        a: int
+        b: str = dataclasses.field(default="b", repr=False)
+        c: list[int] = dataclasses.field(default_factory=list, compare=False)
+
+        def __post_init__(self) -> None:
+            if self.a < 0:
+                raise ValueError("negative")
+
+    @decorate
+    class Open:
+        a: int
+        b: str = "b"
+        c: int = dataclasses.field(init=False, default=3)
+
+    return Parent, Child, Plain, Made, Open
 
 
 def _told(of: Callable[[], object]) -> tuple[str, str]:
@@ -77,7 +93,7 @@ ASKED: dict[str, Callable[[type], object]] = {
 
 
 @pytest.mark.parametrize("first", ASKED)
-@pytest.mark.parametrize("which", [0, 1, 2])
+@pytest.mark.parametrize("which", range(5))
 def test_it_answers_as_dataclasses_does_whatever_is_asked_first(first: str, which: int) -> None:
     ours, theirs = _family(deferred)[which], _family(dataclasses.dataclass)[which]
     for question in (first, *ASKED):
@@ -86,6 +102,21 @@ def test_it_answers_as_dataclasses_does_whatever_is_asked_first(first: str, whic
         assert _told(lambda: ASKED[question](ours)) == _told(  # noqa: B023
             lambda: ASKED[question](theirs)  # noqa: B023
         ), question
+
+
+def test_only_the_first_method_that_is_needed_is_made() -> None:
+    made = _family(deferred)[3]
+    first, second = made(1), made(1)
+    assert (first.b, first.c) == ("b", [])
+    assert first.c is not second.c
+    assert made.__dict__["__eq__"].stands_in
+    with pytest.raises(dataclasses.FrozenInstanceError, match="'a'"):
+        first.a = 2
+    assert first == second
+    assert not hasattr(made.__dict__["__eq__"], "stands_in")
+    assert made(1, c=[1]) == made(1)
+    with pytest.raises(dataclasses.FrozenInstanceError, match="'a'"):
+        del first.a
 
 
 def test_nothing_can_be_set_or_deleted() -> None:
@@ -152,7 +183,7 @@ def test_other_options_are_dataclasses_own() -> None:
 
 
 def test_nothing_is_made_before_it_is_used() -> None:
-    parent, child, _ = _family(deferred)
+    parent, child, *_ = _family(deferred)
     assert getattr(parent.__dict__["__init__"], "stands_in", False)
     child(1)
     assert not getattr(child.__dict__["__init__"], "stands_in", False)
