@@ -205,15 +205,22 @@ def deploy_name() -> str:
     return f"mclab-deploy-{secrets.token_hex(4)}"
 
 
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """What tests here have of each other: stores, gone afterwards."""
+    folder = tmp_path_factory.mktemp("shared")
+    yield folder
+    shutil.rmtree(folder)
+
+
 @pytest.fixture
 def make_app(
     project_factory: ProjectFactory, run_mcgitops: Runner, mini_image: str, deploy_name: str,
-    tmp_path_factory: pytest.TempPathFactory,
+    shared: Path,
 ) -> Iterator[MakeApp]:  # fmt: skip
     """Make the project for some hosts; with `afresh`, each release is really made in this test."""
     name = deploy_name
-    trained = tmp_path_factory.getbasetemp() / f"{name}-trained"
-    made = tmp_path_factory.getbasetemp() / f"{name}-made"
+    trained, made = shared / "trained", shared / "made"
 
     def make(
         hosts: Sequence[str], env: dict[str, str] | None = None, *, afresh: bool = False
