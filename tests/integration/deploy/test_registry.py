@@ -104,7 +104,7 @@ def test_a_login_reaches_the_registry_and_nothing_else(
 
     # every argument list, here and there, is written down while it works
     monkeypatch.setenv("MCGITOPS_REGISTRY_PASSWORD", PASSWORD)
-    with arguments.watched(seconds=0.01) as seen:  # the hosts' processes are seen from here
+    with arguments.watched(seconds=0) as seen:  # the hosts' processes are seen from here
         deploy()
     lines = "\n".join(seen)
     assert "--password" not in lines and PASSWORD not in lines

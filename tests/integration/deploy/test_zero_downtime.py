@@ -63,7 +63,8 @@ x-mcgitops:
 LOOKS = {
     "good": {"interval": "10s", "retries": 2, "start_period": "10s"},
     "at first": {"interval": "2s", "retries": 2, "start_period": "10s"},
-    "bad": {"interval": "1s", "retries": 1, "start_period": "5s"},
+    # slow to be found: the longer it is there, the more requests could reach it by mistake
+    "bad": {"interval": "2s", "retries": 2, "start_period": "10s"},
 }
 SERVE = "exec httpd -f -p 8080 -h /app/www\n"
 # `at first`: well until some seconds after the first request of somebody else

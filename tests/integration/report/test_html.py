@@ -10,16 +10,13 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from mcgitops.cli.html_report import publish_html, with_artifact_links
+from mcgitops.cli.html_report import MOST_LINKED, publish_html, with_artifact_links
 from mcgitops.compare.model import ArtifactChange
 from mcgitops.errors import StoreError
 from mcgitops.store.store import open_store
 from tests.browser import reports
 from tests.lab import s3
 from tests.unit.store.test_packed_objects import write_pack
-
-MOST_LINKED = 9
-"""Fewer than in the program, so that not as many have to be stored."""
 
 
 @pytest.fixture
@@ -141,7 +138,6 @@ def test_a_job_of_ci_stores_the_page_and_links_it(regression, run_mcgitops, rclo
 
 @pytest.mark.s3
 def test_artifacts_are_linked_singly_where_the_page_is(s3_server, monkeypatch):
-    monkeypatch.setattr("mcgitops.cli.html_report.MOST_LINKED", MOST_LINKED)
     for name, value in s3_server.env.items():
         monkeypatch.setenv(name, value)
     store = open_store(s3_server.url("linked"))
