@@ -106,8 +106,9 @@ def command(
             "Run gc where the project's repository is: its branches say what is needed.",
         )
     plan = gc.plan(store, facts, roots, grace)
+    trim = gc.trimmable(store, grace)
     if not as_json:
-        click.echo(text(store, plan, grace, facts.now))
+        click.echo(text(store, plan, grace, facts.now, trim))
         for note in notes:
             click.echo(note, err=True)
     swept = None
@@ -125,8 +126,10 @@ def command(
             click.echo(done(swept))
     elif not dry_run:
         swept = gc.collect(store, plan, facts, roots, grace, told)  # what a killed one left
+        if not as_json and (swept.trimmed or swept.put_back):
+            click.echo(done(swept))
     if as_json:
-        click.echo(json.dumps(data(store, plan, swept, grace, notes), indent=2))
+        click.echo(json.dumps(data(store, plan, swept, grace, notes, trim), indent=2))
 
 
 def _forget(app: App, store: Store, swept: Swept) -> None:
@@ -206,8 +209,8 @@ class Steps:
             self._open = False
 
 
-def text(store: Store, plan: Plan, grace: float, now: float) -> str:
-    """What would be done, for people."""
+def text(store: Store, plan: Plan, grace: float, now: float, trim: int = 0) -> str:
+    """What would be done, for people. trim: so many entries of the journal would go."""
     from mcgitops.compare import numbers
 
     lines = [
@@ -233,6 +236,8 @@ def text(store: Store, plan: Plan, grace: float, now: float) -> str:
         )
     if len(lines) == 1:
         lines.append("Nothing is unneeded.")
+    if trim:
+        lines.append(f"The journal is to be trimmed by {trim} entries, which are kept together.")
     return "\n".join(lines)
 
 
@@ -262,7 +267,12 @@ def counted(items: Sequence[Item]) -> str:
 
 
 def data(
-    store: Store, plan: Plan, swept: Swept | None, grace: float, notes: Sequence[str]
+    store: Store,
+    plan: Plan,
+    swept: Swept | None,
+    grace: float,
+    notes: Sequence[str],
+    trim: int = 0,
 ) -> dict[str, object]:
     """For `--json`. Sizes in bytes, times in seconds since 1970."""
 
@@ -281,6 +291,7 @@ def data(
         "mark": listed(plan.mark),
         "waiting": listed(plan.waiting),
         "rewrite": [place.key for place, _ in plan.rewrite],
+        "trim": trim,
         "done": None
         if swept is None
         else {

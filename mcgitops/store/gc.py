@@ -122,6 +122,14 @@ def plan(store: Store, facts: Facts, roots: Roots, grace: float) -> Plan:
     )
 
 
+def trimmable(store: Store, grace: float) -> int:
+    """How many entries of the journal `collect` would trim. A folder has no journal of its own.
+
+    grace: seconds.
+    """
+    return 0 if store.is_local else Journal(store.backend).trimmable(min(TRIM_SECONDS, grace))
+
+
 def collect(
     store: Store,
     shown: Plan,

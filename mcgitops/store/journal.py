@@ -18,7 +18,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import Any
 
 from mcgitops.deferred import dataclass
@@ -117,14 +117,24 @@ class Journal:
             if any(layout.span_key(end - length + 1, length) not in there for length in lengths):
                 self._consolidate(end)
         until = time.time() - seconds
-        old = []
-        for first in range(1, last - 2 * SPAN + 2, SPAN):
-            keys = {layout.journal_key(n): n - first for n in range(first, first + SPAN)}
-            keys = {key: place for key, place in keys.items() if key in there}
-            if keys and layout.span_key(first, SPAN) in there:
-                old.append((first, keys))
-        trimmed = each(lambda one: self._trimmed(*one, until), old, THREADS)
+        trimmed = each(lambda one: self._trimmed(*one, until), _in_spans(there, last), THREADS)
         return sum(trimmed)
+
+    def trimmable(self, seconds: float = TRIM_SECONDS) -> int:
+        """How many entries `trim` would remove now, as far as nobody writes meanwhile.
+
+        Changes nothing. Reads the spans whose entries are still there.
+        """
+        there = {entry.key: entry for entry in self._backend.entries("journal/")}
+        last = max((number_of(key) or 0 for key in there), default=0)
+        until = time.time() - seconds
+
+        def counted(first: int, keys: dict[str, int]) -> int:
+            value = self._backend.get(layout.span_key(first, SPAN), LARGEST)
+            written = _written_at(value)
+            return len(keys) if written is not None and written <= until else 0
+
+        return sum(each(lambda one: counted(*one), _in_spans(there, last), THREADS))
 
     def _trimmed(self, first: int, keys: dict[str, int], until: float) -> int:
         """Remove entries (key → place in the span from `first` on), the first one first.
@@ -133,12 +143,12 @@ class Journal:
         """
         value = self._backend.get(layout.span_key(first, SPAN), LARGEST)
         said = _span(value, SPAN)
-        if value is None or said is None or not is_whole(value):
+        if said is None or value is None or not is_whole(value):
             return 0
-        written = json.loads(value).get("at")
-        if not isinstance(written, int):  # by an older version: this one says when
+        written = _written_at(value)
+        if written is None:  # by an older version: this one says when
             self._consolidate(first + SPAN - 1)
-        if not isinstance(written, int) or written > until:
+        if written is None or written > until:
             return 0
         for value, place in zip(self._values(list(keys)), keys.values(), strict=True):
             more = _without(_decoded(value), said[place]) if value is not None else None
@@ -346,6 +356,29 @@ def _entry(loose: Any) -> Entry | None:
     if not all(layout.is_key(key) for key in (*records, *gone)):
         return None
     return Entry(packs, records, gone)
+
+
+def _in_spans(there: Container[str], last: int) -> list[tuple[int, dict[str, int]]]:
+    """Entries that a span says as well, but for the last ones.
+
+    there: the keys of a journal; last: its last number. Gives for each span the number of its
+    first entry, and the entries that are still there: key → place in the span.
+    """
+    found = []
+    for first in range(1, last - 2 * SPAN + 2, SPAN):
+        keys = {layout.journal_key(n): n - first for n in range(first, first + SPAN)}
+        keys = {key: place for key, place in keys.items() if key in there}
+        if keys and layout.span_key(first, SPAN) in there:
+            found.append((first, keys))
+    return found
+
+
+def _written_at(value: bytes | None) -> int | None:
+    """When a whole span was written, in seconds since 1970; None for another one or an older's."""
+    if value is None or not is_whole(value) or _span(value, SPAN) is None:
+        return None
+    written = json.loads(value).get("at")
+    return written if isinstance(written, int) else None
 
 
 def _span(value: bytes | None, length: int) -> list[Entry] | None:

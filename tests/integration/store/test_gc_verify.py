@@ -90,6 +90,35 @@ def test_a_bucket_is_kept_small(
     assert run_mcgitops("verify", cwd=trained, env=env).code == 0
 
 
+def test_what_goes_of_the_journal_is_shown_before(
+    trained: Path, run_mcgitops: Runner, rclone_s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prefix = uuid4().hex
+    env = env_of(rclone_s3, prefix)
+    run_mcgitops("push", cwd=trained, env=env)
+    for name, value in rclone_s3.env.items():
+        monkeypatch.setenv(name, value)
+    log = journal.Journal(open_store(rclone_s3.url(prefix)).backend)
+    known = log.since().position
+    while known.number < 2 * journal.SPAN + 1:
+        known = log.append(records=[f"runs/wine/train/{known.number}.json"], known=known).position
+    before = listed(rclone_s3, prefix)
+    young = json.loads(run_mcgitops("gc", "--dry-run", "--json", cwd=trained, env=env).stdout)
+    assert young["trim"] == 0
+    argv = ("gc", "--grace", "0")
+    shown = run_mcgitops(*argv, "--dry-run", cwd=trained, env=env).stdout
+    assert "The journal is to be trimmed by 64 entries, which are kept together." in shown
+    found = json.loads(run_mcgitops(*argv, "--dry-run", "--json", cwd=trained, env=env).stdout)
+    assert (found["trim"], found["done"]) == (64, None)
+    assert listed(rclone_s3, prefix) == before
+    said = run_mcgitops(*argv, cwd=trained, env=env).stdout
+    assert "Nothing is unneeded." in said and "Trimmed the journal by 64 entries" in said
+    gone = {layout.journal_key(number) for number in range(1, 65)}
+    assert set(before) - set(listed(rclone_s3, prefix)) == gone
+    again = json.loads(run_mcgitops(*argv, "--dry-run", "--json", cwd=trained, env=env).stdout)
+    assert again["trim"] == 0
+
+
 def test_a_branch_that_is_not_here_stops_it(
     trained: Path, project_factory: ProjectFactory, run_mcgitops: Runner, tmp_path: Path
 ) -> None:
@@ -229,9 +258,13 @@ def test_a_store_is_looked_after_on_each_service(
     roots, store = Roots("wine", keep_runs=2), open_store(url)
     facts = gc.look(store)
     plan = gc.plan(store, facts, roots, 0)
+    assert gc.trimmable(store, GRACE) == 0  # its spans are young
+    seen = listed(s3_server, prefix)
+    foreseen = gc.trimmable(store, 0)
+    assert foreseen >= 4 and listed(s3_server, prefix) == seen
     swept = gc.collect(store, plan, facts, roots, 0)
     assert [item.kind for item in swept.removed].count("runs") == 8
-    assert swept.trimmed >= 4
+    assert swept.trimmed >= foreseen  # it wrote an entry itself
     assert verify(open_store(url)).findings == ()
     assert [one.fingerprint for one in open_store(url).runs("wine")] == [
         fingerprint(9), fingerprint(8),

@@ -110,14 +110,19 @@ def test_entries_that_a_span_says_go_when_they_are_old(
         backend.delete(span)  # the writer was killed before them
     before = ours.since()
     assert before.position == places[-1]
-    assert ours.trim() == 0  # they are young
+    assert ours.trimmable() == ours.trim() == 0  # they are young
     backend.delete(layout.span_key(5, 4))
     old = layout.span_key(9, 4)  # as earlier versions wrote it
     entries = [{"records": [key(number)]} for number in range(9, 13)]
     value = json.dumps({"format": 1, "seal": "", "entries": entries}, separators=(",", ":"))
     backend.put(old, seals.sealed(value.encode()))
+    before_it = sorted(entry.key for entry in backend.entries("journal/"))
+    assert ours.trimmable(0) == 24
+    assert sorted(entry.key for entry in backend.entries("journal/")) == before_it
     assert ours.trim(0) == 24  # and not the last ones, nor those whose span was just made
+    assert ours.trimmable(0) == 8
     assert ours.trim(0) == 8
+    assert ours.trimmable(0) == 0
     assert ours.trim(0) == 0
     left = [journal.number_of(entry.key) for entry in backend.entries("journal/")]
     assert [number for number in left if number] == list(range(33, 40))
