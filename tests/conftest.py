@@ -19,7 +19,7 @@ from typing import TypeVar
 import pytest
 from hypothesis import settings
 
-from tests.lab import ceph, down, hosts, images, s3, writers
+from tests.lab import ceph, down, hosts, images, s3, seaweed, writers
 from tests.lab import engine as lab_engine
 from tests.lab.program import CACHE, LabError
 from tests.spread import spread
@@ -273,9 +273,18 @@ def ceph_s3(many_clients: None) -> Iterator[ceph.Ceph]:
         yield _or_fail(lambda: stack.enter_context(ceph.running()))
 
 
-@pytest.fixture(params=["rclone", "moto", "ceph"])
+@pytest.fixture(scope="session")
+def seaweed_s3(
+    tmp_path_factory: pytest.TempPathFactory, many_clients: None
+) -> Iterator[s3.S3Server]:
+    """SeaweedFS: SigV4, multipart and conditional writes."""
+    with seaweed.running(tmp_path_factory.mktemp("seaweed")) as server:
+        yield server
+
+
+@pytest.fixture(params=["rclone", "moto", "ceph", "seaweed"])
 def s3_server(request: pytest.FixtureRequest) -> s3.S3Server:
-    """Each of the S3 servers, one after the other: the test runs three times."""
+    """Each of the S3 servers, one after the other: the test runs four times."""
     server = request.getfixturevalue(f"{request.param}_s3")
     assert isinstance(server, s3.S3Server)
     return server

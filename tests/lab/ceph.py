@@ -11,10 +11,8 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import time
 import uuid
@@ -26,7 +24,7 @@ from typing import Any
 
 from tests.lab import debian, oidc
 from tests.lab.program import CACHE, LabError, run, say
-from tests.lab.s3 import BUCKET, S3Server
+from tests.lab.s3 import BUCKET, S3Server, quiet_ports
 
 PACKAGES = {
     "ceph-mon": "ceph-mon",
@@ -193,7 +191,7 @@ def _started_or_ended() -> Ceph:
 def _started() -> Ceph:
     for name in ("mon", "osd", "rgw"):
         (FOLDER / name).mkdir(parents=True)
-    mon, rgw = _quiet_port(), _quiet_port()
+    mon, rgw = quiet_ports(2)
     fsid, disk = str(uuid.uuid4()), str(uuid.uuid4())
     configuration = CONFIGURATION.format(
         fsid=fsid, folder=FOLDER, mon=mon, rgw=rgw, memory=MEMORY, domain=DOMAIN,
@@ -243,19 +241,6 @@ def _answering(server: Ceph, seconds: float = 60) -> None:
             time.sleep(0.2)
         else:
             return
-
-
-def _quiet_port() -> int:
-    """A free port that no outgoing connection is given before a daemon has taken it.
-
-    Some seconds pass until then, in which other tests make many connections: Linux takes their
-    ports from 32768 on.
-    """
-    while True:
-        port = random.randrange(20_000, 32_768)
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 def _user(endpoint: str, name: str) -> Ceph:

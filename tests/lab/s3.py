@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import os
+import random
 import secrets
 import signal
 import socket
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -114,9 +115,18 @@ def moto(folder: Path) -> Iterator[S3Server]:
 
 @contextmanager
 def serving(
-    argv: Sequence[str], port: int, log: Path, env: Mapping[str, str], seconds: float = 30
+    argv: Sequence[str],
+    port: int,
+    log: Path,
+    env: Mapping[str, str],
+    seconds: float = 30,
+    *,
+    patience: float = 10,
 ) -> Iterator[None]:
-    """A server process that listens on `port` of 127.0.0.1; ended with its whole group."""
+    """A server process that listens on `port` of 127.0.0.1; ended with its whole group.
+
+    It is given `patience` seconds to end by itself.
+    """
     with log.open("ab") as sink:
         process = subprocess.Popen(
             argv,
@@ -135,10 +145,26 @@ def serving(
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGTERM)
             try:
-                process.wait(10)
+                process.wait(patience)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
+
+
+def quiet_ports(count: int) -> list[int]:
+    """Free ports of 127.0.0.1 that no outgoing connection is given before a server has taken them.
+
+    Some seconds may pass until then, in which other tests make many connections: Linux takes their
+    ports from 32768 on.
+    """
+    ports: list[int] = []
+    while len(ports) < count:
+        port = random.randrange(20_000, 32_768)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            if port not in ports:
+                ports.append(port)
+    return ports
 
 
 def free_port() -> int:
