@@ -292,7 +292,7 @@ def _stores(app: App) -> list[Store]:
     return [app.store, local] if local.path is not None and local.path.is_dir() else [app.store]
 
 
-def _pinned(app: App) -> dict[str, tuple[str, ...]]:
+def _pinned(app: App) -> dict[str, list[str]]:
     """What pinned data needs, as far as its manifests can be read: digest → paths in the folder."""
     import posixpath
 
@@ -305,9 +305,9 @@ def _pinned(app: App) -> dict[str, tuple[str, ...]]:
     folder = app.project.folder
     stores = [app.store] if app.store is app.local_store else [app.store, app.local_store]
     present = pins.read(folder, pins.names(folder))
-    found: dict[str, tuple[str, ...]] = {pin.digest: () for pin in present}
+    found: dict[str, list[str]] = {pin.digest: [] for pin in present}
     with suppress(McgitopsError):  # of a manifest that is damaged: reading the store names it
-        found |= dict.fromkeys(pinned(folder, stores)[0], ())
+        found |= {digest: [] for digest in pinned(folder, stores)[0]}
     for pin in present:
         for store in stores:
             try:
@@ -315,6 +315,6 @@ def _pinned(app: App) -> dict[str, tuple[str, ...]]:
             except (McgitopsError, ValueError):
                 continue
             for one in entries:
-                found[one.digest] = (*found.get(one.digest, ()), posixpath.join(pin.base, one.path))
+                found.setdefault(one.digest, []).append(posixpath.join(pin.base, one.path))
             break
     return {digest: paths for digest, paths in found.items() if digest.startswith("sha256:")}

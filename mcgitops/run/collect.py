@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from mcgitops import __version__
 from mcgitops.deferred import dataclass
-from mcgitops.errors import TrainingFailed
+from mcgitops.errors import StoreError, TrainingFailed
 from mcgitops.facts.lint import base_images
 from mcgitops.plan.model import RunPlan
 from mcgitops.plan.override import container_name, project_name, volumes
@@ -33,6 +33,7 @@ from mcgitops.run.progress import TAIL, Reporter
 from mcgitops.run.workspace import Workspace
 from mcgitops.store.files import StoredFiles
 from mcgitops.store.records import FileRef, ImageRef, Resources, RunRecord, Scalar
+from mcgitops.store.store import check_size
 
 if TYPE_CHECKING:
     from docker.models.containers import Container
@@ -94,6 +95,11 @@ def collect(
         if complaint[0]:
             tail.append(f"mcgitops: {complaint[0]}")
         record = _record(workspace, stage, run, ended, usage, state, made, log, tail)
+        if state == "succeeded" and (complaint := _too_large(record)) != ("", ""):
+            state = "failed"
+            tail.append(f"mcgitops: {complaint[0]}")
+            made = Made(warnings=made.warnings)
+            record = _record(workspace, stage, run, ended, usage, state, made, log, tail)
         record = record.model_copy(update={"commit": commit, "dirty": dirty})
         if state == "succeeded":
             record = _published(workspace, run, record, reporter)
@@ -109,6 +115,15 @@ def collect(
     later(lambda: clean_up(workspace, stage, run))
     reporter.finished(run, record)
     return record
+
+
+def _too_large(record: RunRecord) -> tuple[str, str]:
+    """What is to be said of a run with more files than a record takes, and the remedy."""
+    try:
+        check_size(record)
+    except StoreError as error:
+        return error.message, error.hint
+    return "", ""
 
 
 def changed_reads(workspace: Workspace, stage: Service, run: RunPlan, *, live: bool) -> str:

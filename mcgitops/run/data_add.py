@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from mcgitops.deferred import dataclass
-from mcgitops.errors import McgitopsError, UsageError
+from mcgitops.errors import McgitopsError, StoreError, UsageError
 from mcgitops.facts import pins as found_pins
 from mcgitops.facts.files import keep_all, tree
 from mcgitops.project.model import STATE_FOLDER, is_within
@@ -17,9 +18,16 @@ from mcgitops.project.tree import Entry, Tree, link_target
 from mcgitops.run.data import Data, leads_out
 from mcgitops.run.output import write_atomically
 from mcgitops.run.workspace import Workspace
+from mcgitops.store import layout
+from mcgitops.store.clone import LEAST
+from mcgitops.store.store import Store
+from mcgitops.store.streams import read_fully
 from mcgitops.store.threads import each
 
 THREADS = 16
+WRITERS = 4
+BATCH = 2048
+"""Small files that are made durable at once."""
 ADDED = "added"
 """Below `.mcgitops/data`: the manifests of what was pinned here, one digest a line."""
 
@@ -194,13 +202,40 @@ def _store(workspace: Workspace, root: Path, here: Tree) -> tuple[int, int]:
     def put(entry: Entry) -> None:
         digest, _ = workspace.local.put_file(root / entry.path)
         if digest != entry.digest:
-            raise McgitopsError(
-                f"{root / entry.path} changed while it was being stored.",
-                "Run the same again when nothing writes to it.",
-            )
+            raise _changed(root / entry.path)
 
-    each(put, sorted(lacking, key=lambda entry: -entry.size), THREADS)
+    small = [entry for entry in lacking if entry.size < LEAST]
+    large = [entry for entry in lacking if entry.size >= LEAST]
+    batches = [small[start : start + BATCH] for start in range(0, len(small), BATCH)]
+    each(put, sorted(large, key=lambda entry: -entry.size), THREADS)
+    each(lambda some: _store_at_once(workspace.local, root, some), batches, WRITERS)
     return len(lacking), sum(entry.size for entry in lacking)
+
+
+def _store_at_once(store: Store, root: Path, entries: Sequence[Entry]) -> None:
+    """Put small files into a local store, which waits once for the disk for all of them."""
+
+    def contents() -> Iterator[tuple[str, bytes]]:
+        for entry in entries:
+            path = f"{root}/{entry.path}"
+            try:
+                with open(path, "rb", buffering=0) as stream:  # noqa: PTH123  (a million, perhaps)
+                    value = read_fully(stream, LEAST)
+            except OSError as error:
+                reason = error.strerror or str(error)
+                raise StoreError(f"Could not read {path}: {reason}.") from error
+            if f"sha256:{hashlib.sha256(value).hexdigest()}" != entry.digest:
+                raise _changed(Path(path))
+            yield layout.object_key(entry.digest), value
+
+    store.backend.put_many(contents())
+
+
+def _changed(path: Path) -> McgitopsError:
+    return McgitopsError(
+        f"{path} changed while it was being stored.",
+        "Run the same again when nothing writes to it.",
+    )
 
 
 def _note(workspace: Workspace, pin: Pin) -> None:

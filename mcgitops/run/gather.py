@@ -23,12 +23,11 @@ from mcgitops.plan.reads import reads
 from mcgitops.project.model import STATE_FOLDER, Project, Service, is_within
 from mcgitops.project.pin import SUFFIX, Pin
 from mcgitops.project.tree import Tree
-from mcgitops.run.data import Need, Seen, in_words
+from mcgitops.run.data import LARGEST_MANIFEST, Need, Seen, in_words
 from mcgitops.run.workspace import Workspace
 from mcgitops.store.records import RunRecord
 from mcgitops.store.store import Store
 
-_MANIFEST_LIMIT = 64 * 1024 * 1024
 _ANCESTORS = 50
 
 
@@ -323,7 +322,7 @@ def _manifests(
     }
     result = {}
     for digest in wanted - store.missing(wanted):
-        text = store.read_bytes(digest, _MANIFEST_LIMIT).decode("utf-8", "surrogateescape")
+        text = store.read_bytes(digest, LARGEST_MANIFEST).decode("utf-8", "surrogateescape")
         result[digest] = Tree.parse(text)
     return result
 

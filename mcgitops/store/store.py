@@ -33,7 +33,10 @@ from mcgitops.store.records import (
 from mcgitops.store.seals import is_whole, sealed
 from mcgitops.store.threads import THREADS, each
 
-LARGEST_RECORD = 64 * 1024 * 1024
+LARGEST_RECORD = 256 * 1024 * 1024
+"""Bytes: a run with a million files has 150 MB and more. What is larger is not written at all."""
+FEW = 50_000
+"""Files of a run whose record is small enough in any case: a path has 4096 bytes at most."""
 REMEMBERED = 64
 """Runs that a store keeps in memory: planning and reporting ask for the same ones."""
 _GOOD_COPY = "Run mcgitops verify --repair: it takes a good copy from wherever there is one."
@@ -386,6 +389,20 @@ def _attempt_id(record: RunRecord) -> str:
     return f"{record.started:%Y%m%dT%H%M%S}-{digest[:12]}"
 
 
+def check_size(record: RunRecord) -> None:
+    """Raise `StoreError` where a run has so many files that no store takes its record."""
+    if len(record.files) > FEW:
+        _encoded(record)
+
+
 def _encoded(record: Record) -> bytes:
-    """A record as it is stored: JSON, sealed."""
-    return sealed(record.model_dump_json().encode())
+    """A record as it is stored: JSON, sealed. One that nobody could read again is refused."""
+    value = sealed(record.model_dump_json().encode())
+    if len(value) > LARGEST_RECORD:
+        files = f", with {len(record.files):,} files," if isinstance(record, RunRecord) else ""
+        raise StoreError(
+            f"The record {key_of(record)[:200]}{files} has {len(value):,} bytes, and a store takes "
+            f"{LARGEST_RECORD:,} at most.",
+            "Write fewer files, such as one archive of them, or declare fewer of them.",
+        )
+    return value
