@@ -12,6 +12,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -31,6 +32,7 @@ from mcgitops.project.tree import Entry, Tree, link_target
 if TYPE_CHECKING:
     from mcgitops.run.dvc import DvcData
     from mcgitops.run.workspace import Workspace
+    from mcgitops.store.making import Making
     from mcgitops.store.store import Store
     from mcgitops.store.transfer import OnProgress
 
@@ -352,11 +354,13 @@ class Data:
         if chosen is not None:
             fetch = {path: entry for path, entry in fetch.items() if chosen(path)}
             discard = {path for path in discard if chosen(path)}
-        make_local(self._workspace, pin, fetch.values(), told)
         root = self._folder / pin.base if pin.base != "." else self._folder
-        writer = Writer(self._workspace, root, pin)
-        aside = [a for path in sorted(discard) for a in writer.remove(path, here[path])]
-        aside += writer.write(fetch.values(), here)
+        with self._making() as making:
+            make_local(self._workspace, pin, fetch.values(), told, making)
+            writer = Writer(self._workspace, root, pin, making)
+            aside = [a for path in sorted(discard) for a in writer.remove(path, here[path])]
+            aside += writer.write(fetch.values(), here)
+        writer.note()
         empty = [p for p, e in manifest.items() if e.digest == EMPTY_FOLDER]
         writer.folders(path for path in empty if chosen is None or chosen(path))
         same = {path: entry for path, entry in manifest.items() if here.get(path) == entry}
@@ -369,6 +373,14 @@ class Data:
             self.remember(pin, (rest | base | same | fetch).values())
         size = sum(entry.size for entry in fetch.values())
         return Brought(len(fetch), size, len(discard), tuple(aside))
+
+    def _making(self) -> AbstractContextManager[Making | None]:
+        """Where large files come together while they are fetched."""
+        if self._workspace.remote is None or self._workspace.local.path is None:
+            return nullcontext()
+        from mcgitops.store.making import Making
+
+        return Making(self._folder, self._workspace.local.path, replacing=True)
 
 
 class _View:

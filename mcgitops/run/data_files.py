@@ -4,47 +4,80 @@ from __future__ import annotations
 
 import os
 import secrets
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mcgitops.errors import StoreError
+from mcgitops.facts.index import GRANULARITY_NS, Row
+from mcgitops.facts.walking import signed
 from mcgitops.project.pin import Pin
 from mcgitops.project.tree import Entry, link_target
 from mcgitops.run.data import not_pushed
 from mcgitops.run.output import put_aside
+from mcgitops.store.records import FileRef
 from mcgitops.store.threads import each
 from mcgitops.store.transfer import copy_objects
 
 if TYPE_CHECKING:
     from mcgitops.run.workspace import Workspace
+    from mcgitops.store.making import Making
     from mcgitops.store.transfer import OnProgress
 
 THREADS = 8
+WORTH = 64 * 1024 * 1024
+"""Bytes that take longer to be read again than to wait until the clock has gone on."""
 
 
 def make_local(
-    workspace: Workspace, pin: Pin, entries: Iterable[Entry], told: OnProgress | None = None
+    workspace: Workspace,
+    pin: Pin,
+    entries: Iterable[Entry],
+    told: OnProgress | None = None,
+    making: Making | None = None,
 ) -> None:
-    """See that the local store has the files' content."""
-    sizes = {e.digest: e.size for e in entries if e.digest.startswith("sha256:")}
+    """See that the local store has the files' content.
+
+    making: where large files come together meanwhile, so that they needn't be read again.
+    """
+    wanted = [entry for entry in entries if entry.digest.startswith("sha256:")]
+    sizes = {entry.digest: entry.size for entry in wanted}
     lacking = workspace.local.missing(sizes)
     if not lacking:
         return
     if workspace.remote is None or workspace.remote.missing([pin.digest]):
         raise not_pushed(pin, workspace.remote or workspace.local)
+    if making is not None:
+        from mcgitops.store.large import FROM
+
+        large = (entry for entry in wanted if entry.size >= FROM and entry.digest in lacking)
+        making.expect(_file(pin, entry) for entry in large)
     copy_objects(
-        workspace.remote, workspace.local, {digest: sizes[digest] for digest in lacking}, told
+        workspace.remote,
+        workspace.local,
+        {digest: sizes[digest] for digest in lacking},
+        told,
+        making,
     )
 
 
-class Writer:
-    """Writes below one folder and nowhere else."""
+def _file(pin: Pin, entry: Entry) -> FileRef:
+    path = entry.path if pin.base == "." else f"{pin.base}/{entry.path}"
+    return FileRef(path=path, digest=entry.digest, size=entry.size, executable=entry.executable)
 
-    def __init__(self, workspace: Workspace, root: Path, pin: Pin) -> None:
+
+class Writer:
+    """Writes below one folder and nowhere else. `making` has some of the files ready."""
+
+    def __init__(
+        self, workspace: Workspace, root: Path, pin: Pin, making: Making | None = None
+    ) -> None:
         self._workspace = workspace
         self._root = root
         self._pin = pin
+        self._making = making
+        self._known: dict[str, Row] = {}
         self._real = root.resolve()
         self._made: set[Path] = set()
 
@@ -66,13 +99,59 @@ class Writer:
             target = self._root / entry.path
             if target.is_symlink():
                 target.unlink()
+            if self._placed(entry, target):
+                return
             self._workspace.local.fetch(entry.digest, target, executable=entry.executable)
 
+        self._rest(files)
         each(fetch, files, THREADS)
         for entry in ordered:
             if (to := link_target(entry.digest)) is not None:
                 self._link(self._root / entry.path, to)
         return aside
+
+    def note(self) -> None:
+        """Let the index know the files that were filled on their way: nobody need read them again.
+
+        It trusts what is clearly older than the look at it; so where they are large, that is
+        waited for.
+        """
+        if not self._known:
+            return
+        if sum(row.size for row in self._known.values()) >= WORTH:
+            newest = max(row.seen_ns for row in self._known.values())
+            time.sleep(min(max(0, newest - time.time_ns() + 2 * GRANULARITY_NS), 10**8) / 1e9)
+        now = time.time_ns()
+        rows = ((path, row._replace(seen_ns=now)) for path, row in self._known.items())
+        self._workspace.index.save(os.fspath(self._root), rows)
+        self._known = {}
+
+    def _rest(self, files: Iterable[Entry]) -> None:
+        """Let large files that are ready become older than their names: see `note`."""
+        making = self._making
+        if making and sum(entry.size for entry in files if making.has(entry.digest)) >= WORTH:
+            time.sleep(2 * GRANULARITY_NS / 1e9)
+
+    def _placed(self, entry: Entry, target: Path) -> bool:
+        """Whether the file was ready."""
+        if self._making is None or not self._making.has(entry.digest):
+            return False
+        placed = self._making.place(_file(self._pin, entry), target)
+        if placed is None:
+            return False
+        # As long as it had no name nobody could write to it. What is done to it since shows in its
+        # times, if these were clearly over before.
+        if placed.age_ns > GRANULARITY_NS:
+            stat = placed.stat
+            self._known[entry.path] = Row(
+                signed(stat.st_ino),
+                stat.st_size,
+                signed(stat.st_mtime_ns),
+                signed(stat.st_ctime_ns),
+                time.time_ns(),
+                entry.digest,
+            )
+        return True
 
     def remove(self, path: str, entry: Entry, *, replaced: bool = False) -> list[str]:
         """Remove a file or link whose content the local store has; set any other one aside.

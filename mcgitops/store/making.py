@@ -8,10 +8,13 @@ file system can have two files share their blocks, they needn't be filled at all
 from __future__ import annotations
 
 import os
+import resource
 import threading
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from mcgitops.errors import StoreError
 from mcgitops.store.clone import can_clone
@@ -20,15 +23,26 @@ from mcgitops.store.records import FileRef
 from mcgitops.store.restore import place_of
 
 
+class Placed(NamedTuple):
+    """A file that has got its name. age_ns: how long before that it was last written."""
+
+    stat: os.stat_result
+    age_ns: int
+
+
 class Making:
     """The files in the making of one call. Use it in `with`: what has no name at the end is gone.
 
     folder: the project's. store: the folder of the store to which objects are fetched.
+    replacing: what lies at a file's place is going to be replaced, whatever it is; else a file of
+        which something is there is left to whoever looks into that.
     """
 
-    def __init__(self, folder: Path, store: Path) -> None:
+    def __init__(self, folder: Path, store: Path, *, replacing: bool = False) -> None:
         self._folder = folder
         self._store = store
+        self._replacing = replacing
+        self._most = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
         self._wanted: dict[str, FileRef] = {}
         self._open: dict[str, int] = {}
         self._filled: set[str] = set()
@@ -55,11 +69,11 @@ class Making:
             if digest in self._open:
                 return self._open[digest]
             file = self._wanted.get(digest)
-            if file is None or not self._may():
+            if file is None or len(self._open) >= self._most or not self._may():
                 return None
             with suppress(StoreError, OSError):  # whoever writes the file then says what is wrong
                 place = place_of(file.path, self._folder)
-                if os.path.lexists(place):
+                if not self._replacing and os.path.lexists(place):
                     return None
                 above = next(folder for folder in place.parents if folder.is_dir())
                 descriptor = opened(above, 0o777 if file.executable else 0o666)
@@ -73,24 +87,30 @@ class Making:
         with self._lock:
             self._filled.add(digest)
 
-    def place(self, file: FileRef, target: Path) -> bool:
-        """Give it its name; False where there is no such file, or it can't be done."""
+    def has(self, digest: str) -> bool:
+        """Whether there is a file with this content, without a name yet."""
+        with self._lock:
+            return digest in self._filled
+
+    def place(self, file: FileRef, target: Path) -> Placed | None:
+        """Give it its name; None where there is no such file, or it can't be done."""
         with self._lock:
             ours = self._wanted.get(file.digest)
             if file.digest not in self._filled or ours is None:
-                return False
+                return None
             if ours.executable != file.executable:
-                return False
+                return None
             self._filled.remove(file.digest)
             descriptor = self._open.pop(file.digest)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
+            written, at = os.fstat(descriptor).st_mtime_ns, time.time_ns()
             named(descriptor, target)
+            return Placed(os.fstat(descriptor), at - written)
         except OSError:
-            return False
+            return None
         finally:
             os.close(descriptor)
-        return True
 
     def _may(self) -> bool:
         if self._is_needed is None:

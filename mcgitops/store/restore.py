@@ -65,7 +65,7 @@ def restore(
         )
     for path in changed:
         file = wanted[path]
-        if making is not None and making.place(file, places[path]):
+        if making is not None and making.place(file, places[path]) is not None:
             continue
         source.fetch(file.digest, places[path], executable=file.executable)
     written = set(changed)

@@ -117,10 +117,17 @@ def copy_records(
 
 
 def copy_objects(
-    source: Store, target: Store, sizes: Mapping[str, int], progress: OnProgress | None = None
+    source: Store,
+    target: Store,
+    sizes: Mapping[str, int],
+    progress: OnProgress | None = None,
+    beside: Beside | None = None,
 ) -> None:
-    """Copy objects, digest → size in bytes, that the target lacks; nobody asks it again."""
-    _copy(source, target, sizes, progress)
+    """Copy objects, digest → size in bytes, that the target lacks; nobody asks it again.
+
+    beside: files that are to be filled with the bytes of objects which are fetched.
+    """
+    _copy(source, target, sizes, progress, beside)
     if not target.is_local:
         target.objects.catalogue.say()
 

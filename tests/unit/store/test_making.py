@@ -113,6 +113,45 @@ def test_where_something_is_already_nothing_is_made(
         assert making.descriptor(file.digest) is None
 
 
+@pytest.mark.parametrize("there", ["file", "broken link"])
+def test_what_is_to_be_replaced_stays_until_then(
+    monkeypatch: pytest.MonkeyPatch, store: Store, project: Path, there: str
+) -> None:
+    monkeypatch.setattr("mcgitops.store.making.can_clone", lambda *_: False)
+    if there == "file":
+        (project / "a").write_bytes(b"older")
+    else:
+        (project / "a").symlink_to("nowhere")
+    file = ref(store, "a")
+    with Making(project, project, replacing=True) as making:
+        making.expect([file])
+        made(making, file)
+        assert os.path.lexists(project / "a")
+        assert not making.has("sha256:" + "0" * 64)
+        assert making.has(file.digest)
+        placed = making.place(file, project / "a")
+        assert placed is not None
+        assert placed.stat.st_ino == (project / "a").lstat().st_ino
+        assert not making.has(file.digest)
+    assert (project / "a").read_bytes() == CONTENT
+    assert [path.name for path in project.iterdir()] == ["a"]
+
+
+def test_only_so_many_are_open_at_once(
+    monkeypatch: pytest.MonkeyPatch, store: Store, project: Path
+) -> None:
+    monkeypatch.setattr("mcgitops.store.making.can_clone", lambda *_: False)
+    monkeypatch.setattr("resource.getrlimit", lambda _: (2, 2))
+    other, size = store.put_bytes(b"other")
+    files = [ref(store, "a"), FileRef(path="b", digest=other, size=size)]
+    with Making(project, project) as making:
+        making.expect(files)
+        made(making, files[0])
+        assert making.descriptor(other) is None
+        restore(store, files, project, making=making)
+    assert [(project / name).read_bytes() for name in ("a", "b")] == [CONTENT, b"other"]
+
+
 def test_nothing_is_made_outside_or_where_blocks_can_be_shared(
     monkeypatch: pytest.MonkeyPatch, store: Store, project: Path, tmp_path: Path
 ) -> None:
