@@ -22,8 +22,8 @@ PACK = 8 * 1024 * 1024
 """Bytes of objects in a pack. The last object may make it a little larger."""
 MANY = 16
 """Packs, up to which they are made half as large."""
-ENTRY = 64
-"""Bytes that an object counts beside its own: about what it has in the pack's index."""
+MEMBERS = 65_536
+"""Objects in a pack at most: its index is read as a whole."""
 FROM = 8
 """So many small objects make a pack worth it; fewer are sent one by one, at once."""
 AT_ONCE = 4
@@ -91,11 +91,11 @@ def groups(sizes: Mapping[str, int], most: int = 0) -> list[list[str]]:
     found: list[list[str]] = []
     room = 0
     for digest, size in sizes.items():
-        if room <= 0:
+        if room <= 0 or len(found[-1]) == MEMBERS:
             found.append([])
             room = most
         found[-1].append(digest)
-        room -= size + ENTRY  # so that a million empty ones end as well
+        room -= size + 1  # so that a million empty ones end as well
     return found
 
 

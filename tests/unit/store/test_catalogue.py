@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from mcgitops.store import layout
-from mcgitops.store.bulk import groups
+from mcgitops.store.bulk import MEMBERS, groups
 from mcgitops.store.catalogue import Catalogue
 from mcgitops.store.folder import FolderBackend
 from mcgitops.store.journal import Journal
-from mcgitops.store.packs import Pack, PackWriter
+from mcgitops.store.packs import LARGEST_INDEX, RAW, Member, Pack, PackIndex, PackWriter
 
 
 class Bucket(FolderBackend):
@@ -154,3 +154,11 @@ def test_packs_are_cut_where_they_are_full_and_always_alike() -> None:
         assert sum(sizes[digest] + 1 for digest in group) >= 20
         assert sum(sizes[digest] + 1 for digest in group[:-1]) < 20
     assert groups({}, 20) == []
+
+
+def test_a_pack_of_the_smallest_files_has_an_index_that_is_read_again() -> None:
+    many = dict.fromkeys(map(str, range(2 * MEMBERS + 1)), 0)
+    assert [len(group) for group in groups(many)] == [MEMBERS, MEMBERS, 1]
+    members = [Member(f"sha256:{number:064x}", 8, 0, 0, RAW) for number in range(100)]
+    index = len(PackIndex.of(members, 8).encoded())
+    assert MEMBERS / len(members) * index < LARGEST_INDEX
