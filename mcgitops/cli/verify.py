@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 import click
 
 from mcgitops.cli.app import App
+from mcgitops.deferred import dataclass
 from mcgitops.report.escape import clean
 
 if TYPE_CHECKING:
     from mcgitops.project.pin import Joined
     from mcgitops.run.dvc import State
+    from mcgitops.run.produced import Produced
     from mcgitops.store.store import Store
     from mcgitops.store.verify import Finding, Verified
 
@@ -39,11 +40,13 @@ def command(app: App, url: str, repair: bool, as_json: bool) -> int:
 
     Of the local store and the project's: what is damaged or missing, and which runs, commits,
     releases and paths it concerns. --repair takes good copies from the other store or from the
-    project folder's own files; what is damaged is set aside, never removed. Files of the folder
-    that aren't what the selected runs of the commit produced, or what is pinned, are named as
-    changed. Exit 1 where a store isn't as it should be and wasn't repaired.
+    project folder's own files; what is damaged is set aside, never removed. Of the project folder:
+    files that are neither what the selected runs of the commit produced nor another run's, or not
+    what is pinned; --repair leaves them as they are. Exit 1 where anything isn't as it should be
+    and wasn't repaired. With --store the folder isn't looked at.
     """
     from mcgitops.cli.gc import Steps, opened
+    from mcgitops.run.produced import Produced
     from mcgitops.store.verify import verify
 
     if repair:
@@ -69,93 +72,90 @@ def command(app: App, url: str, repair: bool, as_json: bool) -> int:
             result = mend(store, result, others, app.project.folder, told)
         results.append(result)
     told.end()
-    changed, extra = changed_files(app, every)
-    edited, tracked = changed_data(app)
+    here = looked(app, every) if not url else Folder(Produced())
+    is_sound = here.is_sound and all(one.is_sound for one in results)
     if as_json:
-        shown = {
-            "stores": [data(one) for one in results],
-            "changed": list(changed),
-            "concerns": changed,
-            "extra": extra,
-            "data": edited,
-            "dvc": tracked,
-        }
+        shown = {"stores": [data(one) for one in results], **here.as_json, "sound": is_sound}
         click.echo(json.dumps(shown, indent=2))
     else:
         for one in results:
             click.echo(text(one, repair=repair))
-        if changed:
-            click.echo(
-                "Changed in the project folder since the commit's runs: "
-                f"{_some(_named(changed))}. mcgitops pull brings back what the runs produced."
+        for line in here.lines():
+            click.echo(line)
+    return 0 if is_sound else 1
+
+
+@dataclass(frozen=True)
+class Folder:
+    """What was found in the project folder: of runs, of pins, of what DVC tracks."""
+
+    produced: Produced
+    pinned: Mapping[str, Edits] = field(default_factory=dict)
+    tracked: Mapping[str, Edits] = field(default_factory=dict)
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether it is as runs made it, and as it is pinned and tracked."""
+        return self.produced.is_sound and not self.pinned and not self.tracked
+
+    @property
+    def as_json(self) -> dict[str, object]:
+        """The same for programs."""
+        of_run = self.produced
+        return {
+            "changed": list(of_run.changed),
+            "missing": list(of_run.missing),
+            "other_runs": list(of_run.others),
+            "concerns": of_run.changed | of_run.missing | of_run.others,
+            "extra": list(of_run.extra),
+            "data": dict(self.pinned),
+            "dvc": dict(self.tracked),
+        }
+
+    def lines(self) -> Iterator[str]:
+        """For people, with what helps."""
+        of_run = self.produced
+        if of_run.changed:
+            yield (
+                "Changed in the project folder since the commit's runs, and in no store: "
+                f"{_some(_named(of_run.changed))}. mcgitops pull --force brings back what the runs "
+                "produced."
             )
-        if extra:
-            click.echo(
-                "In folders of outputs, though no run of the commit made it: "
-                f"{_some([clean(path) for path in extra])}."
+        if of_run.missing:
+            yield (
+                f"Missing in the project folder: {_some(_named(of_run.missing))}. mcgitops pull "
+                "brings it back."
             )
-        for path, edits in edited.items():
-            click.echo(
+        if of_run.others:
+            yield (
+                "Another run's than the commit's in the project folder: "
+                f"{_some(_named(of_run.others))}. mcgitops pull brings the commit's."
+            )
+        if of_run.extra:
+            yield (
+                "In folders of outputs, though no run made it: "
+                f"{_some([clean(path) for path in of_run.extra])}. Move it away if nobody needs it "
+                "there."
+            )
+        for path, edits in self.pinned.items():
+            yield (
                 f"{clean(path)} isn't as it is pinned: {_some(_signed(edits))}. "
                 "mcgitops data add pins it as it is here; mcgitops data pull --force brings back "
                 "what is pinned."
             )
-        for path, edits in tracked.items():
+        for path, edits in self.tracked.items():
             said = f": {_some(names)}" if (names := _signed(edits)) else ""
-            click.echo(
+            yield (
                 f"{clean(path)} isn't as DVC tracks it{said}. dvc add takes it up, dvc checkout "
                 "goes back."
             )
-    return 0 if all(one.is_sound for one in results) else 1
 
 
-def changed_files(app: App, stores: Sequence[Store]) -> tuple[dict[str, str], list[str]]:
-    """Paths whose content isn't what the selected runs of the checked-out commit produced.
+def looked(app: App, stores: Sequence[Store]) -> Folder:
+    """Read what the folder holds of the commit's runs, and of data."""
+    from mcgitops.run.produced import look
 
-    Each with the run that it is of. And files in the folders that they produced, but none of them.
-    """
-    from mcgitops.errors import StoreError
-    from mcgitops.facts import git
-    from mcgitops.store.restore import place_of
-
-    commit = git.head(app.project.folder).commit
-    changed: dict[str, str] = {}
-    made: set[str] = set()
-    folders: set[str] = set()
-    for stage in app.project.stages if commit else ():
-        for store in stores:
-            try:
-                record = store.commit(commit, app.project.name, stage.name)
-                if record is None:
-                    continue
-                run = store.run(app.project.name, stage.name, record.selected)
-                if run is None:
-                    continue
-                made |= {file.path for file in run.files}
-                folders |= {name for name in stage.spec.outputs if name != "."}
-                label = f"run {record.selected[:12]} of {stage.name}"
-                changed |= {
-                    file.path: label
-                    for file in run.files
-                    if _differs(place_of(file.path, app.project.folder), file.digest)
-                }
-            except StoreError:
-                continue  # what is damaged was named already
-            break
-    extra = {
-        path
-        for name in folders
-        for path in _files_below(app.project.folder, name)
-        if path not in made and not path.rpartition("/")[2].startswith(".git")
-    }
-    return dict(sorted(changed.items())), sorted(extra)
-
-
-def _files_below(folder: Path, name: str) -> Iterator[str]:
-    """The files in a folder of outputs, relative to the project's; nothing where it is none."""
-    for parent, _, files in os.walk(folder / name):
-        for file in files:
-            yield Path(parent, file).relative_to(folder).as_posix()
+    return Folder(look(app.project, stores), *changed_data(app))
 
 
 def changed_data(app: App) -> tuple[dict[str, Edits], dict[str, Edits]]:
@@ -203,16 +203,6 @@ def _named(changed: Mapping[str, str]) -> list[str]:
 def _signed(edits: Edits) -> list[str]:
     signs = {"added": "+", "removed": "-", "changed": "~"}
     return [f"{signs[what]} {clean(path)}" for what, paths in edits.items() for path in paths]
-
-
-def _differs(place: Path, digest: str) -> bool:
-    from mcgitops.store.objects import hashed
-
-    try:
-        with place.open("rb") as stream:
-            return hashed(stream)[0] != digest
-    except OSError:
-        return True  # gone, or it can't be read
 
 
 def text(one: Verified, *, repair: bool) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -164,10 +165,74 @@ def test_damage_in_a_bucket_is_named_and_mended(
     assert data["changed"] == ["out/metrics.json"]
     assert data["concerns"] == {"out/metrics.json": f"run {fingerprint(1)[:12]} of train"}
     assert data["extra"] == []
-    mended = run_mcgitops("verify", "--repair", cwd=trained, env=env)
+    mended = run_mcgitops("verify", "--repair", cwd=trained, env=env, check=False)
     assert "Everything was repaired" in mended.stdout
+    assert mended.code == 1  # the folder is left to its owner
+    run_mcgitops("pull", "--force", cwd=trained, env=env)
     again = run_mcgitops("verify", "--json", cwd=trained, env=env)
+    assert json.loads(again.stdout)["sound"] is True
     assert [store["sound"] for store in json.loads(again.stdout)["stores"]] == [True, True]
+
+
+def test_the_folder_is_held_against_what_runs_made(
+    trained: Path, project_factory: ProjectFactory, make_run: MakeRun, run_mcgitops: Runner
+) -> None:
+    """Each byte that is flipped, missing or extra is named, and only what no run made is wrong."""
+
+    def seen() -> tuple[int, dict[str, object]]:
+        said = run_mcgitops("verify", "--json", cwd=trained, check=False)
+        found = json.loads(said.stdout)
+        assert [store["sound"] for store in found["stores"]] == [True]
+        assert found["sound"] is (said.code == 0)
+        return said.code, {
+            name: found[name] for name in ("changed", "missing", "other_runs", "extra")
+        }
+
+    nothing: dict[str, object] = {"changed": [], "missing": [], "other_runs": [], "extra": []}
+    assert seen() == (0, nothing)  # a fresh clone, to which nothing was brought
+    run_mcgitops("pull", cwd=trained)
+    assert seen() == (0, nothing)
+    model, metrics = trained / "out/model.bin", trained / "out/metrics.json"
+
+    before = model.stat()
+    model.chmod(0o644)
+    whole = model.read_bytes()
+    model.unlink()  # it may be the store's own file
+    model.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    os.utime(model, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert seen() == (1, {**nothing, "changed": ["out/model.bin"]})
+    said = run_mcgitops("verify", cwd=trained, check=False)
+    assert said.code == 1
+    assert f"in no store: out/model.bin (run {fingerprint(1)[:12]} of train)" in said.stdout
+    assert "mcgitops pull --force brings back" in said.stdout
+    assert run_mcgitops("verify", "--store", "local", cwd=trained).code == 0
+    run_mcgitops("pull", "--force", cwd=trained)
+    assert seen() == (0, nothing)
+
+    metrics.unlink()
+    assert seen() == (1, {**nothing, "missing": ["out/metrics.json"]})
+    run_mcgitops("pull", cwd=trained)
+
+    make_run(open_store(str(trained / ".mcgitops/store")), 2)  # of no commit, as in a dirty tree
+    model.unlink()
+    model.write_bytes(b"model 2")
+    assert seen() == (0, {**nothing, "other_runs": ["out/model.bin"]})
+    run_mcgitops("pull", cwd=trained)
+    assert seen() == (0, nothing)
+
+    # only in folders that are declared as outputs; what git tracks, or a run made, is none
+    compose = trained / "compose.yml"
+    compose.write_text(compose.read_text().replace("outputs: [out/model.bin]", "outputs: [out]"))
+    (trained / "out/README.md").write_text("what this is")
+    (trained / "out/.gitkeep").touch()
+    (trained / "out/deep").mkdir()
+    (trained / "out/deep/old.bin").write_bytes(b"model 2")
+    project_factory.git(trained, "add", "--force", "out/README.md")
+    assert seen() == (0, nothing)
+    (trained / "out/deep/\x1b[31mextra").write_bytes(b"nobody made this")
+    assert seen() == (1, {**nothing, "extra": ["out/deep/\x1b[31mextra"]})
+    said = run_mcgitops("verify", cwd=trained, check=False)
+    assert "though no run made it: out/deep/" in said.stdout and "\x1b" not in said.stdout
 
 
 def collect(store: Store, roots: Roots) -> gc.Swept:
