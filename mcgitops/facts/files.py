@@ -8,19 +8,24 @@ from __future__ import annotations
 import itertools
 import os
 import stat as stat_
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from mcgitops.errors import McgitopsError
 from mcgitops.facts.digest import SMALL, Changing, Digest, digest
 from mcgitops.facts.index import Index, Row, fits
-from mcgitops.facts.walking import Seen, Stat, folders, signed
+from mcgitops.facts.walking import Seen, folders, signed
 from mcgitops.facts.walking import Skip as Skip
 from mcgitops.facts.walking import keep_all as keep_all
 from mcgitops.project.tree import Entry, Tree, link_digest
 
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
 _BATCH = 64
+_BATCHES = 512
+"""Batches whose files are known before they go into the index."""
 _MANY = 4000
 """Small files from which on processes pay: each takes 15 ms to start, a file 10 µs."""
 _LARGE = 200
@@ -105,8 +110,8 @@ def _hashed(root: Path, seen: Seen, index: Index, *, partial: bool, signature: b
     """The tree of what was seen. signature: noted with what it came to, where every row fits."""
     known = index.load(os.fspath(root))
     entries: list[Entry] = []
-    unread: list[tuple[str, Stat]] = []
-    for path, stat in zip(seen.paths, seen.stats(), strict=True):
+    unread: list[int] = []
+    for place, (path, stat) in enumerate(zip(seen.paths, seen.stats(), strict=True)):
         if path in seen.links:
             entries.append(Entry(path, link_digest(seen.links[path]), 0, False))
             continue
@@ -114,17 +119,21 @@ def _hashed(root: Path, seen: Seen, index: Index, *, partial: bool, signature: b
         if row is not None and fits(row, stat):
             entries.append(_entry(path, stat[1], stat[4], row[-1]))
         else:
-            unread.append((path, stat))
+            unread.append(place)
     settled = True
     if unread:
-        gone: set[str] = set() if partial else known.keys() - set(seen.paths)
+        gone: set[str] = set() if partial or not known else known.keys() - set(seen.paths)
         del known
-        fresh = _hash_all(root, [Unread(path, stat[1]) for path, stat in unread])
-        entries.extend(_entry(item.path, row.size, mode, row.digest) for item, row, mode in fresh)
-        index.save(os.fspath(root), ((item.path, row) for item, row, _ in fresh), gone)
-        if signature:
-            rows = {item.path: row for item, row, _ in fresh}
-            settled = all(fits((path, *rows[path]), stat) for path, stat in unread)
+        for fresh in _hash_all(root, seen, unread):
+            entries.extend(
+                _entry(item.path, row.size, mode, row.digest) for item, row, mode in fresh
+            )
+            index.save(os.fspath(root), ((item.path, row) for item, row, _ in fresh), gone)
+            gone = set()
+            if signature and settled:
+                settled = all(
+                    fits((item.path, *row), seen.stat(item.place)) for item, row, _ in fresh
+                )
     made = Tree.of(entries)
     if signature and settled:
         index.summarise(os.fspath(root), signature, made.digest)
@@ -136,45 +145,73 @@ def _entry(path: str, size: int, mode: int, digest_: str) -> Entry:
 
 
 class Unread(NamedTuple):
-    """A file whose digest isn't known, and its size when it was seen."""
+    """A file whose digest isn't known, its size, and its place among all that was seen."""
 
     path: str
     size: int
+    place: int = 0
 
 
 Fresh = tuple[Unread, Row, int]
 """A file that was read just now: what the index is to know of it, and its mode."""
 
 
-def _hash_all(root: Path, items: list[Unread]) -> list[Fresh]:
-    """Hash files on all cores, large ones first, so that none of them ends alone."""
-    if len(items) < 4:
-        return [hash_file(root, item) for item in items]
-    small = [item for item in items if item.size <= SMALL]
-    large = sorted((item for item in items if item.size > SMALL), key=lambda item: -item.size)
-    batches = [[item] for item in large]
+def _hash_all(root: Path, seen: Seen, places: Sequence[int]) -> Iterator[list[Fresh]]:
+    """Hash files on all cores, large ones first, so that none of them ends alone.
+
+    Gives some thousand at a time, while the next ones are read: what is known of each file takes
+    several hundred bytes until it is in the index, and what is there an interruption doesn't lose.
+    """
+    if len(places) < 4:
+        yield [hash_file(root, item) for item in _unread(seen, places)]
+        return
+    small = [place for place in places if seen.size(place) <= SMALL]
+    large = sorted((p for p in places if seen.size(p) > SMALL), key=lambda p: -seen.size(p))
+    batches: list[Sequence[int]] = [[place] for place in large]
     batches += [small[i : i + _BATCH] for i in range(0, len(small), _BATCH)]
     cores = len(os.sched_getaffinity(0))
     from concurrent.futures import ThreadPoolExecutor  # not needed where nothing has changed
 
-    def here(some: list[Unread]) -> list[Fresh]:
-        return [hash_file(root, item) for item in some]
+    def here(some: Sequence[int]) -> list[Fresh]:
+        return [hash_file(root, item) for item in _unread(seen, some)]
 
     if len(small) < _MANY or cores < 2:
         with ThreadPoolExecutor(cores) as pool:
-            return list(itertools.chain.from_iterable(pool.map(here, batches)))
+            yield from _in_portions(pool, here, batches)
+        return
     from mcgitops.facts.workers import Workers
 
     with Workers(cores) as workers, ThreadPoolExecutor(cores) as pool:
 
-        def there(some: list[Unread]) -> list[Fresh]:
-            answers = workers.digests([f"{os.fspath(root)}/{item.path}" for item in some])
+        def there(some: Sequence[int]) -> list[Fresh]:
+            items = _unread(seen, some)
+            answers = workers.digests([f"{os.fspath(root)}/{item.path}" for item in items])
             return [
                 _fresh(item, answer) if answer is not None else hash_file(root, item)
-                for item, answer in zip(some, answers, strict=True)
+                for item, answer in zip(items, answers, strict=True)
             ]
 
-        return list(itertools.chain.from_iterable(pool.map(there, batches)))
+        yield from _in_portions(pool, there, batches)
+
+
+def _in_portions(
+    pool: ThreadPoolExecutor,
+    work: Callable[[Sequence[int]], list[Fresh]],
+    batches: Sequence[Sequence[int]],
+) -> Iterator[list[Fresh]]:
+    """What `work` makes of the batches, many of them at a time; the next are begun before."""
+    waiting: Iterator[list[Fresh]] | None = None
+    for start in range(0, len(batches), _BATCHES):
+        following = pool.map(work, batches[start : start + _BATCHES])
+        if waiting is not None:
+            yield list(itertools.chain.from_iterable(waiting))
+        waiting = following
+    if waiting is not None:
+        yield list(itertools.chain.from_iterable(waiting))
+
+
+def _unread(seen: Seen, places: Iterable[int]) -> list[Unread]:
+    return [Unread(seen.paths[place], seen.size(place), place) for place in places]
 
 
 def hash_file(root: Path, item: Unread) -> Fresh:

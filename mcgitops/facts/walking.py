@@ -118,6 +118,15 @@ class Seen:
         """What was seen, in the order of the paths."""
         return zip(*[iter(self._numbers)] * 5, strict=True)
 
+    def stat(self, place: int) -> Stat:
+        """What was seen of the path at this place."""
+        inode, size, mtime_ns, ctime_ns, mode = self._numbers[place * 5 : place * 5 + 5]
+        return inode, size, mtime_ns, ctime_ns, mode
+
+    def size(self, place: int) -> int:
+        """The bytes of the file at this place."""
+        return self._numbers[place * 5 + 1]
+
     def signature(self) -> bytes:
         """A digest of all that decides whether a row of the index still fits, of all files."""
         if self._signature:

@@ -78,7 +78,7 @@ def pin_of(
     """The pin of what was found at a path, and its manifest. `folders`: those with nothing in."""
     empty = [Entry(folder, EMPTY_FOLDER, 0, False) for folder in folders]
     whole = Tree.of((*tree.entries, *empty)) if empty else tree
-    manifest = (HEADER + whole.manifest).encode("utf-8", "surrogateescape")
+    manifest = whole.encoded(HEADER.encode())
     digest = "sha256:" + hashlib.sha256(manifest).hexdigest()
     files = sum(not entry.digest.startswith("link:") for entry in tree.entries)
     pin = Pin(path, digest, files, tree.size, is_folder, tree.digest, path + SUFFIX)

@@ -65,10 +65,18 @@ class Tree:
         if self._digest:
             return self._digest
         made = hashlib.sha256()
+        for lines in self._encoded():
+            made.update(lines)
+        return "sha256:" + made.hexdigest()
+
+    def encoded(self, head: bytes = b"") -> bytes:
+        """The manifest as it is stored, after `head`: without another copy of it as text."""
+        return b"".join((head, *self._encoded()))
+
+    def _encoded(self) -> Iterator[bytes]:
         for start in range(0, len(self.entries), _AT_ONCE):
             lines = _lines(self.entries[start : start + _AT_ONCE])
-            made.update(lines.encode("utf-8", "surrogateescape"))
-        return "sha256:" + made.hexdigest()
+            yield lines.encode("utf-8", "surrogateescape")
 
     @property
     def size(self) -> int:

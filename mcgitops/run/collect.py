@@ -449,7 +449,6 @@ def _manifests(workspace: Workspace, stage: Service, run: RunPlan) -> tuple[File
         tree = look_at(workspace, read)
         if tree.digest != run.facts.get(read.name):
             continue  # edited since; the manifest of what was read is gone, the digest is not
-        data = tree.manifest.encode("utf-8", "surrogateescape")
-        digest, size = workspace.local.put_bytes(data)
+        digest, size = workspace.local.put_bytes(tree.encoded())
         result.append(FileRef(path=read.name, digest=digest, size=size))
     return tuple(result)
