@@ -125,9 +125,12 @@ def pull(app: App, paths: tuple[str, ...], stage: str, force: bool, as_json: boo
             brought, edited = bring(workspace, names, force=force, told=told)
     tracked = {out.path for out in workspace.data.outs}
     for path in edited:
-        how = f"mcgitops data add {clean(path)} pins it, --force brings back what is pinned."
+        import shlex
+
+        named = shlex.quote(clean(path))
+        how = f"mcgitops data add {named} pins it, --force brings back what is pinned."
         if path in tracked:
-            how = f"dvc add {clean(path)} takes it up, dvc checkout --force goes back."
+            how = f"dvc add {named} takes it up, dvc checkout --force goes back."
         click.echo(f"{clean(path)} was changed here and stays so: {how}", err=True)
     for one in brought:
         for path in one.aside:
@@ -143,7 +146,7 @@ def pull(app: App, paths: tuple[str, ...], stage: str, force: bool, as_json: boo
         }
         click.echo(json.dumps(done))
     else:
-        click.echo(pulled_in_words(brought))
+        click.echo(pulled_in_words(brought, len(edited)))
 
 
 @command.command(name="diff")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import field
 from typing import Any
@@ -162,20 +163,20 @@ def status_in_words(found: Status) -> str:
             lines.append(f"    {here if one.is_local else there}")
         if joined.edits:
             lines.append(
-                f"    mcgitops data add {clean(pin.path)} pins it as it is here; "
-                f"mcgitops data pull --force {clean(pin.path)} brings back what is pinned"
+                f"    mcgitops data add {_pasted(pin.path)} pins it as it is here; "
+                f"mcgitops data pull --force {_pasted(pin.path)} brings back what is pinned"
             )
         elif one.what == "not as pinned":
             lines.append("    what is pinned is not known, as its data is in no store")
         elif joined.fetch or joined.discard or one.what == "not here":
-            lines.append(f"    mcgitops data pull {clean(pin.path)} brings it; so does training")
+            lines.append(f"    mcgitops data pull {_pasted(pin.path)} brings it; so does training")
     for out, what in found.tracked:
         content = f", {size(out.size)}" if out.size else ""
         lines.append(f"{clean(out.path):<{width}}  {what}{content}, by DVC ({clean(out.file)})")
         if what == CHANGED:
-            lines.append(f"    dvc add {clean(out.path)} takes it up, dvc checkout goes back")
+            lines.append(f"    dvc add {_pasted(out.path)} takes it up, dvc checkout goes back")
         elif what != "as pinned":
-            lines.append(f"    mcgitops data pull {clean(out.path)} brings it; so does training")
+            lines.append(f"    mcgitops data pull {_pasted(out.path)} brings it; so does training")
     if not (found.states or found.tracked):
         lines.append("No data is pinned here. mcgitops data add PATH pins some.")
     lines += [f"{clean(path)}  describes the data as it is" for path in found.verified]
@@ -346,12 +347,18 @@ def _tree(entries: dict[str, Entry] | Any) -> Tree:
     return Tree(files_of(Tree.of(entries.values())))
 
 
-def pulled_in_words(brought: Sequence[Brought]) -> str:
-    """What came, and what went."""
+def _pasted(path: str) -> str:
+    """As a word of a command line, whatever the name holds."""
+    return shlex.quote(clean(path))
+
+
+def pulled_in_words(brought: Sequence[Brought], edited: int = 0) -> str:
+    """What came, and what went; `edited` pins' data stays as it was changed here."""
     written = sum(one.written for one in brought)
     removed = sum(one.removed for one in brought)
     if not written and not removed:
-        return "All data is here as it is pinned."
+        rest = "Nothing else was to be fetched."
+        return rest if edited else "All data is here as it is pinned."
     text = f"{written:,} {'file' if written == 1 else 'files'} written"
     text += f" ({size(sum(one.size for one in brought))})"
     return text + (f", {removed:,} removed." if removed else ".")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -126,16 +127,16 @@ def _needs(project: Project, seen: Mapping[Read, Seen]) -> dict[str, str]:
 
 
 def _edited(pin: Pin | Out) -> str:
+    named = shlex.quote(pin.path)
     if isinstance(pin, Out):
         return (
             f"{pin.path} is not as {pin.file} says: what lies here counts, and no commit gets its "
-            f"runs. dvc add {pin.path} takes it up; dvc checkout --force brings back what is "
-            "tracked."
+            f"runs. dvc add {named} takes it up; dvc checkout --force brings back what is tracked."
         )
     return (
         f"{pin.path} is not as {pin.file} says: what lies here counts, and no commit gets its "
-        f"runs. mcgitops data add {pin.path} pins it; mcgitops data pull --force {pin.path} brings "
-        "back what is pinned."
+        f"runs. mcgitops data add {named} pins it; mcgitops data pull --force {named} brings back "
+        "what is pinned."
     )
 
 

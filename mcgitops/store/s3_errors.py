@@ -30,6 +30,10 @@ _SERVICE: dict[str, tuple[str, str]] = {
         "there is no bucket {bucket}",
         "Create it, or correct the store's URL.",
     ),
+    "BucketAsKey": (
+        "the service took the bucket's name for a key",
+        "Leave the bucket out of ?endpoint_url= (AWS_ENDPOINT_URL): it stands behind s3:// alone.",
+    ),
     "AccessDenied": (
         "access was denied",
         "For that the credentials need {rights}; mcgitops store policy prints what each role "
@@ -213,6 +217,8 @@ def explain(error: Exception, action: str, place: BucketUrl, endpoint: str) -> S
         code = _SAME.get(code, code)
         if code in _SKEWED and abs(_skew(response)) > SKEW_SECONDS:
             code = "RequestTimeTooSkewed"
+        if code == "NoSuchKey" and action.startswith("list"):
+            code = "BucketAsKey"  # nothing else is asked of a key while a bucket is listed
         if str(getattr(error, "operation_name", "")).startswith("AssumeRole"):
             code = "RoleDenied"
         if code == "AccessDenied" and place.anonymous:

@@ -163,6 +163,9 @@ def test_a_pins_change_is_shown_brought_and_taken_back(
     assert code == 0
     assert "sets/a was changed here and stays so: mcgitops data add sets/a pins it" in err
     assert (there / "sets/a/#!x").read_text() == "mine\n"
+    _, out, err = say(there, "data", "pull")
+    assert "stays so" in err
+    assert "as it is pinned" not in out
     assert (there / "sets/a/ü b.txt").read_text() == "other\n"
     assert not (there / "sets/a/empty").exists()
     # back to what is pinned: the only copy of a file is kept
@@ -265,6 +268,20 @@ def test_what_cant_be_pinned_is_refused_and_nothing_is_written(
     assert said in err
     assert not list(folder.rglob("?*.mcgitops"))
     assert not (folder / "sets/.gitignore").exists()
+
+
+def test_commands_to_paste_name_one_path_whatever_its_name_holds(
+    project_factory: ProjectFactory, say: Say
+) -> None:
+    folder = project(project_factory)
+    (folder / "sets/a b; $(id)").write_text("1")
+    assert say(folder, "data", "add", "sets/a b; $(id)")[0] == 0
+    assert "mcgitops data pull" not in say(folder, "data", "status")[1]
+    (folder / "sets/a b; $(id)").write_text("22")
+    said = say(folder, "data", "status")[1]
+    assert "mcgitops data add 'sets/a b; $(id)' pins it" in said
+    assert "mcgitops data pull --force 'sets/a b; $(id)' brings back" in said
+    assert "mcgitops data add 'sets/a b; $(id)' pins it" in say(folder, "data", "pull")[2]
 
 
 def test_a_name_of_every_legal_byte_comes_back(project_factory: ProjectFactory, say: Say) -> None:

@@ -473,6 +473,18 @@ def test_no_such_bucket(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) ->
         store.put_bytes(b"x")
 
 
+def test_an_endpoint_with_the_bucket_in_it(
+    s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As some services' own pages show it."""
+    bucket(s3_server, monkeypatch)
+    endpoint = f"{s3_server.endpoint}/{s3_server.bucket}"
+    store = open_store(f"s3://{s3_server.bucket}/x?endpoint_url={endpoint}")
+    with pytest.raises(StoreError, match="took the bucket's name for a key") as caught:
+        list(store.runs("wine"))
+    assert "endpoint_url" in caught.value.hint
+
+
 def test_a_name_that_no_bucket_can_have(
     rclone_s3: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
