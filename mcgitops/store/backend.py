@@ -77,7 +77,7 @@ class Backend(Protocol):
         """How many bytes the value has, or None where there is none."""
         ...
 
-    def put(self, key: str, value: bytes, kind: str = "") -> None:
+    def put(self, key: str, value: bytes | memoryview, kind: str = "") -> None:
         """Write or replace a small value, atomically. `kind`: its content type, for browsers."""
         ...
 

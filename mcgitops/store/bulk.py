@@ -71,9 +71,13 @@ def send_packed(
     # One is put together at a time: it takes Python for each object, and threads would only keep
     # each other from it. Meanwhile others are sent.
     assembling = threading.Lock()
+    idle: list[PackWriter] = []  # with their memory
 
     def send(some: Sequence[str]) -> None:
-        _send(source, target, {digest: sizes[digest] for digest in some}, counter, assembling)
+        writer = idle.pop() if idle else PackWriter(PACK)
+        chosen = {digest: sizes[digest] for digest in some}
+        _send(source, target, chosen, counter, writer, assembling)
+        idle.append(writer)
 
     each(send, groups(small), AT_ONCE, counter.stop)
     larger = [digest for digest, size in sizes.items() if _shrinks(source, digest, size)]
@@ -144,17 +148,21 @@ def _send(
     target: Objects,
     sizes: Mapping[str, int],
     counter: Counter,
+    writer: PackWriter,
     assembling: threading.Lock,
 ) -> None:
-    writer = PackWriter()
     size = told = 0
+
+    def put(count: int) -> None:
+        nonlocal size, told
+        size += count
+        if size - told > SMALL:
+            counter.add(0)  # raises where this is to end
+            told = size
+
     with assembling:
-        for digest, value in source.read_many(sizes, COMPRESSED):
-            writer.add(digest, value)
-            size += len(value)
-            if size - told > SMALL:
-                counter.add(0)
-                told = size
+        writer.begin()
+        source.fill(writer, sizes, COMPRESSED, put)
     pack = writer.finish()
     key, index = layout.pack_key(pack.name), layout.index_key(pack.name)
     backend = target.backend

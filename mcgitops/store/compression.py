@@ -18,7 +18,7 @@ PAYS = 0.9
 _own = threading.local()
 
 
-def compressed(data: bytes) -> bytes | None:
+def compressed(data: bytes | memoryview) -> bytes | None:
     """One frame that is clearly shorter than the data, or None where there is none."""
     if not shrinks(data):
         return None
@@ -26,7 +26,7 @@ def compressed(data: bytes) -> bytes | None:
     return frame if len(frame) < len(data) * PAYS else None
 
 
-def shrinks(data: bytes) -> bool:
+def shrinks(data: bytes | memoryview) -> bool:
     """Whether a sample of the data does: its beginning, middle and end."""
     if len(data) <= 3 * SAMPLE:
         return len(data) > 64  # a frame has a head; and trying costs no more than a sample

@@ -104,7 +104,7 @@ class FolderBackend:
         """A folder has no addresses."""
         return ""
 
-    def put(self, key: str, value: bytes, kind: str = "") -> None:
+    def put(self, key: str, value: bytes | memoryview, kind: str = "") -> None:
         """Write or replace a value; a folder keeps no content types."""
         with self._explained("write to"), self._temporary(0o666) as (temporary, stream):
             stream.write(value)

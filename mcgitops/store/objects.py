@@ -13,7 +13,7 @@ import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -24,7 +24,7 @@ from mcgitops.store.backend import Backend, Broken
 from mcgitops.store.catalogue import Catalogue, listed, read_index
 from mcgitops.store.clone import LEAST, clone
 from mcgitops.store.nameless import nameless, temporary, write_new
-from mcgitops.store.packs import LARGEST_MEMBER, Member, content_of
+from mcgitops.store.packs import LARGEST_MEMBER, Member, PackWriter, content_of
 from mcgitops.store.streams import CHUNK, HashingReader, VerifyingReader
 from mcgitops.store.threads import THREADS, each
 
@@ -144,19 +144,26 @@ class Objects:
             raise self.damaged(digest)
         return value
 
-    def read_many(self, sizes: Mapping[str, int], limit: int) -> Iterator[tuple[str, bytes]]:
-        """Whole small objects (size by digest), each verified, in their order.
+    def fill(
+        self,
+        pack: PackWriter,
+        sizes: Mapping[str, int],
+        limit: int,
+        told: Callable[[int], None] = lambda count: None,
+    ) -> None:
+        """Put whole small objects (size by digest) into a pack, each verified, in their order.
 
-        Out of a folder they come by the shortest way: there may be a hundred thousand.
+        Out of a folder they come by the shortest way: there may be a hundred thousand. `told` is
+        called with the size of each.
         """
-        root = self._backend.path
-        for digest, size in sizes.items():
-            value: bytes | None = None
-            if root is not None and size <= limit:
-                value = _content(f"{root}/{layout.object_key(digest)}", size)
-            if value is None or "sha256:" + hashlib.sha256(value).hexdigest() != digest:
-                value = self.read_bytes(digest, limit)  # in a pack; or it says what is wrong
-            yield digest, value
+        with _folder_of(self._backend) as folder:
+            for digest, size in sizes.items():
+                if size > limit or not _read_whole(folder, digest, size, pack.room(size + 1)):
+                    # in a pack; or it says what is wrong
+                    pack.add(digest, self.read_bytes(digest, limit))
+                else:
+                    pack.keep(digest, size)
+                told(size)
 
     @contextmanager
     def open(self, digest: str, told: Callable[[int], None] | None = None) -> Iterator[BinaryIO]:
@@ -426,18 +433,39 @@ def hashed(stream: BinaryIO) -> tuple[str, int]:
     return reader.digest, reader.size
 
 
-def _content(path: str, size: int) -> bytes | None:
-    """A file of `size` bytes; something else where it has another size, None where it isn't so."""
+@contextmanager
+def _folder_of(backend: Backend) -> Iterator[int]:
+    """A descriptor of the folder in which objects have files of their own; -1 for a bucket's."""
+    descriptor = -1
+    if backend.path is not None:
+        with suppress(OSError):
+            descriptor = os.open(
+                backend.path / "objects" / "sha256", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+            )
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return None
+        yield descriptor
+    finally:
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+def _read_whole(folder: int, digest: str, size: int, room: memoryview) -> bool:
+    """Whether a file in the folder of objects has `size` bytes, and those of its digest.
+
+    They are in the room then, which is for one more: so it shows that there is none.
+    """
+    name = layout.hex_of(digest)
     try:
-        return os.read(descriptor, size + 1)
+        descriptor = os.open(f"{name[:2]}/{name}", os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder)
     except OSError:
-        return None
+        return False
+    try:
+        count = os.readv(descriptor, (room,))
+    except OSError:
+        return False
     finally:
         os.close(descriptor)
+    return count == size and hashlib.sha256(room[:size]).hexdigest() == name
 
 
 @contextmanager

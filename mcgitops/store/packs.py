@@ -31,7 +31,7 @@ PACK_HEAD = b"MCGPACK1"
 LARGEST_MEMBER = 64 * 1024 * 1024
 """Bytes of one member, stored and expanded: members are held in memory."""
 LARGEST_INDEX = 64 * 1024 * 1024
-VAIN, SELDOM = 32, 8
+VAIN, SELDOM = 32, 32
 """So many members that don't get shorter make it seldom that another is tried: every so many."""
 REPAIR = "Run mcgitops verify --repair, push it again from where it was made, or train again."
 _INDEX_HEAD = b"MCGINDEX"
@@ -134,49 +134,77 @@ class PackIndex:
 
 @dataclass(frozen=True)
 class Pack:
-    """A whole pack. `name` is the SHA-256 of `value`, 64 hex digits."""
+    """A whole pack. `name` is the SHA-256 of `value`, 64 hex digits.
+
+    The value is memory of the writer that made it, good until that begins the next one.
+    """
 
     name: str
-    value: bytes
+    value: memoryview
     index: PackIndex
 
 
 class PackWriter:
-    """Puts a pack together in memory."""
+    """Puts packs together in memory, one after the other, in the same memory."""
 
-    def __init__(self) -> None:
-        self._parts: list[bytes] = [PACK_HEAD]
+    def __init__(self, capacity: int = 0) -> None:
+        """capacity: bytes that are expected. More takes another piece of memory."""
+        self._memory = memoryview(bytearray(capacity + len(PACK_HEAD)))
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin a new pack, over the one before."""
+        self._memory[: len(PACK_HEAD)] = PACK_HEAD
         self._end = len(PACK_HEAD)
         self._members: list[Member] = []
         self._vain = 0  # members in a row that didn't get shorter
 
-    def add(self, digest: str, data: bytes) -> None:
-        """Another member: bytes whose digest was compared already. Compressed where that pays.
+    def room(self, size: int) -> memoryview:
+        """Where the next member's bytes can be put, so that they aren't copied. See `keep`."""
+        end = self._end + size
+        if end > len(self._memory):
+            grown = memoryview(bytearray(max(end, 2 * len(self._memory))))
+            grown[: self._end] = self._memory[: self._end]
+            self._memory = grown
+        return self._memory[self._end : end]
 
-        After many that didn't get shorter only some are tried, until one does.
+    def keep(self, digest: str, size: int) -> None:
+        """The first bytes of the room are a member whose digest was compared already.
+
+        Compressed where that pays. After many that didn't get shorter only some are tried, until
+        one does.
         """
         shorter = None
         if self._vain < VAIN or self._vain % SELDOM == 0:
-            shorter = compression.compressed(data)
-        self._vain = self._vain + 1 if shorter is None else 0
-        stored, coding = (data, RAW) if shorter is None else (shorter, ZSTD)
-        self._append(digest, stored, len(data), coding)
+            shorter = compression.compressed(self._memory[self._end : self._end + size])
+        if shorter is None:
+            self._vain += 1
+            self._append(digest, size, size, RAW)
+        else:
+            self._vain = 0
+            self.room(len(shorter))[:] = shorter
+            self._append(digest, len(shorter), size, ZSTD)
+
+    def add(self, digest: str, data: bytes) -> None:
+        """Another member: bytes whose digest was compared already."""
+        self.room(len(data))[:] = data
+        self.keep(digest, len(data))
 
     def add_stored(self, member: Member, stored: bytes) -> None:
         """A member of another pack as it is stored there."""
-        self._append(member.digest, stored, member.size, member.coding)
+        self.room(len(stored))[:] = stored
+        self._append(member.digest, len(stored), member.size, member.coding)
 
-    def _append(self, digest: str, stored: bytes, size: int, coding: int) -> None:
-        self._members.append(Member(digest, self._end, len(stored), size, coding))
-        self._parts.append(stored)
-        self._end += len(stored)
+    def _append(self, digest: str, stored: int, size: int, coding: int) -> None:
+        self._members.append(Member(digest, self._end, stored, size, coding))
+        self._end += stored
 
     def finish(self) -> Pack:
         """The pack."""
         index = PackIndex.of(self._members, self._end)
-        self._parts.append(index.encoded())
-        value = b"".join(self._parts)
-        self._parts.clear()  # the memory is needed for the next one
+        end = index.encoded()
+        self.room(len(end))[:] = end
+        value = self._memory[: self._end + len(end)]
         return Pack(hashlib.sha256(value).hexdigest(), value, index)
 
 
@@ -215,11 +243,11 @@ def index_of(read: Callable[[int, int], bytes | None], size: int, place: str) ->
     raise StoreError(f"The pack {place} is damaged: it has no index at its end.", REPAIR)
 
 
-def unpacked(name: str, value: bytes, place: str) -> PackIndex:
+def unpacked(name: str, value: bytes | memoryview, place: str) -> PackIndex:
     """The index of a whole pack in memory, after its bytes were compared with its name."""
     if hashlib.sha256(value).hexdigest() != name:
         raise StoreError(f"The pack {place} is damaged: it holds other bytes.", REPAIR)
-    return index_of(lambda at, count: value[at : at + count], len(value), place)
+    return index_of(lambda at, count: bytes(value[at : at + count]), len(value), place)
 
 
 @dataclass(frozen=True)

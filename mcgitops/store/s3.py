@@ -206,7 +206,7 @@ class S3Backend:
         with self.explained("look into"):
             return self._head(key)
 
-    def put(self, key: str, value: bytes, kind: str = "") -> None:
+    def put(self, key: str, value: bytes | memoryview, kind: str = "") -> None:
         """Write or replace a value."""
         arguments: dict[str, Any] = {"ContentType": kind} if kind else {}
         with self.explained("write to"):
@@ -416,7 +416,7 @@ class S3Backend:
                     return {"Body": io.BytesIO(), "ContentRange": "bytes */0"}
                 raise
 
-    def _put(self, key: str, value: bytes, arguments: Mapping[str, Any]) -> None:
+    def _put(self, key: str, value: bytes | memoryview, arguments: Mapping[str, Any]) -> None:
         """Write or replace a value, again where the service says that it got another one."""
         seal = Seal(value)
         kind = arguments.get("ContentType", "")
@@ -427,7 +427,7 @@ class S3Backend:
             answer = self._client.put_object(
                 Bucket=self._place.bucket,
                 Key=self._key(key),
-                Body=value,
+                Body=bytes(value),
                 ContentMD5=seal.header,
                 **arguments,
             )
@@ -457,7 +457,9 @@ class S3Backend:
     def _absent(self, key: str) -> bool:
         return self._head(key) is None
 
-    def _put_plainly(self, key: str, value: bytes, seal: Seal, headers: Mapping[str, str]) -> int:
+    def _put_plainly(
+        self, key: str, value: bytes | memoryview, seal: Seal, headers: Mapping[str, str]
+    ) -> int:
         """The status of a plain request that writes a value; 0 where boto3 is to make another."""
         named = key.startswith(NAMED_BY_CONTENT) and not key.endswith(".index")
         answer = self._direct.ask(

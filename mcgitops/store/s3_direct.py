@@ -148,7 +148,7 @@ class Direct:
         *,
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
-        body: bytes = b"",
+        body: bytes | memoryview = b"",
         seal: str = "",
         into: Into | None = None,
     ) -> Answer | None:
@@ -199,7 +199,7 @@ class Direct:
         method: str,
         target: str,
         headers: Mapping[str, str],
-        body: bytes,
+        body: bytes | memoryview,
         into: Into | None,
     ) -> Answer:
         connection = self._connection(place)
@@ -251,7 +251,9 @@ class _Connection:
         with suppress(OSError):
             self._socket.close()
 
-    def send(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> None:
+    def send(
+        self, method: str, target: str, headers: Mapping[str, str], body: bytes | memoryview
+    ) -> None:
         lines = [f"{method} {target} HTTP/1.1", *(f"{k}: {v}" for k, v in headers.items())]
         if body or method == "PUT":
             lines.append(f"Content-Length: {len(body)}")

@@ -130,9 +130,9 @@ class MemoryBucket:
         value = self.get(key)
         return None if value is None else len(value)
 
-    def put(self, key: str, value: bytes, kind: str = "") -> None:
+    def put(self, key: str, value: bytes | memoryview, kind: str = "") -> None:
         self._turn()
-        self.values[check_key(key)] = value
+        self.values[check_key(key)] = bytes(value)
 
     def put_many(self, values: Iterable[tuple[str, bytes]]) -> None:
         for key, value in values:
