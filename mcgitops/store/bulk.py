@@ -15,7 +15,7 @@ from mcgitops.errors import StoreError
 from mcgitops.store import layout
 from mcgitops.store.compression import SAMPLE, sample_shrinks, samples
 from mcgitops.store.objects import SMALL, Objects
-from mcgitops.store.packs import PackWriter, Span, content_of, spans
+from mcgitops.store.packs import Pack, PackWriter, Span, content_of, spans
 from mcgitops.store.threads import each
 
 PACK = 8 * 1024 * 1024
@@ -72,15 +72,17 @@ def send_packed(
     # each other from it. Meanwhile others are sent.
     assembling = threading.Lock()
     idle: list[PackWriter] = []  # with their memory
+    earlier = _Earlier(target)
 
     def send(some: Sequence[str]) -> None:
         writer = idle.pop() if idle else PackWriter(PACK)
         chosen = {digest: sizes[digest] for digest in some}
-        _send(source, target, chosen, counter, writer, assembling)
+        _send(source, target, chosen, counter, writer, assembling, earlier)
         idle.append(writer)
 
     each(send, groups(small), AT_ONCE, counter.stop)
     larger = [digest for digest, size in sizes.items() if _shrinks(source, digest, size)]
+    earlier.is_likely = True
     for digest in larger:  # one in memory at a time
         send([digest])
     return {*small, *larger}
@@ -143,6 +145,31 @@ def _shrinks(source: Objects, digest: str, size: int) -> bool:
     return sample_shrinks(b"".join(parts))
 
 
+class _Earlier:
+    """Knows which packs are there already, as an interrupted push left them.
+
+    It sent the same ones in the same order. So where none of the first ones is there, the others
+    aren't asked for: one that is there all the same is only written again.
+    """
+
+    def __init__(self, target: Objects) -> None:
+        self._backend = target.backend
+        self._asked = 0
+        self.is_likely = False
+        """Whether to ask for each."""
+
+    def sent(self, pack: Pack) -> bool:
+        """Whether a pack and its index are there."""
+        if self._asked >= AT_ONCE and not self.is_likely:
+            return False
+        self._asked += 1
+        key, index = layout.pack_key(pack.name), layout.index_key(pack.name)
+        if self._backend.size(index) is None or self._backend.size(key) != pack.index.pack_size:
+            return False
+        self.is_likely = True
+        return True
+
+
 def _send(
     source: Objects,
     target: Objects,
@@ -150,6 +177,7 @@ def _send(
     counter: Counter,
     writer: PackWriter,
     assembling: threading.Lock,
+    earlier: _Earlier,
 ) -> None:
     size = told = 0
 
@@ -165,10 +193,9 @@ def _send(
         source.fill(writer, sizes, COMPRESSED, put)
     pack = writer.finish()
     key, index = layout.pack_key(pack.name), layout.index_key(pack.name)
-    backend = target.backend
-    if backend.size(index) is None or backend.size(key) != pack.index.pack_size:
-        backend.put(key, pack.value)
-        backend.put(index, pack.index.encoded())
+    if not earlier.sent(pack):
+        target.backend.put(key, pack.value)
+        target.backend.put(index, pack.index.encoded())
     target.catalogue.arrived(pack.name, pack.index)
     counter.add(size)
     counter.finish(len(sizes))

@@ -11,7 +11,6 @@ import errno
 import fcntl
 import os
 from pathlib import Path
-from tempfile import TemporaryFile
 
 FICLONE = 0x40049409  # of linux/fs.h
 LEAST = 64 * 1024
@@ -40,6 +39,8 @@ def clone(source: int, target: int) -> bool:
 
 def can_clone(source: Path, target: Path) -> bool:
     """Whether files of one folder can share their blocks with files of another one, by trying."""
+    from tempfile import TemporaryFile  # takes long, and most calls need none
+
     try:
         with TemporaryFile(dir=source) as one, TemporaryFile(dir=target) as other:
             one.write(bytes(LEAST))

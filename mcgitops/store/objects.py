@@ -10,7 +10,6 @@ import hashlib
 import io
 import os
 import stat
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -98,7 +97,7 @@ class Objects:
     def put_stream(self, stream: BinaryIO) -> tuple[str, int]:
         """Store what a stream gives, to its end."""
         reader = HashingReader(stream)
-        with temporary(self._backend.scratch or Path(tempfile.gettempdir())) as (path, copy):
+        with temporary(self._backend.scratch or _scratch()) as (path, copy):
             if _cloned_from_its_start(stream, copy):
                 reader = HashingReader(copy)  # what nobody changes any more
                 while reader.read(CHUNK):
@@ -309,9 +308,9 @@ class Objects:
         that had one. Costs one listing of the marks, which are few.
         """
         wanted = list(dict.fromkeys(digests))
-        alone = [layout.object_key(digest) for digest in wanted]
         self.catalogue.doubt()
         if self._backend.path is not None:
+            alone = map(layout.object_key, wanted)
             self.catalogue.refresh()
             packed = list(map(layout.pack_key, self.catalogue.find_all(wanted)))
             for key in (*alone, *keys, *packed, *(f"{pack}.index" for pack in packed)):
@@ -322,7 +321,7 @@ class Objects:
         if not since:
             return frozenset()
         self.catalogue.refresh()
-        ours = {*alone, *keys} & since.keys()
+        ours = {*map(layout.object_key, wanted), *keys} & since.keys()
         for name, index in self.catalogue.packs().items():
             key = layout.pack_key(name)
             if key in since and any(index.find(digest) is not None for digest in wanted):
@@ -423,6 +422,13 @@ def _cloned_from_its_start(source: BinaryIO, copy: BinaryIO) -> bool:
         and source.tell() == 0
         and clone(source.fileno(), copy.fileno())
     )
+
+
+def _scratch() -> Path:
+    """Where files of a moment go, outside of any store."""
+    from tempfile import gettempdir  # takes long, and most calls need none
+
+    return Path(gettempdir())
 
 
 def hashed(stream: BinaryIO) -> tuple[str, int]:

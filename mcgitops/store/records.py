@@ -11,6 +11,7 @@ Non-finite numbers: JSON has none, so a metric that is NaN or infinite is stored
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
@@ -86,9 +87,12 @@ class CheckResult(Record):
     text: str = ""
 
 
+_OUTSIDE = re.compile(r"\0|(?:\A|/)\.{0,2}(?:/|\Z)")  # an empty part, or one of dots
+
+
 def is_inside(path: str) -> bool:
     """Whether a relative path stays below the folder that it is joined to."""
-    return "\0" not in path and all(part not in ("", ".", "..") for part in path.split("/"))
+    return _OUTSIDE.search(path) is None
 
 
 class RunRecord(Record):

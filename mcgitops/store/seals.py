@@ -25,8 +25,16 @@ def is_whole(value: bytes) -> bool:
     A flipped bit in the word `seal` itself doesn't make a value one that isn't sealed.
     """
     last = _LAST.search(value, max(0, len(value) - 200))
-    if last is None or last[1] in _NO_SEALS:
-        return True
+    return last is None or last[1] in _NO_SEALS or _fits(value, last)
+
+
+def is_sealed(value: bytes) -> bool:
+    """Whether a value is as it was written, and says so."""
+    last = _LAST.search(value, max(0, len(value) - 200))
+    return last is not None and _fits(value, last)
+
+
+def _fits(value: bytes, last: re.Match[bytes]) -> bool:
     end = last.start()
     if value[end - 1 : end] == b",":
         end -= 1

@@ -30,7 +30,7 @@ from mcgitops.store.records import (
     RunRecord,
     WantedRecord,
 )
-from mcgitops.store.seals import is_whole, sealed
+from mcgitops.store.seals import is_sealed, is_whole, sealed
 from mcgitops.store.threads import THREADS, each
 
 LARGEST_RECORD = 256 * 1024 * 1024
@@ -259,9 +259,15 @@ class Store:
         """
         return self.backend.signed_link(key, seconds, name)
 
-    def add(self, record: Record) -> bool:
-        """Write a record of any kind unless there is one; False where there was."""
-        key, value = key_of(record), _encoded(record)
+    def add(self, record: Record, source: Store | None = None) -> bool:
+        """Write a record of any kind unless there is one; False where there was.
+
+        source: a local store that it was read from, of which the bytes are taken as they are.
+        """
+        key = key_of(record)
+        value = source and source.backend.get(key, LARGEST_RECORD)
+        if not value or not is_sealed(value):
+            value = _encoded(record)
         while not self.backend.create(key, value):
             if not self.is_local or self.backend.freshen(key) or not self.backend.missing([key]):
                 return False

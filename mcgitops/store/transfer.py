@@ -97,10 +97,15 @@ def copy_records(
         target.objects.catalogue.announce(keys)
     created: list[Record] = []
     there = 0
+    as_it_is = source if source.is_local else None  # else it would be fetched a second time
+
+    def add(record: Record) -> bool:
+        return target.add(record, as_it_is)
+
     # Runs before what points at them: commits and releases.
     for kinds in ((RunRecord,), (CommitRecord,), (ReleaseRecord,), (DeploymentRecord,)):
         chosen = [record for record in everything if isinstance(record, kinds)]
-        written = each(target.add, chosen, 1 if target.is_local else THREADS)
+        written = each(add, chosen, 1 if target.is_local else THREADS)
         created += [record for record, new in zip(chosen, written, strict=True) if new]
         there += written.count(False)
     if not target.is_local:

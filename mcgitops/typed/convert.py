@@ -252,8 +252,12 @@ def _pattern(pattern: str) -> Callable[[Any, Any], None]:
     # `$` of JSON Schema is the very end, Python's is also the place before a last line break
     exact = pattern[:-1] + r"\Z" if pattern.endswith("$") else pattern
 
+    compiled: list[re.Pattern[str]] = []  # at the first use: most are never used
+
     def check(found: str, value: Any) -> None:
-        if re.search(exact, found) is None:
+        if not compiled:
+            compiled.append(re.compile(exact))
+        if compiled[0].search(found) is None:
             said = f"String should match pattern '{pattern}'"
             raise mistake("string_pattern_mismatch", said, value, pattern=pattern)
 
