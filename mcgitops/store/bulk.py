@@ -91,15 +91,17 @@ def send_packed(
 def groups(sizes: Mapping[str, int], most: int = 0) -> list[list[str]]:
     """Objects in their order, cut where a pack is full: after `most` bytes, or as is usual.
 
-    Where there are few packs, smaller ones keep the service busy from sooner on until the end.
+    Where there are few packs, smaller ones keep the service busy from sooner on until the end, and
+    the first ones are smaller still.
     """
+    first = most or PACK // 16
     most = most or (PACK if sum(sizes.values()) > MANY * PACK else PACK // 2)
     found: list[list[str]] = []
     room = 0
     for digest, size in sizes.items():
         if room <= 0 or len(found[-1]) == MEMBERS:
+            room = min(most, first << len(found))
             found.append([])
-            room = most
         found[-1].append(digest)
         room -= size + 1  # so that a million empty ones end as well
     return found

@@ -29,6 +29,8 @@ from mcgitops.store.threads import THREADS, each
 
 SMALL = 1024 * 1024
 """Objects up to this size travel in packs."""
+WHOLE = 4 * SMALL
+"""Objects up to this size come out of a bucket in one piece: up to 16 of them are in memory."""
 MOST_ASKED = 64
 """Small objects of which a bucket is asked one by one: more are cheaper sent than asked for."""
 
@@ -124,11 +126,21 @@ class Objects:
         `told` is called with the number of bytes of each piece.
         """
         try:
-            with source.open(digest, told) as stream:
-                self._put(digest, stream, size)
+            self._copy_from(source, digest, size, told)
         except Broken:  # harmed on its way, perhaps: the whole of it once more
-            with source.open(digest, told) as stream:
-                self._put(digest, stream, size)
+            self._copy_from(source, digest, size, told)
+
+    def _copy_from(
+        self, source: Objects, digest: str, size: int, told: Callable[[int], None] | None
+    ) -> None:
+        if source.backend.path is None and size <= WHOLE:  # by one plain request
+            value = source.read_bytes(digest, size)
+            if told is not None:
+                told(len(value))
+            self._put(digest, io.BytesIO(value), size)
+            return
+        with source.open(digest, told) as stream:
+            self._put(digest, stream, size)
 
     def read_bytes(self, digest: str, limit: int | None = None) -> bytes:
         """A whole small object, verified."""

@@ -230,7 +230,11 @@ class _Connection:
     """HTTP/1.1 (RFC 9112) as far as S3's services speak it: lengths or chunks, nothing folded."""
 
     def __init__(self, place: Place) -> None:
-        plain = socket.create_connection((place.host, place.port), CONNECT_SECONDS)
+        # as bytes, since text would be encoded by rules for names that take long to import
+        host = place.host.encode("ascii")
+        plain = socket.create_connection(
+            cast("tuple[str, int]", (host, place.port)), CONNECT_SECONDS
+        )
         plain.settimeout(READ_SECONDS)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket: socket.socket = plain

@@ -63,6 +63,25 @@ def test_a_run_reaches_another_machine(
     assert "out/model.bin" in text
 
 
+def test_a_run_of_few_files_comes_and_goes_without_boto3(
+    trained: Path,
+    project_factory: ProjectFactory,
+    run_mcgitops: Runner,
+    rclone_s3: S3Server,
+    tmp_path: Path,
+) -> None:
+    env = env_of(rclone_s3, uuid4().hex)
+    other = tmp_path / "other"
+    project_factory.git(tmp_path, "clone", "--quiet", str(trained), str(other))
+    for verb, folder, said in (("push", trained, "3 files"), ("pull", other, "Wrote 2 files")):
+        done = run_mcgitops(verb, cwd=folder, env={**env, "PYTHONPROFILEIMPORTTIME": "1"})
+        loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+        assert said in done.stdout
+        assert "mcgitops.store.s3" in loaded
+        assert not loaded & {"boto3", "botocore", "urllib3"}
+    assert (other / "out/model.bin").read_text() == "model 1"
+
+
 def test_a_second_push_needs_no_network(
     trained: Path, run_mcgitops: Runner, rclone_s3: S3Server
 ) -> None:
