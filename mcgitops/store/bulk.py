@@ -100,7 +100,7 @@ def groups(sizes: Mapping[str, int], most: int = 0) -> list[list[str]]:
     room = 0
     for digest, size in sizes.items():
         if room <= 0 or len(found[-1]) == MEMBERS:
-            room = min(most, first << len(found))
+            room = min(most, first << min(len(found), 8))
             found.append([])
         found[-1].append(digest)
         room -= size + 1  # so that a million empty ones end as well
