@@ -25,6 +25,7 @@ from mcgitops.errors import StoreError
 from mcgitops.store.backend import Backend, Entry
 from mcgitops.store.layout import DOCTOR
 from mcgitops.store.s3_errors import SKEW_SECONDS, Denied
+from mcgitops.store.streams import read_fully
 
 State = Literal["works", "limited", "missing", "untried"]
 
@@ -202,8 +203,16 @@ class Doctor:
         return ""
 
     def _read(self) -> str:
-        value = self.backend.get(self.key("small"))
-        return _expect(value == self._small, "what came back isn't what was written")
+        """At once and as a stream; also what is empty, of which there is no part to ask for."""
+        self.backend.put(self.key("empty"), b"")
+        for name, written in (("small", self._small), ("empty", b"")):
+            opened = self.backend.open(self.key(name))
+            if opened is None or self.backend.get(self.key(name)) != written:
+                return _expect(False, "what came back isn't what was written")
+            with opened as stream:
+                whole = read_fully(stream, len(self._small) + 1) == written
+            _expect(whole, "what came back as a stream isn't what was written")
+        return ""
 
     def _size(self) -> str:
         size = self.backend.size(self.key("small"))
@@ -228,8 +237,11 @@ class Doctor:
     def _seen(self) -> str:
         key = self.key("seen/now")
         self.backend.put(key, b"1")
-        listed = [entry.key for entry in self.backend.entries(f"{self.folder}/seen/")]
-        return _expect(listed == [key], "a listing doesn't show what was just written")
+        below = f"{self.folder}/seen/"
+        listed = [entry.key for entry in self.backend.entries(below)]
+        _expect(listed == [key], "a listing doesn't show what was just written")
+        found = [[entry.key for entry in self.backend.entries(below, name)] for name in ("n", "x")]
+        return _expect(found == [[key], []], "a listing doesn't go by how names begin")
 
     def _folders(self) -> str:
         names = self.backend.folders(f"{self.folder}/")
@@ -294,12 +306,30 @@ class Doctor:
         return clock(ahead, "the file server")
 
     def _link(self) -> str:
-        link = self.backend.signed_link(self.key("small"), 60)
-        if not link:
+        """A page, as a browser is shown it, and one that is to be saved under a name."""
+        key = self.key("page.html")
+        if not self.backend.signed_link(key, 60):
             raise Untried("a folder has no links")
+        self.backend.put(key, self._small, "text/html; charset=utf-8")
+        value, kind, _ = self._followed(self.backend.signed_link(key, 60))
+        _expect(value == self._small, "a signed link leads to something else")
+        if not kind.startswith("text/html"):
+            raise Limited(
+                f"a page comes back as {kind[:60] or 'nothing that is named'}",
+                "Browsers don't show the HTML report in the store, but save it.",
+                "Leave report.link unset, or see whether the service keeps Content-Type.",
+            )
+        value, _, named = self._followed(self.backend.signed_link(key, 60, "page.html"))
+        _expect(value == self._small, "a signed link with a name leads to something else")
+        return "" if "attachment" in named else "without the name of what is to be saved"
+
+    def _followed(self, link: str) -> tuple[bytes, str, str]:
+        """What a link gives: the value, its kind, and how a browser is to take it."""
         try:
             with urllib.request.urlopen(link, timeout=SECONDS, context=_trust(link)) as answer:  # noqa: S310
-                value = answer.read(2 * len(self._small))
+                value: bytes = answer.read(2 * len(self._small))
+                said = answer.headers
+                return value, said.get("Content-Type", ""), said.get("Content-Disposition", "")
         except (urllib.error.URLError, OSError) as error:
             code = (
                 f"status {error.code}" if isinstance(error, urllib.error.HTTPError) else "nothing"
@@ -309,7 +339,6 @@ class Doctor:
                 "Comments can't link the HTML report in the store.",
                 "Leave report.link unset, or see whether the service knows presigned addresses.",
             ) from None
-        return _expect(value == self._small, "a signed link leads to something else")
 
     def _move(self) -> str:
         """As garbage collection moves things to its trash: the service copies, we delete."""

@@ -50,6 +50,7 @@ RETRIES: _RetryDict = {"mode": "standard", "total_max_attempts": 5}  # waits 7.5
 LARGEST = 32 * MIB  # of a part that is read by one plain request
 LARGEST_COPY = 4 * 1024 * MIB  # by one request; S3 allows 5 GiB
 ABSENT = {"NoSuchKey", "404", "NotFound"}
+UNKNOWN = {"NotImplemented", "501", "MethodNotAllowed", "405"}
 PARTS_AT_ONCE = 8
 TRIES = 4  # of what is damaged on its way
 EXPECTED = {("Key",), ("Size",), ("ETag",), ("UploadId",), ("PartNumber",), ("ContentLength",)}
@@ -289,10 +290,8 @@ class S3Backend:
                 return False
             source: CopySourceTypeDef = {"Bucket": bucket, "Key": self._key(key)}
             try:
-                if size < LARGEST_COPY:
+                if size < LARGEST_COPY or not self._copied_in_parts(source, to, size):
                     self._client.copy_object(CopySource=source, Bucket=bucket, Key=self._key(to))
-                else:
-                    self._client.copy(source, bucket, self._key(to))  # in parts
             except self._client.exceptions.ClientError as error:
                 if code_of(_response(error)) not in ABSENT:
                     raise
@@ -560,6 +559,18 @@ class S3Backend:
         if seal.differs(answer.get("ETag")) and not self.trust.lost and self.get(key) != value:
             self._put(key, value, {})  # ours, but damaged on its way
         return "created"
+
+    def _copied_in_parts(self, source: CopySourceTypeDef, to: str, size: int) -> bool:
+        """Whether the service copies in parts. Some know no such copies, and no limit either."""
+        try:
+            self._client.copy(source, self._place.bucket, self._key(to))
+        except self._client.exceptions.ClientError as error:
+            if code_of(_response(error)) not in UNKNOWN:
+                raise
+            return False
+        except KeyError:  # of the client: rclone takes such a part for an empty one of an upload
+            return False
+        return self._head(to) == size  # before anything is removed
 
     def _upload(self, key: str, stream: BinaryIO, size: int) -> None:
         head = read_fully(stream, PART)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import os
 from collections.abc import Callable, Iterator
 from email.utils import parsedate_to_datetime
@@ -20,9 +22,12 @@ def trials(backend: S3Backend, key: Callable[[str], str]) -> Iterator[Trial]:
     bucket = _Bucket(backend, key)
     large = "Files over 8 MiB can't be pushed."
     yield Trial("conditions", "", bucket.conditions)
+    yield Trial("same version", "", bucket.same_version)
+    yield Trial("damage on the way", "", bucket.damage)
     yield Trial("pages", "Of many keys only the first are found.", bucket.pages)
     yield Trial("parts", large, bucket.parts)
     yield Trial("resumption", "", bucket.resumption)
+    yield Trial("copy in parts", "", bucket.copy_in_parts)
     yield Trial("clock", "The service refuses every request.", bucket.clock)
 
 
@@ -52,6 +57,93 @@ class _Bucket:
             "the same instant may both succeed.",
             "Nothing is lost by it. A newer version of the service may know it.",
         )
+
+    def same_version(self) -> str:
+        """Whether the rest of a value is refused where it has been replaced meanwhile."""
+        place = self._place("version")
+        with self._backend.explained("write to"):
+            etag = self._client.put_object(**place, Body=b"first")["ETag"]
+        seen = ""
+        with self._backend.explained("read"):
+            try:
+                answer: Any = self._client.get_object(**place, Range="bytes=2-", IfMatch=etag)
+                if answer["Body"].read() not in (b"rst", b"first"):  # not all know ranges
+                    seen = "another part comes back"
+            except self._client.exceptions.ClientError as error:
+                seen = f"the service says {s3_errors.code_of(_response(error))[:40]}"
+            if seen:
+                raise Limited(
+                    f"where the rest of a value is asked for by If-Match, {seen}",
+                    "What isn't named by its content, such as a large record, can't be read on "
+                    "where the connection broke.",
+                    "Run the same again then. A newer version of the service may know it.",
+                )
+            try:
+                other = f'"{hashlib.md5(b"second", usedforsecurity=False).hexdigest()}"'
+                self._client.get_object(**place, Range="bytes=2-", IfMatch=other)["Body"].read()
+            except self._client.exceptions.ClientError as error:
+                code = s3_errors.code_of(_response(error))
+                if code in ("PreconditionFailed", "412"):
+                    return "If-Match is kept to"
+                raise
+        raise Limited(
+            "the service ignores If-Match",
+            "A record that is replaced just while it is read may come as a mixture; its checksum "
+            "shows that.",
+            "Nothing is lost by it. A newer version of the service may know it.",
+        )
+
+    def damage(self) -> str:
+        """Whether what was harmed on its way to the service is noticed before it counts."""
+        place = self._place("harmed")
+        sent, meant = (hashlib.md5(one, usedforsecurity=False) for one in (b"sent", b"meant"))
+        with self._backend.explained("write to"):
+            try:
+                answer: Any = self._client.put_object(
+                    **place, Body=b"sent", ContentMD5=base64.b64encode(meant.digest()).decode()
+                )
+            except self._client.exceptions.ClientError as error:
+                status = _response(error).get("ResponseMetadata", {}).get("HTTPStatusCode")
+                if status != 400:
+                    raise
+                return "the service refuses it"
+        if str(answer.get("ETag", "")).strip('"') == sent.hexdigest():
+            return "its ETag shows it"
+        raise Limited(
+            "the service neither refuses it nor has an ETag that shows it",
+            "What is harmed on its way to the service is found when it is read, or by verify.",
+            "Use https, which notices it.",
+        )
+
+    def copy_in_parts(self) -> str:
+        """As `move` does with what is too large to be copied at once; here it is one small part."""
+        from boto3.s3.transfer import TransferConfig
+
+        here, there = self._place("parted/here"), self._place("parted/there")
+        value = os.urandom(1000)
+        with self._backend.explained("write to"):
+            self._client.put_object(**here, Body=value)
+            try:
+                self._client.copy(
+                    {**here},
+                    there["Bucket"],
+                    there["Key"],
+                    Config=TransferConfig(multipart_threshold=1, use_threads=False),
+                )
+                same = self._backend.get(self._own("parted/there")) == value
+                seen = "" if same else "what comes back isn't what was copied"
+            except self._client.exceptions.ClientError as error:
+                seen = f"the service says {s3_errors.code_of(_response(error))[:40]}"
+            except KeyError:  # of the client, which looks for an ETag
+                seen = "the service takes it for something else"
+        if seen:
+            raise Limited(
+                seen,
+                "gc can't remove, and verify can't set aside, files over 5 GB, unless the service "
+                "copies these in one request, as some do.",
+                "A newer version of the service may know UploadPartCopy.",
+            )
+        return ""
 
     def pages(self) -> str:
         """Whether a long listing goes on where a page of it ended."""
