@@ -319,8 +319,14 @@ class Data:
                 wanted = need.paths
                 chosen = wanted.__contains__ if wanted is not None else None
                 if isinstance(need.pin, Out):
-                    count, aside = self.dvc.bring(need.pin, chosen)
-                    done = replace(done, written=done.written + count, aside=(*done.aside, *aside))
+                    count, size, aside = self.dvc.bring(need.pin, chosen)
+                    aside = [*done.aside, *aside]
+                    done = replace(
+                        done,
+                        written=done.written + count,
+                        size=done.size + size,
+                        aside=tuple(aside),
+                    )
                     continue
                 brought = self.bring(need.pin, chosen, told=told)
                 done = Brought(

@@ -49,8 +49,8 @@ def pull(
         if not force and workspace.data.edits(pin):
             edited.append(pin.path)
     for out, chosen in tracked:
-        count, aside = workspace.data.dvc.bring(out, chosen)
-        done.append(Brought(count, out.size if count else 0, aside=tuple(aside)))
+        count, size, aside = workspace.data.dvc.bring(out, chosen)
+        done.append(Brought(count, size, aside=tuple(aside)))
         if not workspace.data.dvc.state(out).counts:
             edited.append(out.path)
     return done, edited

@@ -212,8 +212,10 @@ class DvcData:
 
     # fetching
 
-    def bring(self, out: Out, chosen: Callable[[str], bool] | None = None) -> tuple[int, list[str]]:
-        """Make the folder what the `.dvc` file says; gives files written, and what was set aside.
+    def bring(
+        self, out: Out, chosen: Callable[[str], bool] | None = None
+    ) -> tuple[int, int, list[str]]:
+        """Make the folder as the `.dvc` file says: files written, their bytes, what was set aside.
 
         What was changed here by hand stays. chosen: narrows it to relative paths of a folder.
         """
@@ -238,14 +240,15 @@ class DvcData:
                 whole = path if out.base == "." else f"{out.base}/{path}"
                 aside += put_aside(self._workspace, whole)
 
-        def fetch(pair: tuple[str, str]) -> None:
+        def fetch(pair: tuple[str, str]) -> int:
             self._fetch(out, pair[1], root / pair[0])
+            return (root / pair[0]).lstat().st_size
 
-        each(fetch, sorted(wanted.items()), THREADS)
+        size = sum(each(fetch, sorted(wanted.items()), THREADS))
         if chosen is None:
             here = self.here(out)
             self.agrees(out, here)  # notes it
-        return len(wanted), aside
+        return len(wanted), size, aside
 
     def _is_cached(self, md5: str) -> bool:
         """Whether DVC's own cache has the content, so that nothing is lost here."""
