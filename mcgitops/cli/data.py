@@ -45,7 +45,7 @@ def add(app: App, paths: tuple[str, ...], push: bool, as_is: bool, as_json: bool
     workspace = app.workspace
     import shlex
 
-    from mcgitops.cli.data_view import added_as_json, added_in_words
+    from mcgitops.cli.data_view import added_as_json, added_in_words, linked_in_words
     from mcgitops.report.escape import clean
     from mcgitops.run.data_add import add as pin
 
@@ -55,6 +55,7 @@ def add(app: App, paths: tuple[str, ...], push: bool, as_is: bool, as_json: bool
         for warning in one.warnings:
             click.echo(f"warning: {clean(warning, 400)}", err=True)
     pushed = push_pins(app) if push else None
+    shared = [workspace.data.link(one.pin) for one in done] if push else []
     if as_json:
         click.echo(json.dumps([added_as_json(one) for one in done]))
         return
@@ -65,7 +66,7 @@ def add(app: App, paths: tuple[str, ...], push: bool, as_is: bool, as_json: bool
     if pushed is None and workspace.remote is not None:
         click.echo(f"Commit {files}. mcgitops push brings the data to {workspace.remote.url}.")
     else:
-        click.echo(f"Commit {files}.")
+        click.echo(f"Commit {files}.{linked_in_words(shared)}")
 
 
 @command.command(name="status")
@@ -141,6 +142,7 @@ def pull(app: App, paths: tuple[str, ...], stage: str, force: bool, as_json: boo
             "written": sum(one.written for one in brought),
             "bytes": sum(one.size for one in brought),
             "removed": sum(one.removed for one in brought),
+            "linked": sum(one.linked for one in brought),
             "aside": [path for one in brought for path in one.aside],
             "edited": edited,
         }

@@ -358,7 +358,16 @@ def pulled_in_words(brought: Sequence[Brought], edited: int = 0) -> str:
     removed = sum(one.removed for one in brought)
     if not written and not removed:
         rest = "Nothing else was to be fetched."
-        return rest if edited else "All data is here as it is pinned."
+        return (rest if edited else "All data is here as it is pinned.") + linked_in_words(brought)
     text = f"{written:,} {'file' if written == 1 else 'files'} written"
     text += f" ({size(sum(one.size for one in brought))})"
-    return text + (f", {removed:,} removed." if removed else ".")
+    return text + (f", {removed:,} removed." if removed else ".") + linked_in_words(brought)
+
+
+def linked_in_words(brought: Sequence[Brought]) -> str:
+    """What takes no second place on the disk any more, as a sentence to be added; or nothing."""
+    count = sum(one.linked for one in brought)
+    if not count:
+        return ""
+    total = size(sum(one.linked_size for one in brought))
+    return f" {count:,} {'file is' if count == 1 else 'files are'} linked to the store ({total})."

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import cached_property
@@ -32,6 +32,7 @@ from mcgitops.project.tree import Entry, Tree, link_target
 if TYPE_CHECKING:
     from mcgitops.run.dvc import DvcData
     from mcgitops.run.workspace import Workspace
+    from mcgitops.store.link import Links
     from mcgitops.store.making import Making
     from mcgitops.store.store import Store
     from mcgitops.store.transfer import OnProgress
@@ -70,12 +71,17 @@ class Seen:
 
 @dataclass(frozen=True)
 class Brought:
-    """What fetching changed: files written, their bytes, files removed, and paths set aside."""
+    """What fetching changed: files written, their bytes, files removed, and paths set aside.
+
+    linked: files that are objects of the local store now, and `linked_size` their bytes.
+    """
 
     written: int = 0
     size: int = 0
     removed: int = 0
     aside: tuple[str, ...] = ()
+    linked: int = 0
+    linked_size: int = 0
 
 
 class Data:
@@ -306,8 +312,8 @@ class Data:
         """Note what the folder has of a pin."""
         from mcgitops.run.output import write_atomically
 
-        text = Tree.of(entry for entry in entries if entry.digest != EMPTY_FOLDER).manifest
-        write_atomically(self._note(pin), text.encode("utf-8", "surrogateescape"))
+        tree_ = Tree.of(entry for entry in entries if entry.digest != EMPTY_FOLDER)
+        write_atomically(self._note(pin), tree_.encoded())
 
     # fetching
 
@@ -332,6 +338,7 @@ class Data:
                 done = Brought(
                     done.written + brought.written, done.size + brought.size,
                     done.removed + brought.removed, (*done.aside, *brought.aside),
+                    done.linked + brought.linked, done.linked_size + brought.linked_size,
                 )  # fmt: skip
         return done
 
@@ -361,9 +368,12 @@ class Data:
             fetch = {path: entry for path, entry in fetch.items() if chosen(path)}
             discard = {path for path in discard if chosen(path)}
         root = self._folder / pin.base if pin.base != "." else self._folder
+        links = self._links()
+        if links is not None and not (fetch and self._is_elsewhere(pin)):
+            links = None
         with self._making() as making:
-            make_local(self._workspace, pin, fetch.values(), told, making)
-            writer = Writer(self._workspace, root, pin, making)
+            make_local(self._workspace, pin, fetch.values(), told, making, links=links is not None)
+            writer = Writer(self._workspace, root, pin, making, links)
             aside = [a for path in sorted(discard) for a in writer.remove(path, here[path])]
             aside += writer.write(fetch.values(), here)
         writer.note()
@@ -378,7 +388,41 @@ class Data:
         if os.path.lexists(self._folder / pin.path):
             self.remember(pin, (rest | base | same | fetch).values())
         size = sum(entry.size for entry in fetch.values())
-        return Brought(len(fetch), size, len(discard), tuple(aside))
+        return Brought(len(fetch), size, len(discard), tuple(aside), *_counted(writer.linked))
+
+    def link(self, pin: Pin, chosen: Chosen | None = None) -> Brought:
+        """Where links are asked for: have what is here as pinned be the local store's objects."""
+        links = self._links()
+        if links is None or not os.path.lexists(self._folder / pin.path):
+            return Brought()
+        from mcgitops.run.data_files import Writer
+
+        writer = Writer(self._workspace, self._folder / pin.base, pin, links=links)
+        entries = self.manifest(pin).entries
+        alone = writer.alone(e for e in entries if chosen is None or chosen(e.path))
+        if alone and self._is_elsewhere(pin):
+            writer.link(alone)
+            writer.note()
+        count, size = _counted(writer.linked)
+        return Brought(linked=count, linked_size=size)
+
+    def _links(self) -> Links | None:
+        """What links files to the local store, where that is asked for."""
+        from mcgitops.store.link import Links, are_asked_for
+
+        local = self._workspace.local
+        if not are_asked_for(os.environ) or local.path is None:
+            return None
+        return Links(local.objects, self._folder)
+
+    def _is_elsewhere(self, pin: Pin) -> bool:
+        """Whether another store has the data, so that no edit through a link is a loss."""
+        from mcgitops.run.data_push import is_pushed
+
+        try:
+            return self._workspace.remote is not None and is_pushed(self._workspace, pin.digest)
+        except StoreError:
+            return False  # it can't be asked now
 
     def _making(self) -> AbstractContextManager[Making | None]:
         """Where large files come together while they are fetched."""
@@ -387,6 +431,10 @@ class Data:
         from mcgitops.store.making import Making
 
         return Making(self._folder, self._workspace.local.path, replacing=True)
+
+
+def _counted(entries: Sequence[Entry]) -> tuple[int, int]:
+    return len(entries), sum(entry.size for entry in entries)
 
 
 class _View:

@@ -46,6 +46,7 @@ def pull(
         is_here = os.path.lexists(workspace.folder / pin.path)
         if force or not is_here or workspace.data.here(pin).digest != pin.tree:
             done.append(workspace.data.bring(pin, chosen, force=force, told=told))
+        done.append(workspace.data.link(pin, chosen))
         if not force and workspace.data.edits(pin):
             edited.append(pin.path)
     for out, chosen in tracked:

@@ -16,6 +16,10 @@ from mcgitops.deferred import dataclass
 from mcgitops.errors import StoreError
 
 
+class Damaged(StoreError):
+    """An object in a folder that has other bytes than it had."""
+
+
 class Broken(StoreError):
     """A transfer that failed half-way and may succeed when it is done again from its start."""
 

@@ -69,7 +69,7 @@ class Beside(Protocol):
         ...
 
     def filled(self, digest: str) -> None:
-        """It has all bytes of the object, verified."""
+        """The object has arrived, verified; a file for it has all its bytes."""
         ...
 
 
@@ -146,7 +146,7 @@ class _Transfer:
                     return False
         else:
             raise self._source.damaged(self._digest)
-        if self._beside is not None and self._extra is not None:
+        if self._beside is not None:
             self._beside.filled(self._digest)
         return True
 

@@ -48,6 +48,8 @@ class Making:
         self._filled: set[str] = set()
         self._lock = threading.Lock()
         self._is_needed: bool | None = None
+        self.arrived: dict[str, int] = {}
+        """Large objects that came meanwhile, and when they were verified (ns since 1970)."""
 
     def __enter__(self) -> Making:
         return self
@@ -83,9 +85,11 @@ class Making:
             return None
 
     def filled(self, digest: str) -> None:
-        """It has all bytes of the object, verified."""
+        """It has all bytes of the object, verified; where there is none the object has arrived."""
         with self._lock:
-            self._filled.add(digest)
+            self.arrived[digest] = time.time_ns()
+            if digest in self._open:
+                self._filled.add(digest)
 
     def has(self, digest: str) -> bool:
         """Whether there is a file with this content, without a name yet."""

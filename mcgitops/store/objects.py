@@ -19,7 +19,7 @@ from typing import BinaryIO, cast
 from mcgitops.deferred import dataclass
 from mcgitops.errors import StoreError
 from mcgitops.store import layout, marks
-from mcgitops.store.backend import Backend, Broken
+from mcgitops.store.backend import Backend, Broken, Damaged
 from mcgitops.store.catalogue import Catalogue, listed, read_index
 from mcgitops.store.clone import LEAST, clone
 from mcgitops.store.nameless import nameless, temporary, write_new
@@ -243,7 +243,7 @@ class Objects:
         """What to raise where an object has other bytes."""
         key = layout.object_key(digest)
         # In a folder it is what it is; on the way from a bucket it may have been harmed.
-        kind = StoreError if self._backend.path is not None else Broken
+        kind = Damaged if self._backend.path is not None else Broken
         return kind(
             f"Object {digest} is damaged: {key} in {self._backend.url} holds other bytes.",
             "Run mcgitops verify --repair: it takes a good copy from wherever there is one.",
