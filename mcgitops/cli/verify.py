@@ -65,7 +65,8 @@ def command(app: App, url: str, repair: bool, as_json: bool) -> int:
         others = [other for other in every if other is not store]
         # what is in none of the stores is looked for in the project's
         needed = pinned if store.url == app.store.url else {}
-        result = verify(store, beside=others if store.is_local else (), pinned=needed, told=told)
+        beside = others if store.is_local else ()
+        result = verify(store, beside=beside, pinned=needed, named=pinned, told=told)
         if repair and result.findings:
             from mcgitops.store.repair import repair as mend
 

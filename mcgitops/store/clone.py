@@ -1,8 +1,9 @@
 """Files that share their blocks until one of them is changed, where the file system can do that.
 
 So a large artifact comes out of the store in no time and takes no second place on the disk, and
-yet what is done to the one file never shows in the other. That is why hard links are not used:
-through one of them a script that opens its old output for writing would change the store.
+yet what is done to the one file never shows in the other. That is why hard links are not used for
+what stages produce: through one of them a script that opens its old output for writing would change
+the store. For data that is pinned, see `link`.
 """
 
 from __future__ import annotations

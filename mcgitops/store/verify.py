@@ -88,12 +88,14 @@ def verify(
     *,
     beside: Sequence[Store] = (),
     pinned: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    named: Mapping[str, Sequence[str]] = MappingProxyType({}),
     told: OnStep | None = None,
 ) -> Verified:
     """Look at everything.
 
     beside: stores in which a run that this one only names may be as well. pinned: digests that are
-    needed beside what records name, with the paths that have them in the project folder.
+    needed beside what records name, with the paths that have them in the project folder; named:
+    the same, of what this store may lack.
     """
     there = inventory(store)
     found: list[Finding] = [
@@ -112,7 +114,7 @@ def verify(
         found.append(Finding(kind, key, message))
     damaged = {finding.digest for finding in bad if finding.digest} - sizes.keys()
     found += _missing(store, records.records, sizes, damaged, pinned)
-    found = concerned(found, records.records, pinned)
+    found = concerned(found, records.records, {**named, **pinned})
     found += _missing_runs(store, records.records, beside)
     found += _journal(store, there)
     found += _marks(store)
