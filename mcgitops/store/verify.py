@@ -377,15 +377,14 @@ def concerned(
         for digest, _, path in record.files:
             if digest in users:
                 users[digest].append((record, path))
-    data = "data that is pinned in git"
     return [
         replace(
             one,
-            concerns=(data,) * (one.digest in pinned)
-            + tuple(
-                dict.fromkeys(
+            concerns=(
+                *_pinned_as(one.digest, pinned),
+                *dict.fromkeys(
                     f"{_whole_label(record)}, {path}" for record, path in users[one.digest]
-                )
+                ),
             ),
             paths=tuple(
                 dict.fromkeys(
@@ -398,6 +397,13 @@ def concerned(
         else one
         for one in found
     ]
+
+
+def _pinned_as(digest: str, pinned: Mapping[str, Sequence[str]]) -> list[str]:
+    if digest not in pinned:
+        return []
+    paths = dict.fromkeys(pinned[digest])
+    return [f"{path}, which is pinned" for path in paths] or ["data that is pinned in git"]
 
 
 def _whole_label(record: Noted) -> str:

@@ -197,6 +197,18 @@ def test_a_damaged_object_never_gets_into_the_folder_and_the_next_call_completes
     (stored,) = (path for path in objects if path.is_file() and path.read_bytes() == b"one\n")
     stored.chmod(0o644)
     stored.write_bytes(b"two\n")
+    # whom it concerns is said, whichever store it is, and also where the data was never fetched
+    code, out, _ = say(there, "verify")
+    assert code == 1
+    assert "Concerns sets/a/ü b.txt, which is pinned." in out
+    mine = folder / ".mcgitops/store/objects" / stored.relative_to(folder.parent / "bucket/objects")
+    mine.chmod(0o644)
+    mine.write_bytes(b"2")
+    code, out, _ = say(folder, "verify", "--store", "local")
+    assert code == 1
+    assert "Concerns sets/a/ü b.txt, which is pinned." in out
+    assert say(folder, "verify", "--store", "local", "--repair")[0] == 0
+    assert mine.read_bytes() == b"one\n"
     code, _, err = say(there, "data", "pull")
     assert code == 1
     assert "is damaged" in err

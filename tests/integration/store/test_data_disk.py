@@ -151,7 +151,7 @@ def test_an_edit_through_a_link_is_noticed_and_taken_back(there: Path, say: Say)
     code, out, _ = say(there, "verify")
     assert code == 1
     assert own(there, CONTENT["a"]).name in out
-    assert "Concerns data that is pinned in git" in out
+    assert "Concerns sets/a, which is pinned." in out
     assert "sets isn't as it is pinned: ~ a" in out
     assert "stays so" in say(there, "data", "pull")[2]
     assert (there / "sets/a").read_text() == "FIRST\n"
