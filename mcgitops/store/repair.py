@@ -10,8 +10,8 @@ any moment, and done again.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,17 +20,19 @@ from typing import BinaryIO, cast
 from mcgitops.errors import StoreError
 from mcgitops.store import journal, layout, packs
 from mcgitops.store.inventory import Inventory
-from mcgitops.store.objects import hashed
+from mcgitops.store.objects import SMALL, hashed
 from mcgitops.store.records import is_inside
 from mcgitops.store.store import Store
 from mcgitops.store.streams import VerifyingReader
 from mcgitops.store.survey import Noted
-from mcgitops.store.transfer import copy_records
+from mcgitops.store.transfer import copy_objects, copy_records
 from mcgitops.store.verify import Finding, Verified
 
 DAMAGED = "damaged/"
 TRASH = "trash/"
 MOST_SAID = 5
+MANY = 8
+"""Objects that one source has, from which on they are brought together."""
 
 OnStep = Callable[[str, int, int], None]
 Copy = Callable[[], AbstractContextManager[BinaryIO]]
@@ -47,6 +49,7 @@ def repair(
     """Repair what can be. Gives the findings, with how each was repaired or what else helps."""
     work = _Repair(store, verified, sources, folder)
     work.take_back_packs({one.digest for one in verified.findings if one.digest})
+    work.take_over()
     order = ("object", "pack", "index", "record", "run", "journal", "mark")
     done: dict[int, Finding] = {}
     todo = sorted(
@@ -78,6 +81,10 @@ class _Repair:
             for one in verified.findings
             if one.kind in ("object", "pack") and one.key in self._there.indexes
         }
+        self._objects = [one for one in verified.findings if one.kind == "object"]
+        self._sizes = sizes_of(self._objects, verified.survey.records)
+        self._absent: list[set[str]] = []  # of each source: what it was asked for, and lacks
+        self._brought: set[str] = set()  # digests that were taken over with many others
         self._lost: set[str] = set()  # digests of which no good copy was found
         self._aside: set[str] = set()  # keys of runs that are to be trained again
         self._gone: list[str] = []  # keys that the journal is to be told of
@@ -106,6 +113,31 @@ class _Repair:
                 self._from_trash(pack)  # unless it is still in its place
                 self._from_trash(key)
                 self._back |= held
+
+    def take_over(self) -> None:
+        """Bring small objects from the other stores, many at once, where many are missing.
+
+        Those that a source has damaged, or hasn't, are looked for one by one afterwards.
+        """
+        wanted = {one.digest for one in self._objects} - self._back
+        self._absent = [source.missing(wanted) for source in self._sources]
+        damaged = {place.key for place in self._there.places if not self._store.is_local}
+        lacking = [
+            one.digest
+            for one in self._objects
+            if one.digest in wanted
+            and one.key == layout.object_key(one.digest)
+            and one.key not in damaged  # a copy in a pack wouldn't make it good
+        ]
+        for source, absent in zip(self._sources, self._absent, strict=True):
+            there = [one for one in lacking if one not in absent and one not in self._brought]
+            if len(there) < MANY:
+                continue
+            with suppress(StoreError):
+                sizes = {one: self._sizes[one] or source.size(one) for one in there}
+                small = {one: size for one, size in sizes.items() if size <= SMALL}
+                copy_objects(source, self._store, small)
+                self._brought |= small.keys()
 
     def one(self, finding: Finding) -> Finding:
         """Repair one thing."""
@@ -156,6 +188,8 @@ class _Repair:
         size = self._size_of(finding)
         if finding.digest in self._back:
             return "taken back from the trash"
+        if finding.digest in self._brought:
+            return "a good copy was put back"
         if self._restored(finding.digest, size, finding.paths):
             return "a good copy was put back"
         if not finding.concerns:
@@ -294,8 +328,10 @@ class _Repair:
             except StoreError:
                 continue
             yield partial(io.BytesIO, value)
-        for source in self._sources:
-            if not source.missing([digest]):
+        asked = self._absent if digest in self._sizes else [None] * len(self._sources)
+        for source, absent in zip(self._sources, asked, strict=True):
+            lacks = digest in absent if absent is not None else bool(source.missing([digest]))
+            if not lacks:
                 yield partial(source.open_object, digest)
         if self._folder is not None:
             for path in paths:
@@ -312,15 +348,22 @@ class _Repair:
 
     def _size_of(self, finding: Finding) -> int:
         """How many bytes an object has, as far as records and indexes know."""
-        for key in finding.runs:
-            record = self._records.get(key)
-            for digest, size, _ in record.files if record is not None else ():
-                if digest == finding.digest and size is not None:
-                    return size
+        if (said := self._sizes.get(finding.digest)) is not None:
+            return said
         for index in self._there.indexes.values():
             if (member := index.find(finding.digest)) is not None:
                 return member.size
         return self._store.backend.size(layout.object_key(finding.digest)) or 0
+
+
+def sizes_of(findings: Iterable[Finding], records: Iterable[Noted]) -> dict[str, int | None]:
+    """How many bytes these objects have, as far as records say: there may be a million of each."""
+    found: dict[str, int | None] = {one.digest: None for one in findings}
+    for record in records:
+        for digest, size, _ in record.files:
+            if digest in found and found[digest] is None:
+                found[digest] = size
+    return found
 
 
 def _is_good(opened: Copy, digest: str) -> bool:

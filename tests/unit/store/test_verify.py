@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 
 from mcgitops.store import gc, journal, layout, seals
 from mcgitops.store.reach import Roots
-from mcgitops.store.records import CommitRecord
+from mcgitops.store.records import CommitRecord, FileRef
 from mcgitops.store.repair import repair
 from mcgitops.store.store import Store, key_of, open_store
 from mcgitops.store.transfer import copy_records
 from mcgitops.store.verify import Finding, Verified, check_surely, verify
 from tests.unit.store.conftest import a_run, damage, object_path
+from tests.unit.store.memory import MemoryBucket
 from tests.unit.store.test_packed_objects import digest_of, write_pack
 
 COMMIT = "c" * 40
@@ -118,6 +119,41 @@ def test_a_good_copy_comes_from_the_project_folder(store: Store, tmp_path: Path)
     assert mended.findings[0].repaired == "a good copy was put back"
     assert store.read_bytes(digest_of(b"model 2")) == b"model 2"
     assert verify(store).is_sound
+
+
+def test_many_lost_files_come_back_together(tmp_path: Path) -> None:
+    bucket = MemoryBucket()
+    local, remote = open_store(str(tmp_path / "store")), Store(bucket)
+    some = [local.put_bytes(b"%d" % number) for number in range(300)]
+    files = [
+        FileRef(path=f"out/{number}", digest=digest, size=size)
+        for number, (digest, size) in enumerate(some)
+    ]
+    record = a_run(local, outputs=tuple(files))
+    local.publish(record)
+    copy_records(local, remote, [record])
+    shutil.rmtree(tmp_path / "store" / "objects")
+    asked = 0
+
+    def read(key: str, limit: int | None = None) -> bytes | None:
+        nonlocal asked
+        asked += 1
+        return MemoryBucket.get(bucket, key, limit)
+
+    bucket.get = read  # type: ignore[method-assign]
+    mended = repair(local, verify(local), [remote])
+    assert {one.repaired for one in mended.findings} == {"a good copy was put back"}
+    assert len(mended.findings) == 300
+    assert asked < 30, "one by one"
+    assert verify(local).is_sound
+    some_lost = [one.digest for one in files[:20]]
+    for digest in some_lost:
+        object_path(local, digest).unlink()
+    (pack,) = (key for key in bucket.values if layout.pack_of(f"{key}.index"))
+    bucket.values[pack] = bucket.values[pack][:20] + b"?" + bucket.values[pack][21:]
+    mended = repair(local, verify(local), [remote])
+    left = [one.digest for one in mended.findings if one.kind == "object" and not one.repaired]
+    assert left == [files[11].digest], "the others come back all the same"
 
 
 def test_what_no_one_has_is_set_aside_and_its_run_is_trained_again(store: Store) -> None:
