@@ -178,7 +178,7 @@ class _Repair:
         """Runs that lost a file are no cached runs any more: the next training makes them again."""
         for key in sorted(self._aside):
             self._set_aside(key)
-        gone = [*self._gone, *self._aside, *self._bad_packs]
+        gone = sorted({*self._gone, *self._aside, *self._bad_packs})
         if gone and journal.Journal(self._store.backend).begun():
             self._store.objects.catalogue.say(gone=gone)
 
@@ -221,11 +221,13 @@ class _Repair:
             except StoreError:
                 self._set_aside(finding.key)
                 self._set_aside(key)
+                self._gone.append(key)
                 return "an unreadable pack was set aside; what was in it is named by itself"
             value = index.encoded()
             backend.put_stream(finding.key, io.BytesIO(value), len(value))
             return "made anew from the pack"
         self._set_aside(finding.key)
+        self._gone.append(key)
         return "it was set aside: its pack is gone"
 
     def _whole(self, key: str) -> None:
