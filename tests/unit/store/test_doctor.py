@@ -11,6 +11,7 @@ from mcgitops.store.backend import Entry
 from mcgitops.store.doctor import Limited, examine
 from mcgitops.store.folder import FolderBackend
 from mcgitops.store.s3_errors import Denied
+from mcgitops.store.store import Store
 
 
 def test_a_folder_has_all_that_is_needed_and_nothing_stays(tmp_path: Path) -> None:
@@ -176,6 +177,21 @@ def test_reading_only_writes_nothing(tmp_path: Path) -> None:
     assert found.healthy
     assert [finding.state for finding in found.findings] == ["works", "works", "untried"]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_store_with_nothing_but_data_is_read_as_well(tmp_path: Path) -> None:
+    store = Store(FolderBackend(tmp_path / "store"))
+    store.put_bytes(b"x")
+    assert examine(store.backend, read_only=True).findings[-1].state == "untried"
+    store.put_bytes(b"some data, twelve or more")
+    assert examine(store.backend, read_only=True).findings[-1].state == "works"
+
+    class Cut(FolderBackend):
+        def read_range(self, key: str, start: int, length: int) -> bytes | None:
+            return b"other"
+
+    found = examine(Cut(tmp_path / "store"), read_only=True)
+    assert not found.healthy
 
 
 class Unreachable(FolderBackend):
