@@ -1,10 +1,11 @@
 """Stores and the network, and stores and kill -9: what is left when things break.
 
-Not a time but a table of outcomes. Each scenario of push, pull, gc or verify through a proxy that
-harms 1 to 30 % of what passes has to end complete and verified, or with a clear error and nothing
-lost; what is killed leaves nothing half that is visible; and the next call completes it. A file of
-more than 4 GiB goes to the bucket and back. SEED in the environment repeats a run, SCENARIOS, KILLS
-and HUGE (bytes of that file) make it smaller.
+Not a time but a table of outcomes. Each scenario of push, pull, gc or verify, of a repair, or of
+pushing or pulling pinned data, through a proxy that harms 1 to 30 % of what passes has to end
+complete and verified, or with a clear error and nothing lost; what is killed leaves nothing half
+that is visible; and the next call completes it. A file of more than 4 GiB goes to the bucket and
+back. SEED in the environment repeats a run, SCENARIOS (MORE: of repairs and data), KILLS and HUGE
+(bytes of that file) make it smaller.
 """
 
 from __future__ import annotations
@@ -22,29 +23,34 @@ from tabulate import tabulate
 
 from benchmarks.support import projects
 from mcgitops.store.store import open_store
-from tests.lab import s3
-from tests.lab.store_faults import RATES, VERBS, Ground, Outcome, scenarios
+from tests.lab import data_faults, s3
+from tests.lab.store_faults import RATES, VERBS, Ground, Outcome, Scenario, scenarios
 from tests.lab.store_kills import Killed, Yard, kills
 
 SCENARIOS = 320
+MORE = 120
 KILLS = 200
 LEAST = (300, 200)
 TRIES = 5
 HUGE = 4 * 1024**3 + 1
-SHARES = {"push": 0.32, "pull": 0.3, "gc": 0.26, "train": 0.12}
+SHARES = {"push": 0.32, "pull": 0.3, "gc": 0.26, "train": 0.12, "repair": 0.1, "data pull": 0.1}
+"""Of KILLS; the last two come on top."""
 
 
 def main() -> int:
     """1 where one ends badly, or where they are too few."""
     seed = int(os.environ.get("SEED") or random.SystemRandom().randrange(1_000_000))
     count = int(os.environ.get("SCENARIOS") or SCENARIOS)
+    more = int(os.environ.get("MORE") or MORE)
     killed = int(os.environ.get("KILLS") or KILLS)
     print(f"SEED={seed}", file=sys.stderr)
     began = time.monotonic()
     image = projects.base_image()
     with projects.workplace() as folder, s3.rclone(folder / "server") as server:
         os.environ.update(server.env)
-        outcomes = _broken(folder / "broken", server, seed, count)
+        outcomes = _broken(Ground(_made(folder / "broken"), server), scenarios(seed, count))
+        ground = data_faults.Ground(_made(folder / "data"), server)
+        outcomes += _broken(ground, data_faults.scenarios(seed, more))
         shares = {verb: round(killed * share) for verb, share in SHARES.items()}
         ends = _killed(folder / "killed", server, seed, shares, image)
         huge = int(os.environ.get("HUGE") or HUGE)
@@ -67,11 +73,14 @@ def _huge(folder: Path, server: s3.S3Server, size: int) -> bool:
     return stored == size == (folder / "back").stat().st_size
 
 
-def _broken(folder: Path, server: s3.S3Server, seed: int, count: int) -> list[Outcome]:
+def _made(folder: Path) -> Path:
     folder.mkdir()
-    ground = Ground(folder, server)
+    return folder
+
+
+def _broken(ground: Ground, chosen: Sequence[Scenario]) -> list[Outcome]:
     outcomes = []
-    for scenario in scenarios(seed, count):
+    for scenario in chosen:
         outcome = ground.run(scenario)
         outcomes.append(outcome)
         for text in outcome.problems:
@@ -100,7 +109,7 @@ def verdict(outcomes: Sequence[Outcome], ends: Sequence[Killed], seed: int, took
     """Print the tables."""
     print(f"\nA network that breaks, SEED={seed}")
     rows = []
-    for verb in VERBS:
+    for verb in (*VERBS, *data_faults.VERBS):
         for rate in RATES:
             some = [
                 one for one in outcomes if (one.scenario.verb, one.scenario.rate) == (verb, rate)

@@ -11,7 +11,7 @@ import datetime
 import random
 import shutil
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,15 +59,15 @@ class Outcome:
     problems: tuple[str, ...]
 
 
-def scenarios(seed: int, count: int) -> list[Scenario]:
+def scenarios(seed: int, count: int, verbs: tuple[str, ...] = VERBS) -> list[Scenario]:
     """All verbs and rates, and each kind of fault both alone and among others."""
     chance = random.Random(seed)
     return [
         Scenario(
             number,
             chance.randrange(1_000_000),
-            VERBS[number % len(VERBS)],
-            RATES[number // len(VERBS) % len(RATES)],
+            verbs[number % len(verbs)],
+            RATES[number // len(verbs) % len(RATES)],
             chance.random() < 0.15,
             (chance.choice(FAULTS),) if chance.random() < 0.3 else FAULTS,
         )
@@ -84,8 +84,125 @@ def direct(server: S3Server, prefix: str, clients: dict[str, Any] = {}) -> Store
     return store
 
 
+class Work:
+    """What all scenarios have."""
+
+    def __init__(self, source: Store, place: Path, server: S3Server, prefix: str) -> None:
+        self.source, self.place, self.server, self.prefix = source, place, server, prefix
+
+    @property
+    def direct(self) -> Store:
+        """The bucket, seen anew over a network that works."""
+        return direct(self.server, self.prefix)
+
+    def prepare(self) -> None:
+        """What has to be there before."""
+        push(self.source, self.direct, PROJECT, self.place / "note")
+
+    def act(self, remote: Store) -> None:
+        """The verb."""
+        raise NotImplementedError
+
+    def half_done(self) -> Iterator[str]:
+        """What must not be, whatever broke: by default, that anything is lost."""
+        yield from self.incomplete()
+
+    def incomplete(self) -> Iterator[str]:
+        """What must not be after the next call."""
+        yield from differences(self.source, self.direct)
+
+    def at_once(self) -> Iterator[str]:
+        """What must not be where the call that met the faults said that it succeeded."""
+        yield from self.incomplete()
+
+
+class _Push(Work):
+    def prepare(self) -> None:
+        """The bucket is empty."""
+
+    def act(self, remote: Store) -> None:
+        # Noted by the address, which is the proxy's the first time: both times all is pushed.
+        push(self.source, remote, PROJECT, self.place / "note")
+
+    def half_done(self) -> Iterator[str]:
+        """What is visible is whole."""
+        yield from dangling(self.direct)
+
+
+class _Pull(Work):
+    def act(self, remote: Store) -> None:
+        pull(remote, open_store(str(self.place / "local")), PROJECT, COMMIT)
+
+    def half_done(self) -> Iterator[str]:
+        yield from dangling(open_store(str(self.place / "local")))
+        yield from differences(self.source, self.direct)
+
+    def incomplete(self) -> Iterator[str]:
+        yield from differences(self.source, open_store(str(self.place / "local")))
+
+
+class _Collect(Work):
+    """A collection without grace: what is needed stays, what isn't goes in the end."""
+
+    def prepare(self) -> None:
+        super().prepare()
+        self.garbage, _ = self.direct.put_bytes(b"nobody needs this")
+
+    def act(self, remote: Store) -> None:
+        from mcgitops.store import gc
+        from mcgitops.store.reach import Roots
+
+        roots = Roots(PROJECT, commits=frozenset([COMMIT]), keep_runs=1)
+        facts = gc.look(remote)
+        gc.collect(remote, gc.plan(remote, facts, roots, 0.0), facts, roots, 0.0)
+
+    def half_done(self) -> Iterator[str]:
+        """What a collection that broke moved away is to be there again after the next one."""
+        return iter(())
+
+    def at_once(self) -> Iterator[str]:
+        """Where it could not see clearly, it says what it put back, and removes nothing."""
+        yield from differences(self.source, self.direct)
+
+    def incomplete(self) -> Iterator[str]:
+        yield from differences(self.source, self.direct)
+        if not self.direct.missing([self.garbage]):
+            yield "garbage is still there"
+
+
+class _Verify(Work):
+    """A look at everything: what is damaged is never called sound, and nothing is changed."""
+
+    def prepare(self) -> None:
+        super().prepare()
+        self.bad, _ = self.direct.put_bytes(b"x" * 5000)
+        key = f"{self.prefix}/{layout.object_key(self.bad)}"
+        client = self.server.client()
+        client.put_object(Bucket=self.server.bucket, Key=key, Body=b"y" * 5000)
+        self.found: list[str] = []
+
+    def act(self, remote: Store) -> None:
+        from mcgitops.store.verify import verify
+
+        self.found = []
+        found = verify(remote)
+        self.found = [one.digest or one.message for one in found.findings]
+
+    def half_done(self) -> Iterator[str]:
+        yield from differences(self.source, self.direct)
+
+    def incomplete(self) -> Iterator[str]:
+        yield from differences(self.source, self.direct)
+        if self.found != [self.bad]:
+            yield f"found {self.found} instead of {self.bad}"
+
+
 class Ground:
     """A server, a folder, and what is moved between the two."""
+
+    works: Mapping[str, type[Work]] = {
+        "push": _Push, "pull": _Pull, "gc": _Collect, "verify": _Verify,
+    }  # fmt: skip
 
     def __init__(self, folder: Path, server: S3Server) -> None:
         self.folder, self.server = folder, server
@@ -96,8 +213,7 @@ class Ground:
         place = self.folder / f"{scenario.number}-{uuid4().hex[:6]}"
         prefix = f"f{uuid4().hex[:12]}"
         source = self.sources[scenario.large]
-        act = {"push": _Push, "pull": _Pull, "gc": _Collect, "verify": _Verify}[scenario.verb]
-        work = act(source, place, self.server, prefix)
+        work = self.works[scenario.verb](source, place, self.server, prefix)
         plan = Plan(scenario.seed, scenario.rate, scenario.kinds)
         problems: list[str] = []
         said = ""
@@ -152,119 +268,6 @@ class Ground:
             )
         )
         return store
-
-
-class _Work:
-    """What all scenarios have."""
-
-    def __init__(self, source: Store, place: Path, server: S3Server, prefix: str) -> None:
-        self.source, self.place, self.server, self.prefix = source, place, server, prefix
-
-    @property
-    def direct(self) -> Store:
-        """The bucket, seen anew over a network that works."""
-        return direct(self.server, self.prefix)
-
-    def prepare(self) -> None:
-        """What has to be there before."""
-        push(self.source, self.direct, PROJECT, self.place / "note")
-
-    def act(self, remote: Store) -> None:
-        """The verb."""
-        raise NotImplementedError
-
-    def half_done(self) -> Iterator[str]:
-        """What must not be, whatever broke: by default, that anything is lost."""
-        yield from self.incomplete()
-
-    def incomplete(self) -> Iterator[str]:
-        """What must not be after the next call."""
-        yield from differences(self.source, self.direct)
-
-    def at_once(self) -> Iterator[str]:
-        """What must not be where the call that met the faults said that it succeeded."""
-        yield from self.incomplete()
-
-
-class _Push(_Work):
-    def prepare(self) -> None:
-        """The bucket is empty."""
-
-    def act(self, remote: Store) -> None:
-        # Noted by the address, which is the proxy's the first time: both times all is pushed.
-        push(self.source, remote, PROJECT, self.place / "note")
-
-    def half_done(self) -> Iterator[str]:
-        """What is visible is whole."""
-        yield from dangling(self.direct)
-
-
-class _Pull(_Work):
-    def act(self, remote: Store) -> None:
-        pull(remote, open_store(str(self.place / "local")), PROJECT, COMMIT)
-
-    def half_done(self) -> Iterator[str]:
-        yield from dangling(open_store(str(self.place / "local")))
-        yield from differences(self.source, self.direct)
-
-    def incomplete(self) -> Iterator[str]:
-        yield from differences(self.source, open_store(str(self.place / "local")))
-
-
-class _Collect(_Work):
-    """A collection without grace: what is needed stays, what isn't goes in the end."""
-
-    def prepare(self) -> None:
-        super().prepare()
-        self.garbage, _ = self.direct.put_bytes(b"nobody needs this")
-
-    def act(self, remote: Store) -> None:
-        from mcgitops.store import gc
-        from mcgitops.store.reach import Roots
-
-        roots = Roots(PROJECT, commits=frozenset([COMMIT]), keep_runs=1)
-        facts = gc.look(remote)
-        gc.collect(remote, gc.plan(remote, facts, roots, 0.0), facts, roots, 0.0)
-
-    def half_done(self) -> Iterator[str]:
-        """What a collection that broke moved away is to be there again after the next one."""
-        return iter(())
-
-    def at_once(self) -> Iterator[str]:
-        """Where it could not see clearly, it says what it put back, and removes nothing."""
-        yield from differences(self.source, self.direct)
-
-    def incomplete(self) -> Iterator[str]:
-        yield from differences(self.source, self.direct)
-        if not self.direct.missing([self.garbage]):
-            yield "garbage is still there"
-
-
-class _Verify(_Work):
-    """A look at everything: what is damaged is never called sound, and nothing is changed."""
-
-    def prepare(self) -> None:
-        super().prepare()
-        self.bad, _ = self.direct.put_bytes(b"x" * 5000)
-        key = f"{self.prefix}/{layout.object_key(self.bad)}"
-        client = self.server.client()
-        client.put_object(Bucket=self.server.bucket, Key=key, Body=b"y" * 5000)
-        self.found: list[str] = []
-
-    def act(self, remote: Store) -> None:
-        from mcgitops.store.verify import verify
-
-        self.found = []
-        found = verify(remote)
-        self.found = [one.digest or one.message for one in found.findings]
-
-    def half_done(self) -> Iterator[str]:
-        yield from differences(self.source, self.direct)
-
-    def incomplete(self) -> Iterator[str]:
-        yield from differences(self.source, self.direct)
-        if self.found != [self.bad]:
-            yield f"found {self.found} instead of {self.bad}"
 
 
 def differences(ours: Store, theirs: Store) -> Iterator[str]:

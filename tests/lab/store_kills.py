@@ -18,8 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
+from mcgitops.run import data_push
 from mcgitops.store.records import CommitRecord, FileRef, ImageRef, RunRecord
 from mcgitops.store.store import Store, open_store
+from mcgitops.store.verify import verify
+from tests.lab import data_faults
 from tests.lab.program import ROOT
 from tests.lab.s3 import S3Server
 from tests.lab.store_faults import PROJECT, STAGE, START, dangling, differences, direct
@@ -90,7 +93,10 @@ class Yard:
         prefix = f"k{uuid4().hex[:12]}"
         local = self.project / ".mcgitops"
         shutil.rmtree(local, ignore_errors=True)
-        work = {"push": self._push, "pull": self._pull, "gc": self._gc, "train": self._train}
+        work = {
+            "push": self._push, "pull": self._pull, "gc": self._gc, "train": self._train,
+            "repair": self._repair, "data pull": self._data_pull,
+        }  # fmt: skip
         prepare, argv, look = work[kill.verb](prefix, kill.number)
         if kill.verb not in self._takes:
             prepare()
@@ -174,6 +180,44 @@ class Yard:
                 yield "the output isn't there"
 
         return prepare, ["train"], look
+
+    def _repair(self, prefix: str, number: int) -> Act:
+        bad: set[str] = set()
+
+        def prepare() -> None:
+            self._fill_bucket(prefix)
+            self._fill_local()
+            run = next(self.source.runs(PROJECT))
+            data_faults.harm(self.server, prefix, run, random.Random(number))
+            bad.update(data_faults.lacking(self.source, direct(self.server, prefix)))
+
+        def look(whole: bool) -> Iterator[str]:
+            remote = direct(self.server, prefix)
+            yield from differences(self.source, self._local)
+            more = data_faults.lacking(self.source, remote) - (set() if whole else bad)
+            yield from (f"{one} isn't there" for one in sorted(more))
+            if whole:
+                yield from (finding.message for finding in verify(remote).findings)
+
+        return prepare, ["verify", "--repair"], look
+
+    def _data_pull(self, prefix: str, _: int) -> Act:
+        added, clone = self.folder / "data-added", self.folder / "data-clone"
+
+        def prepare() -> None:
+            if not added.exists():
+                data_faults.data_project(added, large=10_000_000)
+            remote = direct(self.server, prefix)
+            data_push.push(data_faults.workspace(added, remote))
+            shutil.rmtree(clone, ignore_errors=True)
+            data_faults.cloned(added, clone)
+
+        def look(whole: bool) -> Iterator[str]:
+            yield from data_faults.wrong_files(clone, added)
+            if whole:
+                yield from data_faults.missing_files(clone, added)
+
+        return prepare, ["-C", str(clone), "data", "pull"], look
 
     # private
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab import data_faults
 from tests.lab.s3 import S3Server
 from tests.lab.store_faults import VERBS, Ground, scenarios
 from tests.lab.store_kills import Yard, kills
@@ -33,9 +34,23 @@ def test_what_breaks_on_the_network_loses_nothing(
     assert any(not one.said for one in outcomes)
 
 
+def test_what_breaks_while_a_store_is_mended_or_data_is_moved_loses_nothing(
+    rclone_s3: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name, value in rclone_s3.env.items():
+        monkeypatch.setenv(name, value)
+    ground = data_faults.Ground(tmp_path, rclone_s3)
+    outcomes = [ground.run(scenario) for scenario in data_faults.scenarios(SEED, 9)]
+    assert [one for one in outcomes if one.problems] == []
+    assert sum(one.faults for one in outcomes) > 0
+    assert any(not one.said for one in outcomes)
+
+
 @pytest.mark.engine
 @pytest.mark.usefixtures("engine")
-@pytest.mark.parametrize(("verb", "count"), [("push", 6), ("pull", 6), ("gc", 6)])
+@pytest.mark.parametrize(
+    ("verb", "count"), [("push", 6), ("pull", 6), ("gc", 6), ("repair", 2), ("data pull", 2)]
+)
 def test_a_kill_leaves_nothing_half(
     rclone_s3: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, verb: str, count: int
 ) -> None:
