@@ -43,9 +43,7 @@ def add(app: App, paths: tuple[str, ...], push: bool, as_is: bool, as_json: bool
     Commit the pin; `mcgitops push` brings the data to the project's store.
     """
     workspace = app.workspace
-    import shlex
-
-    from mcgitops.cli.data_view import added_as_json, added_in_words, linked_in_words
+    from mcgitops.cli.data_view import added_as_json, added_in_words, linked_in_words, pasted
     from mcgitops.report.escape import clean
     from mcgitops.run.data_add import add as pin
 
@@ -62,7 +60,7 @@ def add(app: App, paths: tuple[str, ...], push: bool, as_is: bool, as_json: bool
     for one in done:
         click.echo(added_in_words(one))
     named = dict.fromkeys(f for one in done for f in (one.pin.file, one.ignore) if f)
-    files = " ".join(shlex.quote(clean(name)) for name in named)
+    files = " ".join(map(pasted, named))
     if pushed is None and workspace.remote is not None:
         click.echo(f"Commit {files}. mcgitops push brings the data to {workspace.remote.url}.")
     else:
@@ -77,12 +75,16 @@ def status(app: App, paths: tuple[str, ...], as_json: bool) -> int:
     """Say how the folder stands to its pins, and whether the store has the data.
 
     Croissant descriptions that stages name are verified, also where the data isn't here. Exit code
-    1 where data was changed here, is in no store, or isn't what its description says.
+    1 where data was changed here, isn't known to be in the store, or isn't what its description
+    says.
     """
     workspace = app.workspace
     from mcgitops.cli.data_view import status_in_words, status_of
 
     found = status_of(workspace, _chosen(app, paths))
+    if found.silent is not None:
+        asked = "Whether the store has the data is not known"
+        click.echo(f"{asked}: {found.silent}", err=True)
     if as_json:
         click.echo(json.dumps(found.as_json))
     else:
@@ -107,7 +109,7 @@ def pull(app: App, paths: tuple[str, ...], stage: str, force: bool, as_json: boo
     if paths and stage:
         raise UsageError("PATH and --for contradict each other.", "Name one of them.")
     workspace = app.workspace
-    from mcgitops.cli.data_view import pulled_in_words
+    from mcgitops.cli.data_view import pasted, pulled_in_words
     from mcgitops.cli.transfer import shown
     from mcgitops.report.escape import clean
 
@@ -126,9 +128,7 @@ def pull(app: App, paths: tuple[str, ...], stage: str, force: bool, as_json: boo
             brought, edited = bring(workspace, names, force=force, told=told)
     tracked = {out.path for out in workspace.data.outs}
     for path in edited:
-        import shlex
-
-        named = shlex.quote(clean(path))
+        named = pasted(path)
         how = f"mcgitops data add {named} pins it, --force brings back what is pinned."
         if path in tracked:
             how = f"dvc add {named} takes it up, dvc checkout --force goes back."

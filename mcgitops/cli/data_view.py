@@ -29,12 +29,15 @@ MOST_FILES = 50
 
 @dataclass(frozen=True)
 class State:
-    """How the folder stands to one pin. `what`: in words; `joined` where it was looked into."""
+    """How the folder stands to one pin. `what`: in words; `joined` where it was looked into.
+
+    in_store: None where the project's store could not be asked.
+    """
 
     pin: Pin
     what: str
     is_well: bool
-    in_store: bool
+    in_store: bool | None
     is_local: bool = True
     joined: Joined = field(default_factory=Joined)
     before: dict[str, Entry] = field(default_factory=dict)
@@ -50,6 +53,7 @@ class Status:
     verified: tuple[str, ...] = ()
     wrong: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    silent: StoreError | None = None  # why the store could not be asked
 
     @property
     def is_well(self) -> bool:
@@ -97,19 +101,32 @@ class Status:
 
 
 def status_of(workspace: Workspace, chosen: Callable[[str], bool]) -> Status:
-    """Look at the chosen pins, and hold the data against its Croissant descriptions."""
-    states = tuple(_state(workspace, pin) for pin in workspace.data.pins if chosen(pin.path))
+    """Look at the chosen pins, and hold the data against its Croissant descriptions.
+
+    A store that can't be asked hides nothing of what the folder alone says.
+    """
+    silent: StoreError | None = None
+    states = []
+    for pin in workspace.data.pins:
+        if chosen(pin.path):
+            in_store = None
+            if silent is None:
+                try:
+                    in_store = is_pushed(workspace, pin.digest)
+                except StoreError as error:
+                    silent = error
+            states.append(_state(workspace, pin, in_store))
     tracked = tuple(
         (out, workspace.data.dvc.state(out).what) for out in workspace.data.outs if chosen(out.path)
     )
     verified, wrong, notes = _croissant(workspace)
     store = workspace.remote or workspace.local
-    return Status(states, tracked, store.url, verified, wrong, notes)
+    return Status(tuple(states), tracked, store.url, verified, wrong, notes, silent)
 
 
-def _state(workspace: Workspace, pin: Pin) -> State:
+def _state(workspace: Workspace, pin: Pin, in_store: bool | None) -> State:
     data = workspace.data
-    pushed = (is_pushed(workspace, pin.digest), not workspace.local.missing([pin.digest]))
+    pushed = (in_store, not workspace.local.missing([pin.digest]))
     if not os.path.lexists(workspace.folder / pin.path):
         return State(pin, "not here", True, *pushed)
     here = data.here(pin)
@@ -154,29 +171,30 @@ def status_in_words(found: Status) -> str:
     width = max((len(clean(path)) for path in paths), default=0)
     for one in found.states:
         pin, joined = one.pin, one.joined
-        place = "" if one.in_store else f", not in {found.store}"
+        place = f", not in {found.store}" if one.in_store is False else ""
         lines.append(f"{clean(pin.path):<{width}}  {one.what}, {_content(pin)}{place}")
         lines += _edits(one)
-        if not one.in_store:
+        if one.in_store is False:
             here = "mcgitops push brings it there"
             there = "push it from the machine where it was added: mcgitops push"
             lines.append(f"    {here if one.is_local else there}")
         if joined.edits:
             lines.append(
-                f"    mcgitops data add {_pasted(pin.path)} pins it as it is here; "
-                f"mcgitops data pull --force {_pasted(pin.path)} brings back what is pinned"
+                f"    mcgitops data add {pasted(pin.path)} pins it as it is here; "
+                f"mcgitops data pull --force {pasted(pin.path)} brings back what is pinned"
             )
         elif one.what == "not as pinned":
-            lines.append("    what is pinned is not known, as its data is in no store")
+            known = "could be asked" if one.in_store is None else "has it"
+            lines.append(f"    which files are pinned is not known, as no store {known}")
         elif joined.fetch or joined.discard or one.what == "not here":
-            lines.append(f"    mcgitops data pull {_pasted(pin.path)} brings it; so does training")
+            lines.append(f"    mcgitops data pull {pasted(pin.path)} brings it; so does training")
     for out, what in found.tracked:
         content = f", {size(out.size)}" if out.size else ""
         lines.append(f"{clean(out.path):<{width}}  {what}{content}, by DVC ({clean(out.file)})")
         if what == CHANGED:
-            lines.append(f"    dvc add {_pasted(out.path)} takes it up, dvc checkout goes back")
+            lines.append(f"    dvc add {pasted(out.path)} takes it up, dvc checkout goes back")
         elif what != "as pinned":
-            lines.append(f"    mcgitops data pull {_pasted(out.path)} brings it; so does training")
+            lines.append(f"    mcgitops data pull {pasted(out.path)} brings it; so does training")
     if not (found.states or found.tracked):
         lines.append("No data is pinned here. mcgitops data add PATH pins some.")
     lines += [f"{clean(path)}  describes the data as it is" for path in found.verified]
@@ -347,9 +365,10 @@ def _tree(entries: dict[str, Entry] | Any) -> Tree:
     return Tree(files_of(Tree.of(entries.values())))
 
 
-def _pasted(path: str) -> str:
+def pasted(path: str) -> str:
     """As a word of a command line, whatever the name holds."""
-    return shlex.quote(clean(path))
+    quoted = shlex.quote(path)
+    return quoted if quoted.isprintable() else clean(quoted)
 
 
 def pulled_in_words(brought: Sequence[Brought], edited: int = 0) -> str:

@@ -106,6 +106,16 @@ def test_what_was_added_here_comes_back_from_the_bucket_elsewhere(
 
     # not pushed: every machine says so, and what helps
     there = clone(folder)
+    with monkeypatch.context() as stranger:
+        stranger.delenv("AWS_ACCESS_KEY_ID")
+        code, out, err = say(there, "data", "status")
+        assert code == 1
+        assert "sets/a  not here, 6 files, 28 B\n" in out
+        assert "Whether the store has the data is not known: " in err
+        assert "AWS_ACCESS_KEY_ID" in err
+        code, out, _ = say(there, "data", "status", "--json")
+        assert code == 1
+        assert json.loads(out)["pins"][0]["in_store"] is None
     code, out, _ = say(there, "data", "status")
     assert code == 1
     assert "not in s3://models/data" in out
@@ -286,14 +296,15 @@ def test_commands_to_paste_name_one_path_whatever_its_name_holds(
     project_factory: ProjectFactory, say: Say
 ) -> None:
     folder = project(project_factory)
-    (folder / "sets/a b; $(id)").write_text("1")
-    assert say(folder, "data", "add", "sets/a b; $(id)")[0] == 0
+    name = "sets/a  b; $(id) "
+    (folder / name).write_text("1")
+    assert say(folder, "data", "add", name)[0] == 0
     assert "mcgitops data pull" not in say(folder, "data", "status")[1]
-    (folder / "sets/a b; $(id)").write_text("22")
+    (folder / name).write_text("22")
     said = say(folder, "data", "status")[1]
-    assert "mcgitops data add 'sets/a b; $(id)' pins it" in said
-    assert "mcgitops data pull --force 'sets/a b; $(id)' brings back" in said
-    assert "mcgitops data add 'sets/a b; $(id)' pins it" in say(folder, "data", "pull")[2]
+    assert f"mcgitops data add '{name}' pins it" in said
+    assert f"mcgitops data pull --force '{name}' brings back" in said
+    assert f"mcgitops data add '{name}' pins it" in say(folder, "data", "pull")[2]
 
 
 def test_a_name_of_every_legal_byte_comes_back(project_factory: ProjectFactory, say: Say) -> None:
