@@ -4,8 +4,8 @@ Not a time but a table of outcomes. Each scenario of push, pull, gc or verify, o
 pushing or pulling pinned data, through a proxy that harms 1 to 30 % of what passes has to end
 complete and verified, or with a clear error and nothing lost; what is killed leaves nothing half
 that is visible; and the next call completes it. A file of more than 4 GiB goes to the bucket and
-back. SEED in the environment repeats a run, SCENARIOS (MORE: of repairs and data), KILLS and HUGE
-(bytes of that file) make it smaller.
+back, and so do a million small ones. SEED in the environment repeats a run, SCENARIOS (MORE: of
+repairs and data), KILLS, HUGE (bytes of that file) and ENTRIES (small files) make it smaller.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tabulate import tabulate
 
 from benchmarks.support import projects
 from mcgitops.store.store import open_store
-from tests.lab import data_faults, s3
+from tests.lab import data_faults, s3, store_entries
 from tests.lab.store_faults import RATES, VERBS, Ground, Outcome, Scenario, scenarios
 from tests.lab.store_kills import Killed, Yard, kills
 
@@ -33,6 +33,7 @@ KILLS = 200
 LEAST = (300, 200)
 TRIES = 5
 HUGE = 4 * 1024**3 + 1
+ENTRIES = 1_000_000
 SHARES = {"push": 0.32, "pull": 0.3, "gc": 0.26, "train": 0.12, "repair": 0.1, "data pull": 0.1}
 """Of KILLS; the last two come on top."""
 
@@ -55,10 +56,24 @@ def main() -> int:
         ends = _killed(folder / "killed", server, seed, shares, image)
         huge = int(os.environ.get("HUGE") or HUGE)
         whole = _huge(folder / "huge", server, huge)
+        entries = int(os.environ.get("ENTRIES") or ENTRIES)
+        many = store_entries.steps(_made(folder / "entries"), server, entries)
+        steps = list(many) if entries else []
+    print(f"\n{entries:,} files of a few bytes as outputs of one run, and as many of pinned data")
+    print(_table_of(steps))
     print(
         f"\nA file of {huge:,} bytes {'came back whole' if whole else 'CAME BACK AS ANOTHER ONE'}."
     )
-    return verdict(outcomes, ends, seed, time.monotonic() - began) or int(not whole)
+    good = whole and not any(step.problem for step in steps)
+    return verdict(outcomes, ends, seed, time.monotonic() - began) or int(not good)
+
+
+def _table_of(steps: Sequence[store_entries.Step]) -> str:
+    rows = [
+        (step.name, f"{step.seconds:.1f} s", f"{step.peak_bytes / 2**20:.0f} MiB", step.problem)
+        for step in steps
+    ]
+    return tabulate(rows, ("call", "took", "memory", "wrong"), disable_numparse=True)
 
 
 def _huge(folder: Path, server: s3.S3Server, size: int) -> bool:
