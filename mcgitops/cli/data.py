@@ -126,6 +126,8 @@ def pull(app: App, paths: tuple[str, ...], stage: str, force: bool, as_json: boo
 
             names = [_relative(app, path) for path in paths]
             brought, edited = bring(workspace, names, force=force, told=told)
+    if workspace.remote is None and _links_are_asked_for():
+        click.echo("note: nothing is linked, as the local store is the only one.", err=True)
     tracked = {out.path for out in workspace.data.outs}
     for path in edited:
         named = pasted(path)
@@ -188,6 +190,14 @@ def push_pins(app: App, *, again: bool = False) -> PushedData:
             err=True,
         )
     return done
+
+
+def _links_are_asked_for() -> bool:
+    import os
+
+    from mcgitops.store.link import are_asked_for
+
+    return are_asked_for(os.environ)
 
 
 def _relative(app: App, path: str) -> str:
