@@ -35,7 +35,14 @@ class App:
     @cached_property
     def folder(self) -> Path:
         """The project folder, absolute."""
-        return Path(self.directory or ".").resolve()
+        try:
+            return Path(self.directory or ".").resolve()
+        except FileNotFoundError:
+            from mcgitops.errors import UsageError
+
+            raise UsageError(
+                "The folder that this was started in is not there any more.", "Go to another one."
+            ) from None
 
     @cached_property
     def project(self) -> Project:

@@ -171,12 +171,20 @@ def run(argv: list[str] | None = None) -> int:
         if debug:
             raise
         if isinstance(error, McgitopsError):
-            click.echo(str(error), err=True)
+            click.echo(_harmless(str(error)), err=True)
             return error.exit_code
         click.echo(
-            f"mcgitops failed unexpectedly: {type(error).__name__}: {error}\n"
+            f"mcgitops failed unexpectedly: {type(error).__name__}: {_harmless(str(error))}\n"
             "This is a bug. Run it again as mcgitops --debug …, and report what that prints.",
             err=True,
         )
         return 1
     return result if isinstance(result, int) else 0
+
+
+def _harmless(text: str) -> str:
+    """An error's words quote names of files and answers of services: none may steer a terminal."""
+    text = click.unstyle(text)
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -131,7 +132,8 @@ def _check(workspace: Workspace, data: Data, path: str) -> None:
         more = f" and {len(known) - 1} more" if len(known) > 1 else ""
         raise UsageError(
             f"git tracks {known[0]}{more}.",
-            f"Take it out of git first, which leaves the files: git rm -r --cached {path}",
+            "Take it out of git first, which leaves the files: git rm -r --cached "
+            f"{shlex.quote(path)}",
         )
 
 
@@ -169,7 +171,7 @@ def _check_links(place: Path, path: str, here: Tree) -> None:
         end = (place / entry.path).resolve()
         if leads_out(entry.path, target) or not end.is_relative_to(root):
             raise UsageError(
-                f"{path}/{entry.path} is a symbolic link that leads out of {path}: {target[:200]}",
+                f"{path}/{entry.path} is a symbolic link that leads out of {path}: {target[:200]}.",
                 "Put the file itself in its place, or pin what it leads to by its own.",
             )
 

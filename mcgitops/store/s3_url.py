@@ -110,8 +110,9 @@ def _check_endpoint(endpoint: str) -> None:
             "Remove them: they are taken from the environment or a profile, as by every AWS tool.",
         )
     if parts.scheme not in ("http", "https") or not parts.hostname:
+        address = endpoint.rpartition("://")[2][:200]
         raise UsageError(
-            f'The endpoint "{endpoint[:200]}" is not a URL.', f"Write https://{endpoint[:200]}."
+            f'The endpoint "{endpoint[:200]}" is not a URL of the web.', f"Write https://{address}."
         )
     if parts.query or parts.fragment:
         raise UsageError(

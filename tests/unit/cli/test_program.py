@@ -256,3 +256,26 @@ def test_no_verb_imports_what_it_does_not_use(
     assert done.returncode == 0, done.stderr
     modules = set(done.stdout.rpartition("\nMODULES ")[2].split())
     assert modules & set(HEAVY) <= MAY_IMPORT[arguments]
+
+
+def test_nothing_that_an_error_quotes_steers_the_terminal(
+    project_factory: ProjectFactory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = project_factory({"compose.yml": COMPOSE})
+    (folder / "data").mkdir()
+    (folder / "data/\x1b[31mred").symlink_to("/etc/\x1b]0;title\x07\x9b1m\u202e")
+    assert run(["--directory", str(folder), "data", "add", "data"]) == 2
+    said = capsys.readouterr().err
+    assert "data/red is a symbolic link that leads out of data: /etc/\ufffd]0;title\ufffd" in said
+    assert all(char.isprintable() or char == "\n" for char in said)
+
+
+def test_a_folder_that_is_gone_is_a_sentence(tmp_path: Path) -> None:
+    script = "import os, sys; os.rmdir(os.getcwd()); from mcgitops.cli.main import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", script, "plan"],
+        cwd=tmp_path, capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.startswith("The folder that this was started in is not there any more.")

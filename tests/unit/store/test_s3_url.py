@@ -48,6 +48,7 @@ def test_a_prefix_is_kept_as_it_is_written() -> None:
         ("s3://b?anonymous=1", "Write true or false."),
         ("s3://b?endpoint_url=localhost:9000", "Write https://localhost:9000."),
         ("s3://b?endpoint_url=ftp://x", "is not a URL"),
+        ("s3://b?endpoint_url=ftp://x", "Write https://x."),
         ("s3://b?endpoint_url=https://x/?a=b", "has a query"),
         ("s3://b/a/../c", "can't be in a key"),
         ("s3://b/a%00c", "can't be in a key"),
