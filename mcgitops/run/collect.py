@@ -32,6 +32,7 @@ from mcgitops.run.gather import look_at
 from mcgitops.run.progress import TAIL, Reporter
 from mcgitops.run.workspace import Workspace
 from mcgitops.store.files import StoredFiles
+from mcgitops.store.gathering import Gathering
 from mcgitops.store.records import FileRef, ImageRef, Resources, RunRecord, Scalar
 from mcgitops.store.store import check_size
 
@@ -266,6 +267,7 @@ def _grace(stage: Service) -> str:
 def _take(workspace: Workspace, stage: Service, run: RunPlan, container: Container) -> Made:
     """Everything declared, out of the container into the store."""
     made = Made()
+    gathering = Gathering(workspace.local)
     mounts = {
         mount.target: mount
         for path in stage.spec.produced
@@ -302,11 +304,12 @@ def _take(workspace: Workspace, stage: Service, run: RunPlan, container: Contain
             if content is None:
                 made.warnings.append(f"{path} is a link or a device and was left out.")
                 continue
-            digest, size = workspace.local.put_stream(content)
+            digest, size = gathering.put(content, entry.size)
             reference = FileRef(
                 path=path, digest=digest, size=size, executable=bool(entry.mode & 0o100)
             )
             links[entry.name] = made.files[path] = reference
+    gathering.finish()
     if undeclared:
         more = f" and {len(undeclared) - 5} more" if len(undeclared) > 5 else ""
         made.warnings.append(

@@ -287,6 +287,8 @@ class Engine:
         with tarfile.open(fileobj=ChunkStream(chunks), mode="r|") as archive:
             for member in archive:
                 yield member, archive.extractfile(member) if member.isreg() else None
+                # it keeps them all, of which there may be a million
+                archive.members.clear()  # type: ignore[attr-defined]
 
 
 class ChunkStream(io.RawIOBase):
@@ -294,7 +296,7 @@ class ChunkStream(io.RawIOBase):
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks
-        self._rest = b""
+        self._rest = memoryview(b"")
 
     def readable(self) -> bool:
         """It is for reading."""
@@ -302,7 +304,10 @@ class ChunkStream(io.RawIOBase):
 
     def read(self, size: int = -1) -> bytes:
         """Up to `size` bytes; fewer only at the end."""
-        parts = [self._rest]
+        if 0 <= size <= len(self._rest):  # a chunk is read in a hundred pieces
+            piece, self._rest = bytes(self._rest[:size]), self._rest[size:]
+            return piece
+        parts: list[bytes | memoryview] = [self._rest]
         have = len(self._rest)
         while size < 0 or have < size:
             chunk = next(self._chunks, None)
@@ -312,9 +317,9 @@ class ChunkStream(io.RawIOBase):
             have += len(chunk)
         data = b"".join(parts)
         if size < 0:
-            self._rest = b""
+            self._rest = memoryview(b"")
             return data
-        self._rest = data[size:]
+        self._rest = memoryview(data)[size:]
         return data[:size]
 
 
