@@ -270,8 +270,9 @@ class DvcData:
                     copy.write(chunk)
             if md5_of(temporary, out.legacy) != md5:
                 raise StoreError(
-                    f"What DVC's remote has of {target} is damaged: its MD5 is not {md5[:12]}….",
-                    "Push it again from where a good copy is: dvc push.",
+                    f"What DVC has of {target} is damaged: its MD5 is not {md5[:12]}….",
+                    f"Delete {keys(md5, legacy=out.legacy)[0]} in its cache and remote, which dvc "
+                    "push else takes for good, then run dvc push where a good copy is.",
                 )
             temporary.replace(target)
         except OSError as error:
