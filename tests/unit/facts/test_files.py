@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from mcgitops.errors import McgitopsError
 from mcgitops.facts import files
 from mcgitops.facts.files import tree
-from mcgitops.facts.index import GRANULARITY_NS, Index, Row, fits
+from mcgitops.facts.index import GRANULARITY_NS, Index, Row, Unknowing, fits
 from mcgitops.facts.walking import signed
 from mcgitops.project.tree import Entry, Tree, difference, link_digest
 from tests.unit.facts.looking import look
@@ -490,3 +490,39 @@ def test_numbers_that_sqlite_has_no_room_for_are_kept_all_the_same(index: Index)
     assert [found[0] for found in seen.stats()] == [there.st_ino, signed(large)]
     index.save("/r", [("b", Row(signed(large), 0, 1, 1, 10**12, "sha256:00"))])
     assert fits(index.load("/r")["b"], (signed(large), 0, 1, 1, 0o100644))
+
+
+def test_what_was_hashed_before_an_interruption_is_not_read_again(
+    root: Path, index: Index, reads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "_BATCHES", 1)
+    for number in range(640):
+        (root / f"{number:04}").write_text(str(number))
+    (root / "0639").unlink()
+    (root / "0639").symlink_to("0001")
+    settle()
+    counted, stopped = files.hash_file, len(reads) + 500
+
+    def stopping(path: Path, item: files.Unread) -> object:
+        if len(reads) >= stopped:
+            raise KeyboardInterrupt
+        return counted(path, item)
+
+    monkeypatch.setattr(files, "hash_file", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        tree(root, index)
+    known = len(index.load(str(root)))
+    assert 64 <= known <= 500, "some of it was noted, and nothing else"
+    monkeypatch.setattr(files, "hash_file", counted)
+    reads.clear()
+    whole = tree(root, index)
+    assert len(reads) == 639 - known
+    assert whole.digest == tree(root, Unknowing()).digest
+    assert len(whole.entries) == 640
+
+
+def test_a_manifest_is_the_same_with_and_without_its_text(root: Path, index: Index) -> None:
+    for name in ("a b", "ä", "x\\y\nz", os.fsdecode(b"\xff")):
+        (root / name).write_bytes(os.fsencode(name))
+    found = tree(root, index)
+    assert found.encoded(b"head\n") == b"head\n" + found.manifest.encode("utf-8", "surrogateescape")
