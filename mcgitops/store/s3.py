@@ -27,6 +27,7 @@ from mcgitops.store.backend import Broken, Entry
 from mcgitops.store.layout import check_key
 from mcgitops.store.limits import Budget, Limits, Pace, limits_of
 from mcgitops.store.s3_direct import Direct, Into, Place, is_absent, listing, place_of
+from mcgitops.store.s3_direct_parts import none_begun
 from mcgitops.store.s3_download import FIRST, Download, RangedDownload, total_of
 from mcgitops.store.s3_errors import code_of, explain, is_foreign
 from mcgitops.store.s3_upload import PART, Upload, end_abandoned, part_size, unfinished
@@ -119,6 +120,11 @@ class S3Backend:
     def client(self) -> S3Client:
         """The client."""
         return self._client
+
+    @property
+    def direct(self) -> Direct:
+        """What is asked before the client."""
+        return self._direct
 
     def get(self, key: str, limit: int | None = None) -> bytes | None:
         """The whole value, or None.
@@ -588,9 +594,12 @@ class S3Backend:
         """
         with self._opening_uploads:
             if self._begun is None:
-                found = unfinished(self._client, self._place.bucket, self._place.prefix)
-                self._begun = {str(one.get("Key")): one for one in found}
-                end_abandoned(self._client, self._place.bucket, found, self._own)
+                begun: dict[str, Mapping[str, Any]] = {}
+                if not none_begun(self._direct, self._place.prefix):
+                    found = unfinished(self._client, self._place.bucket, self._place.prefix)
+                    begun = {str(one.get("Key")): one for one in found}
+                    end_abandoned(self._client, self._place.bucket, found, self._own)
+                self._begun = begun
             return self._begun.pop(key, None)
 
     def _own(self, key: str) -> bool:

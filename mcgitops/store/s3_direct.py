@@ -49,6 +49,7 @@ KNOWN = {
 ELSEWHERE = {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"}
 ONCE = {"content-length", "content-range", "etag", "transfer-encoding"}
 EMPTY = hashlib.sha256(b"").hexdigest()
+UNSIGNED = "UNSIGNED-PAYLOAD"
 
 
 class Place(NamedTuple):
@@ -162,6 +163,8 @@ class Direct:
             return None
         path = f"/{place.bucket}/{quote(key, safe='/~')}" if key else f"/{place.bucket}"
         said = quoted(query or {})
+        if not seal and place.tls and "Content-MD5" in (headers or ()):
+            seal = UNSIGNED  # as botocore does: the body's MD5 is signed, and nobody reads along
         seal = seal or (hashlib.sha256(body).hexdigest() if body else EMPTY)
         signed = sign(place, method, path, said, headers or {}, seal, s3_errors.now())
         try:

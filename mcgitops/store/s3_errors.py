@@ -7,6 +7,7 @@ some services put the string that they signed, or the key's id, into it.
 from __future__ import annotations
 
 import re
+import sys
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -255,6 +256,12 @@ def is_foreign(status: int, headers: Mapping[str, str], body: object, operation:
         and not text.startswith(b"<?xml")
         and (text.startswith((b"<!doctype", b"<html")) or not text.startswith(b"<"))
     )
+
+
+def of_boto() -> tuple[type[Exception], ...]:
+    """The errors of boto3, for an `except`: none before it was imported, which takes long."""
+    exceptions = sys.modules.get("botocore.exceptions")
+    return (exceptions.BotoCoreError, exceptions.ClientError) if exceptions else ()
 
 
 def code_of(response: dict[str, Any]) -> str:

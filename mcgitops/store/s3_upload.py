@@ -15,9 +15,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from mcgitops.deferred import dataclass
+from mcgitops.store import s3_direct_parts as plainly
 from mcgitops.store.backend import Broken
 from mcgitops.store.limits import Budget
-from mcgitops.store.s3_errors import code_of
+from mcgitops.store.s3_errors import code_of, of_boto
 from mcgitops.store.s3_wire import EtagTrust, Seal
 from mcgitops.store.streams import read_fully
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from types_boto3_s3 import S3Client
+
+    from mcgitops.store.s3_direct import Direct
 
 MIB = 1024 * 1024
 PART = 8 * MIB  # at least; larger where a file would need more parts than S3 allows
@@ -45,6 +48,11 @@ class Target(Protocol):
     @property
     def client(self) -> S3Client:
         """The client."""
+        ...
+
+    @property
+    def direct(self) -> Direct:
+        """What is asked before the client."""
         ...
 
     def later(self, work: Callable[[], Part]) -> Future[Part]:
@@ -81,12 +89,12 @@ class Upload:
 
         Raises `Broken` where somebody ended the upload meanwhile: it may be done again.
         """
-        from botocore.exceptions import BotoCoreError, ClientError
-
         try:
             self._begin(earlier)
             self._complete(self._parts(head, stream))
-        except (BotoCoreError, ClientError) as error:
+        except of_boto() as error:
+            from botocore.exceptions import ClientError
+
             # What arrived stays for the next call, unless it is what the service refuses.
             if code_of(_response(error)) in GONE:
                 raise Broken(
@@ -108,15 +116,17 @@ class Upload:
     # private
 
     def _begin(self, earlier: Mapping[str, Any] | None) -> None:
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        client = self._target.client
         if earlier is not None:
+            from botocore.exceptions import BotoCoreError, ClientError
+
             with suppress(ClientError, BotoCoreError, KeyError, TypeError, ValueError):
                 self._there = {part.number: part for part in self._list(earlier["UploadId"])}
                 self._id = earlier["UploadId"]
                 return
-        self._id = client.create_multipart_upload(**self._place)["UploadId"]
+        self._id = plainly.begin(self._target.direct, self._place["Key"])
+        if not self._id:
+            created = self._target.client.create_multipart_upload(**self._place)
+            self._id = created["UploadId"]
 
     def _list(self, upload: str) -> Iterator[Part]:
         pages = self._target.client.get_paginator("list_parts")
@@ -172,6 +182,10 @@ class Upload:
         there = self._there.get(number)
         if there and there.size == len(body) and there.etag.strip('"') == seal.hex:
             return there
+        plain = plainly.send(self._target.direct, self._place["Key"], self._id, number, body, seal)
+        if plain:
+            self._target.trust.fits()
+            return Part(number, plain, len(body))
         last = ""
         for _ in range(TRIES):
             answer = self._target.client.upload_part(
@@ -192,11 +206,9 @@ class Upload:
         return Part(number, etag, len(body))
 
     def _complete(self, parts: list[Part]) -> None:
-        from botocore.exceptions import ClientError
-
         try:
             self._finish(parts)
-        except ClientError as error:
+        except of_boto() as error:
             if code_of(_response(error)) not in DISPUTED:
                 raise
             # An ETag may have been damaged on its way to us; sizes and the service's own ones tell.
@@ -206,6 +218,9 @@ class Upload:
             self._finish(theirs)
 
     def _finish(self, parts: list[Part]) -> None:
+        sent = ((part.number, part.etag) for part in parts)
+        if plainly.finish(self._target.direct, self._place["Key"], self._id, sent):
+            return
         self._target.client.complete_multipart_upload(
             **self._place,
             UploadId=self._id,
@@ -215,9 +230,9 @@ class Upload:
         )
 
     def _abort(self) -> None:
-        from botocore.exceptions import BotoCoreError, ClientError
-
         if self._id:
+            from botocore.exceptions import BotoCoreError, ClientError
+
             with suppress(BotoCoreError, ClientError):
                 self._target.client.abort_multipart_upload(**self._place, UploadId=self._id)
 
