@@ -75,6 +75,10 @@ class Marks:
         return found
 
 
+LISTINGS = 3
+"""How often marks are listed, at most, where one of them isn't there: its name may be harmed."""
+
+
 class MarkReader:
     """Reads a store's marks; each of them only once, since they never change."""
 
@@ -84,16 +88,16 @@ class MarkReader:
 
     def read(self) -> Marks:
         """The marks as they are now: one listing, and what is new of them."""
-        keys = [
-            entry.key
-            for entry in self._backend.entries(PREFIX)
-            if entry.key.endswith(".json") and layout.is_key(entry.key)
-        ]
-        new = [key for key in keys if key not in self._known]
-        for mark in each(self._read, new, THREADS):
-            if mark is not None:
-                self._known[mark.key] = mark
-        self._known = {key: self._known[key] for key in keys if key in self._known}
+        keys: set[str] = set()
+        for _ in range(1 if self._backend.path is not None else LISTINGS):
+            listed = {entry.key for entry in self._backend.entries(PREFIX)} - keys
+            keys |= listed
+            there = [key for key in listed if key.endswith(".json") and layout.is_key(key)]
+            marks = each(self._read, [key for key in there if key not in self._known], THREADS)
+            self._known |= {mark.key: mark for mark in marks if mark is not None}
+            if len(there) == len(listed) and None not in marks:
+                break
+        self._known = {key: mark for key, mark in sorted(self._known.items()) if key in keys}
         return Marks(tuple(self._known.values()))
 
     def _read(self, key: str) -> Mark | None:

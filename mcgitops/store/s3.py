@@ -316,7 +316,7 @@ class S3Backend:
         own = len(self._place.prefix)
         wanted = {"list-type": "2", "encoding-type": "url", "prefix": top}
         answer = self._direct.ask("GET", "", (200,), query=wanted)
-        if answer is not None and (found := listing(answer.body, own)) is not None:
+        if answer is not None and (found := listing(answer.body, top, own)) is not None:
             yield from found
             return
         with self.explained("list"):

@@ -47,6 +47,7 @@ KNOWN = {
 }  # fmt: skip
 """Settings that mean the same here. With any other one boto3 is asked from the start."""
 ELSEWHERE = {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"}
+_KEY_COUNT = re.compile(rb"<KeyCount>(\d{1,6})</KeyCount>")
 ONCE = {"content-length", "content-range", "etag", "transfer-encoding"}
 EMPTY = hashlib.sha256(b"").hexdigest()
 UNSIGNED = "UNSIGNED-PAYLOAD"
@@ -393,29 +394,36 @@ def is_absent(answer: Answer) -> bool:
     return answer.status == 404 and b"<Code>NoSuchKey</Code>" in answer.body
 
 
-def listing(body: bytes, prefix: int) -> list[Entry] | None:
+def listing(body: bytes, top: str, own: int = 0) -> list[Entry] | None:
     """The entries of a whole listing (`list-type=2`, `encoding-type=url`).
 
-    prefix: so many characters are cut off in front of their keys. None where the listing goes on,
-    or says something else.
+    top: what was asked for, all keys begin with it. own: so many characters are cut off in front of
+    them. None where the listing goes on, or can't be the answer: nothing else tells that a byte of
+    it was harmed on its way.
     """
     if b"<ListBucketResult" not in body or b"<IsTruncated>false</IsTruncated>" not in body:
         return None
-    if b"<Contents>" not in body and b"<CommonPrefixes>" not in body:
-        return []
+    count = _KEY_COUNT.search(body)
+    if b"Contents" not in body and b"CommonPrefixes" not in body:  # not even half of a tag
+        return [] if count is None or int(count[1]) == 0 else None
     from xml.etree import ElementTree
 
     found: list[Entry] = []
     try:
         root = ElementTree.fromstring(body)  # noqa: S314  (as botocore does)
         encoded = any(one.tag.rpartition("}")[2] == "EncodingType" for one in root)
+        number = 0
         for one in root:
-            if one.tag.rpartition("}")[2] != "Contents":
+            kind = one.tag.rpartition("}")[2]
+            number += kind in ("Contents", "CommonPrefixes")
+            if kind != "Contents":
                 continue
             fields = {field.tag.rpartition("}")[2]: field.text or "" for field in one}
             key = unquote(fields["Key"]) if encoded else fields["Key"]
+            if not key.startswith(top):
+                return None
             tag = fields.get("ETag", "").strip('"')
-            found.append(Entry(key[prefix:], int(fields["Size"]), tag))
+            found.append(Entry(key[own:], int(fields["Size"]), tag))
     except (ElementTree.ParseError, LookupError, ValueError):
         return None
-    return found
+    return found if count is None or int(count[1]) == number else None

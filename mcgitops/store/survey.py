@@ -6,7 +6,7 @@ fits into memory.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import field
 from datetime import datetime
 
@@ -22,7 +22,7 @@ from mcgitops.store.records import (
     RunRecord,
     WantedRecord,
 )
-from mcgitops.store.store import LARGEST_RECORD, Store
+from mcgitops.store.store import LARGEST_RECORD, LISTINGS, Store, is_record
 from mcgitops.store.threads import THREADS, each
 from mcgitops.store.transfer import image_objects, references, run_keys
 
@@ -85,17 +85,24 @@ def survey(
     found: list[Noted] = []
     unreadable: dict[str, str] = {}
     threads = 1 if store.is_local else THREADS
-    for some in _batches(_entries(store)):
-        found += [before[entry.key] for entry in some if entry.key in before]
-        new = [entry for entry in some if entry.key not in before]
-        answers = each(lambda entry: _read(store, entry, fresh=fresh), new, threads)
-        for entry, answer in zip(new, answers, strict=True):
-            if isinstance(answer, str):
-                unreadable[entry.key] = answer
-            elif answer is not None:
-                found.append(answer)
-        if told is not None:
-            told(len(found))
+    seen: set[str] = set()
+    for _ in range(1 if store.is_local else LISTINGS):
+        doubtful = False
+        for some in _batches(_entries(store, seen)):
+            seen.update(entry.key for entry in some)
+            found += [before[entry.key] for entry in some if entry.key in before]
+            new = [entry for entry in some if entry.key not in before and is_record(entry)]
+            answers = each(lambda entry: _read(store, entry, fresh=fresh), new, threads)
+            for entry, answer in zip(new, answers, strict=True):
+                if isinstance(answer, str):
+                    unreadable[entry.key] = answer
+                elif answer is not None:
+                    found.append(answer)
+            doubtful |= None in answers or not all(map(is_record, some))
+            if told is not None:
+                told(len(found))
+        if not doubtful:
+            break
     return Survey(tuple(found), unreadable)
 
 
@@ -150,9 +157,12 @@ def noted(record: Record, entry: Entry) -> Noted:
     raise TypeError(type(record).__name__)
 
 
-def _entries(store: Store) -> Iterator[Entry]:
+def _entries(store: Store, seen: Collection[str]) -> Iterator[Entry]:
+    """All that is listed where records are, and wasn't seen before."""
     for kind in KINDS:
-        yield from store.record_entries(f"{kind}/")
+        for entry in store.backend.entries(f"{kind}/"):
+            if entry.key not in seen:
+                yield entry
 
 
 def _batches(entries: Iterable[Entry]) -> Iterator[Sequence[Entry]]:

@@ -201,14 +201,33 @@ def test_a_listing_is_read_if_it_is_whole() -> None:
 
     one = "<Contents><Key>p/a%2Bb+c</Key><Size>7</Size><ETag>&quot;e&quot;</ETag></Contents>"
     coded = f"<EncodingType>url</EncodingType>{one}"
-    assert listing(page(""), 2) == []
-    assert listing(page(coded), 2) == [Entry("a+b+c", 7, "e")]
-    assert listing(page(one), 2) == [Entry("a%2Bb+c", 7, "e")]
-    assert listing(page(one, "true"), 2) is None
-    assert listing(page("<Contents><Size>7</Size></Contents>"), 2) is None
-    assert listing(page(one)[:-9], 2) is None
-    assert listing(b"<html>", 2) is None
-    assert listing(b"", 2) is None
+    assert listing(page(""), "p/", 2) == []
+    assert listing(page(coded), "p/", 2) == [Entry("a+b+c", 7, "e")]
+    assert listing(page(one), "p/a", 2) == [Entry("a%2Bb+c", 7, "e")]
+    assert listing(page(one), "q/", 2) is None
+    assert listing(page(one, "true"), "p/", 2) is None
+    assert listing(page("<Contents><Size>7</Size></Contents>"), "p/", 2) is None
+    assert listing(page(one)[:-9], "p/", 2) is None
+    assert listing(page(f"{one}<KeyCount>1</KeyCount>"), "p/") == [Entry("p/a%2Bb+c", 7, "e")]
+    assert listing(page(f"{one}<KeyCount>2</KeyCount>"), "p/") is None
+    assert listing(page("<KeyCount>1</KeyCount>"), "p/") is None
+    assert listing(b"<html>", "p/", 2) is None
+    assert listing(b"", "p/", 2) is None
+
+
+@given(st.integers(0), st.integers(1, 255))
+def test_no_entry_of_a_listing_vanishes_by_one_harmed_byte(place: int, change: int) -> None:
+    body = (
+        b'<?xml version="1.0" encoding="UTF-8"?>\n'
+        b'<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>models</Name>'
+        b"<IsTruncated>false</IsTruncated><KeyCount>1</KeyCount><MaxKeys>1000</MaxKeys>"
+        b"<Contents><Key>p/train.json</Key><ETag>&quot;e&quot;</ETag><Size>7</Size></Contents>"
+        b"</ListBucketResult>"
+    )
+    harmed = bytearray(body)
+    harmed[place % len(body)] ^= change
+    found = listing(bytes(harmed), "p/")
+    assert found is None or len(found) == 1
 
 
 def test_an_empty_body_has_the_seal_of_nothing() -> None:
