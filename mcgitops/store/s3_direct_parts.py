@@ -18,16 +18,19 @@ if TYPE_CHECKING:
 _ID = re.compile(rb"<UploadId>([^<>\s]{1,2048})</UploadId>")
 _LISTED = b"<ListMultipartUploadsResult"
 _WHOLE = b"<IsTruncated>false</IsTruncated>"
+_NONE = b"<Code>NoSuchUpload</Code>"
 _DONE = b"<CompleteMultipartUploadResult"
 _ENTITIES = {"&quot;": '"', "&apos;": "'", "&#34;": '"', "&#39;": "'"}
 
 
 def none_begun(direct: Direct, prefix: str) -> bool:
     """Whether the service says that there is no unfinished upload below a prefix of the bucket."""
-    answer = direct.ask("GET", "", (200,), query={"uploads": "", "prefix": prefix})
+    answer = direct.ask("GET", "", (200, 404), query={"uploads": "", "prefix": prefix})
     if answer is None:
         return False
     body = answer.body
+    if answer.status == 404:
+        return _NONE in body  # as rclone says it
     return _LISTED in body and _WHOLE in body and b"<Upload>" not in body
 
 

@@ -87,7 +87,8 @@ def test_runs_of_few_files_come_and_go_without_boto3(
         loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
         assert said in done.stdout
         assert "mcgitops.store.s3" in loaded
-        assert not loaded & {"boto3", "botocore", "botocore.exceptions", "urllib3"}
+        unwanted = loaded & {"boto3", "botocore", "botocore.exceptions", "urllib3"}
+        assert not unwanted, verb
     assert (other / "out/model.bin").read_text() == "model 1"
     key = f"{prefix}/{layout.object_key(digest)}"
     there = rclone_s3.client().get_object(Bucket=rclone_s3.bucket, Key=key)["Body"].read()
