@@ -187,6 +187,7 @@ class Yard:
         def prepare() -> None:
             self._fill_bucket(prefix)
             self._fill_local()
+            shutil.rmtree(self.project / "out", ignore_errors=True)  # of other runs, or none
             run = next(self.source.runs(PROJECT))
             data_faults.harm(self.server, prefix, run, random.Random(number))
             bad.update(data_faults.lacking(self.source, direct(self.server, prefix)))
