@@ -29,6 +29,7 @@ from mcgitops.project.load import writable_mount
 from mcgitops.project.model import Service, is_within, normalised
 from mcgitops.run.engine import SAMPLE_SECONDS, Ended, Usage
 from mcgitops.run.gather import look_at
+from mcgitops.run.links import followed, where
 from mcgitops.run.progress import TAIL, Reporter
 from mcgitops.run.workspace import Workspace
 from mcgitops.store.files import StoredFiles
@@ -277,10 +278,11 @@ def _take(workspace: Workspace, stage: Service, run: RunPlan, container: Contain
     folders = tuple(normalised(path) for path in stage.spec.metrics)
     undeclared: list[str] = []
     seeds = _seeded(workspace, stage)
+    links: dict[str, str] = {}
     for target, mount in mounts.items():
         base = workspace.project.relative(mount.source) or "."
         name = posixpath.basename(target.rstrip("/"))
-        links: dict[str, FileRef] = {}
+        same: dict[str, FileRef] = {}
         for entry, content in workspace.engine.archive(container, target):
             below = entry.name[len(name) :].strip("/") if entry.name.startswith(name) else ""
             if not below or entry.isdir():
@@ -295,21 +297,29 @@ def _take(workspace: Workspace, stage: Service, run: RunPlan, container: Contain
                     undeclared.append(path)
                 continue
             if entry.islnk():
-                original = links.get(entry.linkname)
+                original = same.get(entry.linkname)
                 if original is not None:
                     made.files[path] = original.model_copy(update={"path": path})
                 continue
             if entry.issym() and any(is_within(path, f) and path != f for f in folders):
                 continue  # a tracker's convenience, such as latest-run; the files are what is read
+            if entry.issym():
+                links[path] = where(path, entry.linkname, base, target)
+                continue
             if content is None:
-                made.warnings.append(f"{path} is a link or a device and was left out.")
+                made.warnings.append(f"{path} is a device or a socket and was left out.")
                 continue
             digest, size = gathering.put(content, entry.size)
             reference = FileRef(
                 path=path, digest=digest, size=size, executable=bool(entry.mode & 0o100)
             )
-            links[entry.name] = made.files[path] = reference
+            same[entry.name] = made.files[path] = reference
     gathering.finish()
+    found, nowhere = followed(links, made.files)
+    made.files |= found
+    for path in nowhere:
+        leads = "round or to no file that is kept" if links[path] else "out"
+        made.warnings.append(f"{path} is a link that leads {leads}, and was left out.")
     if undeclared:
         more = f" and {len(undeclared) - 5} more" if len(undeclared) > 5 else ""
         made.warnings.append(

@@ -38,7 +38,8 @@ def test_a_folder_of_outputs_is_exactly_what_the_run_wrote(trial: Make) -> None:
     done = project("train")
     model = project.folder / "out/model"
     names = sorted(path.relative_to(model).as_posix() for path in model.rglob("*"))
-    assert set(names) >= {"a", "deep", "deep/b", "empty", "hard", "more"}
+    assert set(names) >= {"a", "deep", "deep/b", "empty", "hard", "more", "link"}
+    assert project.text("out/model/link") == "1,2\n"
     assert "stale" not in names
     assert project.text("out/model/hard") == "1,2\n"
     assert os.access(model / "deep/b", os.X_OK)
@@ -51,6 +52,37 @@ def test_a_folder_of_outputs_is_exactly_what_the_run_wrote(trial: Make) -> None:
     project("train")
     assert not (model / "more").exists()
     assert replaced(project) == {"out/model/stale": {b"of mine"}}
+
+
+def test_links_come_back_as_what_they_lead_to_and_none_leads_out(trial: Make) -> None:
+    project = trial(
+        "mkdir -p 'out/steps/step 2/ü'; echo w > 'out/steps/step 2/ü/w'; cd out; "
+        "ln -s 'steps/step 2' best; ln -s best latest; ln -s /app/out/steps/step\\ 2/ü/w direct; "
+        "ln -s /etc/passwd passwd; ln -s ../../etc above; ln -s steps/none broken; ln -s . here; "
+        "ln -s round round",
+        keys="outputs: [out/]",
+    )
+    out = project.folder / "out"
+    for _ in range(2):
+        (run,) = project.train()["runs"]["train"]
+        texts = {
+            path.relative_to(out).as_posix(): path.read_text()
+            for path in out.rglob("*")
+            if path.is_file()
+        }
+        assert {name for name, text in texts.items() if text == "w\n"} == {
+            "steps/step 2/ü/w", "best/ü/w", "latest/ü/w", "direct",
+        }  # fmt: skip
+        assert not any(path.is_symlink() for path in out.rglob("*"))
+        assert not {"passwd", "above", "broken", "here", "round"} & {p.name for p in out.iterdir()}
+        assert sorted(run["warnings"]) == [
+            "out/above is a link that leads out, and was left out.",
+            "out/broken is a link that leads round or to no file that is kept, and was left out.",
+            "out/here is a link that leads round or to no file that is kept, and was left out.",
+            "out/passwd is a link that leads out, and was left out.",
+            "out/round is a link that leads round or to no file that is kept, and was left out.",
+        ]
+        shutil.rmtree(out)  # the second time it all comes from the store
 
 
 def test_a_file_of_the_users_under_an_outputs_name_is_set_aside_not_lost(trial: Make) -> None:
