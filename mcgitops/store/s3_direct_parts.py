@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
-from xml.sax.saxutils import escape, unescape
 
 if TYPE_CHECKING:
     from mcgitops.store.s3_direct import Direct
@@ -20,7 +19,6 @@ _LISTED = b"<ListMultipartUploadsResult"
 _WHOLE = b"<IsTruncated>false</IsTruncated>"
 _NONE = b"<Code>NoSuchUpload</Code>"
 _DONE = b"<CompleteMultipartUploadResult"
-_ENTITIES = {"&quot;": '"', "&apos;": "'", "&#34;": '"', "&#39;": "'"}
 
 
 def none_begun(direct: Direct, prefix: str) -> bool:
@@ -36,9 +34,11 @@ def none_begun(direct: Direct, prefix: str) -> bool:
 
 def begin(direct: Direct, key: str) -> str:
     """The name of a new upload; "" where boto3 is to begin one."""
+    import html  # as all here only where something large is sent
+
     answer = direct.ask("POST", key, (200,), query={"uploads": ""})
     match = _ID.search(answer.body) if answer is not None else None
-    return unescape(match[1].decode("utf-8", "replace"), _ENTITIES) if match else ""
+    return html.unescape(match[1].decode("utf-8", "replace")) if match else ""
 
 
 def send(direct: Direct, key: str, upload: str, number: int, body: bytes, seal: Seal) -> str:
@@ -60,8 +60,10 @@ def finish(direct: Direct, key: str, upload: str, parts: Iterable[tuple[int, str
 
     It may be done all the same then, and the answer was lost.
     """
+    import html
+
     items = "".join(
-        f"<Part><PartNumber>{number}</PartNumber><ETag>{escape(etag)}</ETag></Part>"
+        f"<Part><PartNumber>{number}</PartNumber><ETag>{html.escape(etag)}</ETag></Part>"
         for number, etag in parts
     )
     body = (
