@@ -13,6 +13,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,6 +56,12 @@ class Work:
     data: Path
     server: s3.S3Server
     tools: Tools
+    keeps: bool = True
+    """Whether what the turns leave stays until the end, so that nothing is removed in between.
+
+    ext4 without a journal doesn't use the inodes of removed files again for a minute, and looks
+    through all of them for each new file: whoever then writes many files would be measured with it.
+    """
     turns: Iterator[int] = field(default_factory=itertools.count)
 
     @property
@@ -147,15 +154,20 @@ class Work:
     def clear(self) -> None:
         """Remove what the turns left in the bucket, so that the disk doesn't fill up."""
         for place in (self.tools.bucket).iterdir():
-            if "base" not in place.name:
+            if "base" not in place.name and not self.keeps:
                 shutil.rmtree(place)
 
     def _rclone(self, source: str, target: str) -> Sample:
         argv = ["copy", "--transfers", "16", source, target]
         return measured([self.tools.rclone, *argv], self.folder, self.tools.env)
 
-    def _fresh(self, name: str) -> _Gone:
-        return _Gone(self.folder / name)
+    @contextmanager
+    def _fresh(self, name: str) -> Iterator[Path]:
+        """A path at which there is nothing."""
+        path = self.folder / f"{name}-{next(self.turns)}"
+        yield path
+        if not self.keeps:
+            shutil.rmtree(path)
 
 
 @dataclass(frozen=True)
@@ -168,19 +180,6 @@ class Tools:
     aws: Path
     env: dict[str, str]
     bucket: Path
-
-
-@dataclass(frozen=True)
-class _Gone:
-    """A path at which there is nothing before and after."""
-
-    path: Path
-
-    def __enter__(self) -> Path:
-        return self.path
-
-    def __exit__(self, *_: object) -> None:
-        shutil.rmtree(self.path, ignore_errors=True)
 
 
 def main() -> int:
@@ -206,7 +205,6 @@ def some(folder: Path, server: s3.S3Server, tools: Tools) -> list[Row]:
     nothing, asked, dvc_nothing = in_turn(
         REPEATS, work.push_again, lambda: work.push_again("--again"), work.dvc_push_again, warm_up=0
     )
-    shutil.rmtree(work.folder)
     name = f"push {SOME:,} × 10 KiB"
     return [
         Row(f"{name} / rclone, 16 transfers", ours, rclone, "ratio", 0.25, MEMORY),
@@ -223,7 +221,6 @@ def many(folder: Path, server: s3.S3Server, tools: Tools) -> list[Row]:
     say(f"pulling {MANY:,} × 4 KiB …")
     work.fill(dvc=True, rclone=True)
     ours, dvc, rclone = turns(work, work.pull, work.dvc_pull, work.rclone_pull)
-    shutil.rmtree(work.folder)
     name = f"pull {MANY:,} × 4 KiB"
     return [
         Row(f"{name} / dvc pull", ours, dvc, "ratio", 0.1, MEMORY),
@@ -234,11 +231,11 @@ def many(folder: Path, server: s3.S3Server, tools: Tools) -> list[Row]:
 def large(folder: Path, server: s3.S3Server, tools: Tools) -> list[Row]:
     """1 GiB in one file: pushed and pulled."""
     work = prepared("large", folder, server, tools, write_large(folder / "large", LARGE_SIZE))
+    work.keeps = False
     say(f"pushing and pulling one file of {LARGE_SIZE / MIB:.0f} MiB …")
     work.fill(rclone=True)
     push, rclone_push = turns(work, work.push, work.rclone_push)
     pull, rclone_pull = turns(work, work.pull, work.rclone_pull)
-    shutil.rmtree(work.folder)
     name = f"{LARGE_SIZE / MIB:.0f} MiB in one file"
     return [
         Row(f"push {name} / rclone", push, rclone_push, "ratio", 1.1, MEMORY),
@@ -247,7 +244,7 @@ def large(folder: Path, server: s3.S3Server, tools: Tools) -> list[Row]:
 
 
 def turns(work: Work, *sides: Side) -> tuple[Series, ...]:
-    """The sides in turn; what each leaves in the bucket is removed before the next."""
+    """The sides in turn. Where they move much, what each leaves is removed before the next."""
 
     def cleared(side: Side) -> Side:
         def run() -> Sample:
@@ -371,7 +368,7 @@ def _head(folder: Path) -> str:
 
 
 def _refuse_full_disk(folder: Path) -> None:
-    needed = int(12 * 2**30 * SCALE) + 2**30
+    needed = int(14 * 2**30 * SCALE) + 2**30
     if shutil.disk_usage(folder).free < needed:
         raise SystemExit(f"{folder} needs {needed / 2**30:.0f} GiB. TMPDIR names another place.")
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
 
 @contextmanager
-def ended_politely() -> Iterator[None]:
-    """The first SIGINT or SIGTERM is a `KeyboardInterrupt`; the way back then goes undisturbed.
+def ended_politely(
+    signals: Sequence[signal.Signals] = (signal.SIGINT, signal.SIGTERM),
+) -> Iterator[Callable[[], bool]]:
+    """The first of these signals is a `KeyboardInterrupt`; the way back then goes undisturbed.
 
     A CI that cancels sends SIGINT and, soon after, SIGTERM: the second must not cut off what the
-    first has begun to tidy up.
+    first has begun to tidy up. Gives what tells whether one came: where an object is just being
+    taken down, Python drops the exception, so what goes on for long asks now and then.
     """
     asked = False
 
@@ -24,12 +27,12 @@ def ended_politely() -> Iterator[None]:
             raise KeyboardInterrupt
 
     try:
-        before = {sent: signal.signal(sent, interrupt) for sent in (signal.SIGINT, signal.SIGTERM)}
+        before = {sent: signal.signal(sent, interrupt) for sent in signals}
     except ValueError:  # not the main thread: whoever called us decides
-        yield
+        yield lambda: False
         return
     try:
-        yield
+        yield lambda: asked
     finally:
         for sent, handler in before.items():
             signal.signal(sent, handler)

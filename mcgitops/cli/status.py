@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
 
 from mcgitops.cli.app import App
+from mcgitops.cli.interrupt import ended_politely
 from mcgitops.errors import UsageError
 
 if TYPE_CHECKING:
@@ -77,13 +79,13 @@ def _watch(look: Look, seconds: float, *, as_json: bool) -> int:
             show = opened.enter_context(_live())
         else:
             show = _changes(as_json=as_json)
-        try:
-            while True:
+        is_over = opened.enter_context(ended_politely([signal.SIGINT]))
+        with suppress(KeyboardInterrupt):
+            while not is_over():
                 found = look()
                 show(found)
                 time.sleep(seconds)
-        except KeyboardInterrupt:
-            return _code(found) if found else 130
+        return _code(found) if found else 130
 
 
 @contextmanager
