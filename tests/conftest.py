@@ -9,6 +9,7 @@ import contextlib
 import gc
 import os
 import secrets
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -29,6 +30,13 @@ from tests.spread import spread
 settings.register_profile("untimed", deadline=None)
 if not os.environ.get("CI"):
     settings.load_profile("untimed")
+
+
+def pytest_configure() -> None:
+    """A shell that starts tests in the background has them, and all they start, ignore Ctrl-C."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 # What of the caller's environment could change a result. DOCKER_* stays: it names the engine.
 FOREIGN = (

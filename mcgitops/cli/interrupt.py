@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 
 @contextmanager
-def ended_politely(
-    signals: Sequence[signal.Signals] = (signal.SIGINT, signal.SIGTERM),
-) -> Iterator[Callable[[], bool]]:
-    """The first of these signals is a `KeyboardInterrupt`; the way back then goes undisturbed.
+def ended_politely() -> Iterator[None]:
+    """The first SIGINT or SIGTERM is a `KeyboardInterrupt`; the way back then goes undisturbed.
 
     A CI that cancels sends SIGINT and, soon after, SIGTERM: the second must not cut off what the
-    first has begun to tidy up. Gives what tells whether one came: where an object is just being
-    taken down, Python drops the exception, so what goes on for long asks now and then.
+    first has begun to tidy up.
     """
     asked = False
 
@@ -27,12 +24,12 @@ def ended_politely(
             raise KeyboardInterrupt
 
     try:
-        before = {sent: signal.signal(sent, interrupt) for sent in signals}
+        before = {sent: signal.signal(sent, interrupt) for sent in (signal.SIGINT, signal.SIGTERM)}
     except ValueError:  # not the main thread: whoever called us decides
-        yield lambda: False
+        yield
         return
     try:
-        yield lambda: asked
+        yield
     finally:
         for sent, handler in before.items():
             signal.signal(sent, handler)

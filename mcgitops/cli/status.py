@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
 
 from mcgitops.cli.app import App
-from mcgitops.cli.interrupt import ended_politely
 from mcgitops.errors import UsageError
 
 if TYPE_CHECKING:
@@ -79,13 +77,13 @@ def _watch(look: Look, seconds: float, *, as_json: bool) -> int:
             show = opened.enter_context(_live())
         else:
             show = _changes(as_json=as_json)
-        is_over = opened.enter_context(ended_politely([signal.SIGINT]))
-        with suppress(KeyboardInterrupt):
-            while not is_over():
+        try:
+            while True:
                 found = look()
                 show(found)
                 time.sleep(seconds)
-        return _code(found) if found else 130
+        except KeyboardInterrupt:
+            return _code(found) if found else 130
 
 
 @contextmanager

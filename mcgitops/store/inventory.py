@@ -11,6 +11,7 @@ from mcgitops.deferred import dataclass
 from mcgitops.errors import StoreError
 from mcgitops.store import layout, packs
 from mcgitops.store.backend import Entry
+from mcgitops.store.listing import listed
 from mcgitops.store.reach import Item, Place
 from mcgitops.store.store import Store
 from mcgitops.store.survey import is_record_key
@@ -41,7 +42,7 @@ def inventory(store: Store, known: Inventory | None = None) -> Inventory:
     """List a store. The indexes of packs are read, unless `known` has them; objects are not."""
     strange: list[str] = []
     loose: list[Place] = []
-    for entry in store.backend.entries("objects/"):
+    for entry in listed(store.backend, "objects/", lambda key: layout.digest_of(key) is not None):
         digest = layout.digest_of(entry.key)
         if digest is None:
             strange.append(entry.key)
@@ -50,7 +51,7 @@ def inventory(store: Store, known: Inventory | None = None) -> Inventory:
             loose.append(Place(entry.key, entry.size, members, entry.modified))
     whole: dict[str, Entry] = {}
     beside: dict[str, Entry] = {}
-    for entry in store.backend.entries("packs/"):
+    for entry in listed(store.backend, "packs/", _is_of_pack):
         if layout.pack_of(entry.key) is not None:
             beside[entry.key.removesuffix(".index")] = entry
         elif layout.pack_of(f"{entry.key}.index") is not None:
@@ -111,6 +112,10 @@ def pack_place(key: str, index: packs.PackIndex, entries: tuple[Entry, Entry]) -
     )
 
 
+def _is_of_pack(key: str) -> bool:
+    return layout.pack_of(key) is not None or layout.pack_of(f"{key}.index") is not None
+
+
 def _index(store: Store, key: str) -> packs.PackIndex | str | None:
     place = f"{key}.index in {store.url}"
     value = store.backend.get(f"{key}.index", packs.LARGEST_INDEX)
@@ -126,7 +131,7 @@ def _strange_records(store: Store) -> Iterator[str]:
     from mcgitops.store.survey import KINDS
 
     for kind in KINDS:
-        for entry in store.backend.entries(f"{kind}/"):
+        for entry in listed(store.backend, f"{kind}/", is_record_key):
             if not is_record_key(entry.key):
                 yield entry.key
 

@@ -20,6 +20,7 @@ from mcgitops.deferred import dataclass
 from mcgitops.errors import StoreError
 from mcgitops.store import journal, layout, marks, packs
 from mcgitops.store.inventory import Inventory, inventory
+from mcgitops.store.listing import listed
 from mcgitops.store.reach import Place
 from mcgitops.store.store import Store
 from mcgitops.store.streams import CHUNK, read_fully
@@ -306,6 +307,10 @@ def _missing_runs(
         )
 
 
+def _is_of_journal(key: str) -> bool:
+    return journal.number_of(key) is not None or journal.span_at(key) is not None
+
+
 def _journal(store: Store, there: Inventory) -> Iterator[Finding]:
     """Entries that can't be read, numbers that are missing, spans that aren't what they hold.
 
@@ -314,8 +319,8 @@ def _journal(store: Store, there: Inventory) -> Iterator[Finding]:
     entries: dict[int, journal.Entry] = {}
     spans: dict[int, list[journal.Entry]] = {}
     damaged: set[str] = set()
-    for listed in store.backend.entries("journal/"):
-        key = listed.key
+    for at in listed(store.backend, "journal/", _is_of_journal):
+        key = at.key
         number, span = journal.number_of(key), journal.span_at(key)
         if number is None and span is None:
             yield Finding("strange", key, f"{key} in {store.url} is nothing that mcgitops writes.")

@@ -183,7 +183,7 @@ def test_ctrl_c_ends_a_push_soon_and_the_next_one_completes_it(
     changes = {"fingerprint": "e" * 64, "outputs": tuple(files)}
     store.publish(runs[0].model_copy(update=changes))
     prefix = uuid4().hex
-    with breaking(moto_s3.endpoint, slowly=0.05) as proxy:
+    with breaking(moto_s3.endpoint, slowly=0.01) as proxy:
         url = f"s3://{moto_s3.bucket}/{prefix}?endpoint_url={proxy.endpoint}"
         process = subprocess.Popen(
             [sys.executable, "-m", "mcgitops", "push"], cwd=trained,

@@ -12,6 +12,7 @@ from mcgitops.store.backend import Entry
 from mcgitops.store.records import CommitRecord
 from mcgitops.store.store import Store
 from mcgitops.store.survey import survey
+from mcgitops.store.verify import verify
 from tests.unit.store.conftest import a_run
 from tests.unit.store.memory import MemoryBucket
 
@@ -79,3 +80,18 @@ def test_no_mark_is_missed(bucket: Harmed, harm: tuple[str, str]) -> None:
     marks.write(bucket, 1e9, marked=["objects/sha256/ab/abc"])
     bucket.harm = harm
     assert set(marks.MarkReader(bucket).read().since()) == {"objects/sha256/ab/abc"}
+
+
+@pytest.mark.parametrize(
+    "harm", [("objects/sha256/", "objects/sha256/Q"), ("journal/", "journal/x")]
+)
+def test_a_harmed_name_is_nothing_that_others_put_there(
+    bucket: Harmed, harm: tuple[str, str]
+) -> None:
+    Store(bucket).objects.catalogue.say(["runs/wine/train/some.json"])
+    sound = verify(Store(bucket))
+    bucket.harm = harm
+    assert verify(Store(bucket)).findings == sound.findings
+    assert bucket.harm is None  # it was listed
+    bucket.put("objects/sha256/strange", b"of somebody else")
+    assert "objects/sha256/strange" in {one.key for one in verify(Store(bucket)).findings}
