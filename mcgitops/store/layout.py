@@ -104,6 +104,11 @@ def hex_of(digest: str) -> str:
     return match[1]
 
 
+def is_json(key: str) -> bool:
+    """Whether it can be the key of a record or of anything else of ours that is JSON."""
+    return key.endswith(".json") and is_key(key)
+
+
 def is_digest(digest: str) -> bool:
     """Whether it is `sha256:` and 64 hexadecimal digits."""
     return _DIGEST.match(digest) is not None

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
 from datetime import UTC, datetime
 from typing import Any
@@ -23,7 +23,8 @@ from typing import Any
 from mcgitops.deferred import dataclass
 from mcgitops.errors import StoreError
 from mcgitops.store import layout
-from mcgitops.store.backend import Backend
+from mcgitops.store.backend import Backend, Entry
+from mcgitops.store.listing import read_listed
 from mcgitops.store.seals import is_whole, sealed
 from mcgitops.store.threads import THREADS, each
 
@@ -75,10 +76,6 @@ class Marks:
         return found
 
 
-LISTINGS = 3
-"""How often marks are listed, at most, where one of them isn't there: its name may be harmed."""
-
-
 class MarkReader:
     """Reads a store's marks; each of them only once, since they never change."""
 
@@ -88,17 +85,14 @@ class MarkReader:
 
     def read(self) -> Marks:
         """The marks as they are now: one listing, and what is new of them."""
-        keys: set[str] = set()
-        for _ in range(1 if self._backend.path is not None else LISTINGS):
-            listed = {entry.key for entry in self._backend.entries(PREFIX)} - keys
-            keys |= listed
-            there = [key for key in listed if key.endswith(".json") and layout.is_key(key)]
-            marks = each(self._read, [key for key in there if key not in self._known], THREADS)
-            self._known |= {mark.key: mark for mark in marks if mark is not None}
-            if len(there) == len(listed) and None not in marks:
-                break
-        self._known = {key: mark for key, mark in sorted(self._known.items()) if key in keys}
+        marks = read_listed(self._backend, [PREFIX], layout.is_json, self._some)
+        self._known = {mark.key: mark for mark in sorted(marks, key=lambda mark: mark.key)}
         return Marks(tuple(self._known.values()))
+
+    def _some(self, entries: Sequence[Entry]) -> list[Mark | None]:
+        new = [entry.key for entry in entries if entry.key not in self._known]
+        read = dict(zip(new, each(self._read, new, THREADS), strict=True))
+        return [self._known.get(entry.key) or read.get(entry.key) for entry in entries]
 
     def _read(self, key: str) -> Mark | None:
         value = self._backend.get(key, LARGEST)

@@ -29,7 +29,7 @@ def record_keys(backend: Backend, project: str) -> list[str]:
 
 def _keys(backend: Backend, prefix: str) -> Iterator[str]:
     for entry in backend.entries(prefix):
-        if entry.key.endswith(".json") and layout.is_key(entry.key):
+        if layout.is_json(entry.key):
             yield entry.key
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import BinaryIO, TypeVar
@@ -19,6 +19,7 @@ from mcgitops.store import layout
 from mcgitops.store.backend import Backend, Entry
 from mcgitops.store.cache import RecordCache
 from mcgitops.store.folder import FolderBackend
+from mcgitops.store.listing import read_listed
 from mcgitops.store.objects import Objects
 from mcgitops.store.pushed import record_keys
 from mcgitops.store.records import (
@@ -40,11 +41,6 @@ FEW = 50_000
 REMEMBERED = 64
 """Runs that a store keeps in memory: planning and reporting ask for the same ones."""
 _GOOD_COPY = "Run mcgitops verify --repair: it takes a good copy from wherever there is one."
-LISTINGS = 3
-"""How often a bucket is listed, at most, where a listing names what isn't there.
-
-A name may have been harmed on its way, which nothing else tells of a listing.
-"""
 AnyRecord = TypeVar("AnyRecord", bound=Record)
 
 
@@ -308,27 +304,23 @@ class Store:
         return record
 
     def _all(self, prefix: str, kind: type[AnyRecord]) -> list[AnyRecord]:
-        found: list[AnyRecord] = []
-        seen: set[str] = set()
-        for _ in range(1 if self.is_local else LISTINGS):
-            listed = [entry for entry in self.backend.entries(prefix) if entry.key not in seen]
-            seen.update(entry.key for entry in listed)
-            entries = [entry for entry in listed if is_record(entry)]
+        def read(entries: Sequence[Entry]) -> list[AnyRecord | None]:
             values = each(self._value, entries, 1 if self.is_local else THREADS)
-            found += [
-                self._decoded(entry.key, value, kind)
+            return [
+                None if value is None else self._decoded(entry.key, value, kind)
                 for entry, value in zip(entries, values, strict=True)
-                if value is not None
             ]
-            if len(entries) == len(listed) and None not in values:
-                break
+
+        found = read_listed(self.backend, [prefix], layout.is_json, read)
         if self._cache is not None:
             self._cache.prune()
         return found
 
     def record_entries(self, prefix: str, starting: str = "") -> Iterator[Entry]:
         """What can be a record of ours below `prefix`, unread; others may have put other things."""
-        return filter(is_record, self.backend.entries(prefix, starting))
+        for entry in self.backend.entries(prefix, starting):
+            if layout.is_json(entry.key):
+                yield entry
 
     def _value(self, entry: Entry) -> bytes | None:
         if self._cache is not None and (kept := self._cache.get(entry)) is not None:
@@ -410,11 +402,6 @@ def check_size(record: RunRecord) -> None:
     """Raise `StoreError` where a run has so many files that no store takes its record."""
     if len(record.files) > FEW:
         _encoded(record)
-
-
-def is_record(entry: Entry) -> bool:
-    """Whether something listed can be a record of ours."""
-    return entry.key.endswith(".json") and layout.is_key(entry.key)
 
 
 def _encoded(record: Record) -> bytes:

@@ -6,7 +6,7 @@ fits into memory.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import field
 from datetime import datetime
 
@@ -14,6 +14,7 @@ from mcgitops.deferred import dataclass
 from mcgitops.errors import StoreError
 from mcgitops.store import layout
 from mcgitops.store.backend import Entry
+from mcgitops.store.listing import read_listed
 from mcgitops.store.records import (
     CommitRecord,
     DeploymentRecord,
@@ -22,14 +23,12 @@ from mcgitops.store.records import (
     RunRecord,
     WantedRecord,
 )
-from mcgitops.store.store import LARGEST_RECORD, LISTINGS, Store, is_record
+from mcgitops.store.store import LARGEST_RECORD, Store
 from mcgitops.store.threads import THREADS, each
 from mcgitops.store.transfer import image_objects, references, run_keys
 
 KINDS = ("runs", "attempts", "commits", "releases", "deployments", "wanted")
 """The first segments of the keys that hold records."""
-BATCH = 512
-"""Records in memory at once."""
 
 OnCount = Callable[[int], None]
 """Called with how many records were read by now."""
@@ -82,33 +81,29 @@ def survey(
     What couldn't be read the last time is read again. `fresh`: nothing comes from a cache.
     """
     before = known.by_key() if known is not None else {}
-    found: list[Noted] = []
     unreadable: dict[str, str] = {}
     threads = 1 if store.is_local else THREADS
-    seen: set[str] = set()
-    for _ in range(1 if store.is_local else LISTINGS):
-        doubtful = False
-        for some in _batches(_entries(store, seen)):
-            seen.update(entry.key for entry in some)
-            found += [before[entry.key] for entry in some if entry.key in before]
-            new = [entry for entry in some if entry.key not in before and is_record(entry)]
-            answers = each(lambda entry: _read(store, entry, fresh=fresh), new, threads)
-            for entry, answer in zip(new, answers, strict=True):
-                if isinstance(answer, str):
-                    unreadable[entry.key] = answer
-                elif answer is not None:
-                    found.append(answer)
-            doubtful |= None in answers or not all(map(is_record, some))
-            if told is not None:
-                told(len(found))
-        if not doubtful:
-            break
-    return Survey(tuple(found), unreadable)
+    count = 0
+
+    def read(entries: Sequence[Entry]) -> list[Noted | str | None]:
+        nonlocal count
+        new = [entry for entry in entries if entry.key not in before]
+        fetched = each(lambda entry: _read(store, entry, fresh=fresh), new, threads)
+        answers = {entry.key: answer for entry, answer in zip(new, fetched, strict=True)}
+        unreadable.update((key, one) for key, one in answers.items() if isinstance(one, str))
+        found = [before.get(entry.key) or answers[entry.key] for entry in entries]
+        count += sum(isinstance(one, Noted) for one in found)
+        if told is not None:
+            told(count)
+        return found
+
+    found = read_listed(store.backend, [f"{kind}/" for kind in KINDS], layout.is_json, read)
+    return Survey(tuple(one for one in found if isinstance(one, Noted)), unreadable)
 
 
 def is_record_key(key: str) -> bool:
     """Whether a record of ours can have this key."""
-    return key.split("/")[0] in KINDS and key.endswith(".json") and layout.is_key(key)
+    return key.split("/")[0] in KINDS and layout.is_json(key)
 
 
 def noted(record: Record, entry: Entry) -> Noted:
@@ -155,25 +150,6 @@ def noted(record: Record, entry: Entry) -> Noted:
                 _seconds(record.released), entry.size, entry.modified, release=record.release,
             )  # fmt: skip
     raise TypeError(type(record).__name__)
-
-
-def _entries(store: Store, seen: Collection[str]) -> Iterator[Entry]:
-    """All that is listed where records are, and wasn't seen before."""
-    for kind in KINDS:
-        for entry in store.backend.entries(f"{kind}/"):
-            if entry.key not in seen:
-                yield entry
-
-
-def _batches(entries: Iterable[Entry]) -> Iterator[Sequence[Entry]]:
-    batch: list[Entry] = []
-    for entry in entries:
-        batch.append(entry)
-        if len(batch) == BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
 
 
 def _read(store: Store, entry: Entry, *, fresh: bool) -> Noted | str | None:
