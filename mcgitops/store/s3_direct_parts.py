@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _ID = re.compile(rb"<UploadId>([^<>\s]{1,2048})</UploadId>")
 _LISTED = b"<ListMultipartUploadsResult"
-_WHOLE = b"<IsTruncated>false</IsTruncated>"
+_MORE = b"<IsTruncated>true"  # rclone leaves it out where there is no more
 _NONE = b"<Code>NoSuchUpload</Code>"
 _DONE = b"<CompleteMultipartUploadResult"
 
@@ -29,7 +29,7 @@ def none_begun(direct: Direct, prefix: str) -> bool:
     body = answer.body
     if answer.status == 404:
         return _NONE in body  # as rclone says it
-    return _LISTED in body and _WHOLE in body and b"<Upload>" not in body
+    return _LISTED in body and _MORE not in body and b"<Upload>" not in body
 
 
 def begin(direct: Direct, key: str) -> str:

@@ -80,6 +80,8 @@ def test_runs_of_few_files_come_and_go_without_boto3(
     digest, size = here.put_bytes(value)
     large = FileRef(path="out/large.bin", digest=digest, size=size)
     here.publish(make_run(here, 2, publish=False).model_copy(update={"outputs": (large,)}))
+    # of somebody else: services answer otherwise where a bucket has any at all
+    theirs = rclone_s3.client().create_multipart_upload(Bucket=rclone_s3.bucket, Key="theirs")
     other = tmp_path / "other"
     project_factory.git(tmp_path, "clone", "--quiet", str(trained), str(other))
     for verb, folder, said in (("push", trained, "6 files"), ("pull", other, "Wrote 2 files")):
@@ -93,6 +95,9 @@ def test_runs_of_few_files_come_and_go_without_boto3(
     key = f"{prefix}/{layout.object_key(digest)}"
     there = rclone_s3.client().get_object(Bucket=rclone_s3.bucket, Key=key)["Body"].read()
     assert there == value
+    rclone_s3.client().abort_multipart_upload(
+        Bucket=rclone_s3.bucket, Key="theirs", UploadId=theirs["UploadId"]
+    )
 
 
 def test_a_second_push_needs_no_network(
