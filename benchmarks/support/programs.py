@@ -86,7 +86,9 @@ def _install(environment: Path, *arguments: str) -> None:
     python_ = environment / "bin" / "python"
     uv = _uv()
     if uv is not None:
-        _run(uv, "pip", "install", "--quiet", "--python", str(python_), *arguments)
+        # as pip does it: otherwise whoever comes first is measured compiling
+        options = ["--quiet", "--compile-bytecode", "--python", str(python_)]
+        _run(uv, "pip", "install", *options, *arguments)
         return
     pip = (str(python_), "-m", "pip", "--quiet", "--disable-pip-version-check", "install")
     options = ["--force-reinstall" if word == "--reinstall" else word for word in arguments]
