@@ -13,6 +13,7 @@ import os
 import secrets
 import shutil
 import stat
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -35,6 +36,8 @@ class FolderBackend:
     def __init__(self, folder: Path) -> None:
         self._root = folder.absolute()
         self._tmp_ready = False
+        # Of several threads that write small files each only keeps the others from Python's lock.
+        self._writing = threading.Lock()
 
     @property
     def url(self) -> str:
@@ -139,30 +142,33 @@ class FolderBackend:
         written: list[tuple[str, str]] = []
         with self._explained("write to"):
             tmp = self._tmp()
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-            # No Path for each of them, as there may be tens of thousands.
-            stem, root = f"{tmp}/{os.getpid()}-{secrets.token_hex(8)}", f"{self._root}/"
             try:
-                for number, (key, value) in enumerate(values):
-                    temporary = f"{stem}-{number}"
-                    descriptor = os.open(temporary, flags, 0o444)
-                    written.append((temporary, root + check_key(key)))
-                    try:
-                        _write_all(descriptor, value)
-                    finally:
-                        os.close(descriptor)
+                with self._writing:
+                    self._write_all(values, f"{tmp}/{os.getpid()}-{secrets.token_hex(8)}", written)
                 _durable_all(tmp, [temporary for temporary, _ in written])
-                while written:
-                    temporary, target = written[-1]
-                    try:
-                        os.rename(temporary, target)  # noqa: PTH104
-                    except FileNotFoundError:
-                        os.makedirs(os.path.dirname(target), exist_ok=True)  # noqa: PTH103, PTH120
-                        os.rename(temporary, target)  # noqa: PTH104
-                    written.pop()
+                with self._writing:
+                    _rename_all(written)
             finally:
                 for temporary, _ in written:
                     Path(temporary).unlink(missing_ok=True)
+
+    def _write_all(
+        self, values: Iterable[tuple[str, bytes]], stem: str, written: list[tuple[str, str]]
+    ) -> None:
+        """Write values to temporary files; tells each, and where it goes, as soon as it is there.
+
+        No Path for each of them, as there may be tens of thousands.
+        """
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        root = f"{self._root}/"
+        for number, (key, value) in enumerate(values):
+            temporary = f"{stem}-{number}"
+            descriptor = os.open(temporary, flags, 0o444)
+            written.append((temporary, root + check_key(key)))
+            try:
+                _write(descriptor, value)
+            finally:
+                os.close(descriptor)
 
     def adopt(self, key: str, path: Path) -> None:
         """Give a temporary file its name."""
@@ -174,8 +180,16 @@ class FolderBackend:
 
     def missing(self, keys: Iterable[str]) -> set[str]:
         """Those of `keys` that don't exist."""
+        there: dict[str, bool] = {}  # of a new store's folders there is hardly one yet
+        found: set[str] = set()
         with self._explained("read"):
-            return {key for key in keys if not _is_file(f"{self._root}/{check_key(key)}")}
+            for key in keys:
+                above = check_key(key).rpartition("/")[0]
+                if above not in there:
+                    there[above] = os.path.isdir(f"{self._root}/{above}")  # noqa: PTH112
+                if not (there[above] and _is_file(f"{self._root}/{key}")):
+                    found.add(key)
+        return found
 
     def move(self, key: str, to: str, *, keep: bool = False) -> bool:
         """Rename a value."""
@@ -343,10 +357,22 @@ def _is_file(path: str) -> bool:
         return False
 
 
-def _write_all(descriptor: int, value: bytes) -> None:
+def _write(descriptor: int, value: bytes) -> None:
     view = memoryview(value)
     while view:
         view = view[os.write(descriptor, view) :]
+
+
+def _rename_all(written: list[tuple[str, str]]) -> None:
+    """Give files their names; who has one is taken off the list."""
+    while written:
+        temporary, target = written[-1]
+        try:
+            os.rename(temporary, target)  # noqa: PTH104
+        except FileNotFoundError:
+            os.makedirs(os.path.dirname(target), exist_ok=True)  # noqa: PTH103, PTH120
+            os.rename(temporary, target)  # noqa: PTH104
+        written.pop()
 
 
 def _find_syncfs() -> Callable[[int], int] | None:

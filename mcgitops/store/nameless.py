@@ -57,13 +57,14 @@ def write_new(value: bytes, target: Path, mode: int) -> bool:
 
     With few calls, for there may be tens of thousands; the folder has to be there.
     """
-    descriptor = opened(target.parent, mode)
+    place = os.path.abspath(target)  # noqa: PTH100  (no Path for each of them)
+    descriptor = opened(os.path.dirname(place), mode)  # noqa: PTH120
     if descriptor is None:
         return False
     try:
         if os.write(descriptor, value) != len(value):
             return False
-        named(descriptor, target)
+        _named(descriptor, place)
     except OSError:
         return False
     finally:
@@ -81,7 +82,11 @@ def opened(folder: Path | str, mode: int) -> int | None:
 
 def named(descriptor: int, target: Path) -> None:
     """Give a nameless file its name, replacing what has it."""
-    nameless, place = f"/proc/self/fd/{descriptor}", os.path.join(os.getcwd(), target)  # noqa: PTH109, PTH118
+    _named(descriptor, os.path.abspath(target))  # noqa: PTH100
+
+
+def _named(descriptor: int, place: str) -> None:
+    nameless = f"/proc/self/fd/{descriptor}"
 
     def link(name: str) -> None:
         # With src_dir_fd Python calls linkat, which follows the link in /proc to the file itself;

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from mcgitops.deferred import dataclass
 from mcgitops.errors import StoreError
+from mcgitops.store.helper import halved
 from mcgitops.store.objects import hashed
 from mcgitops.store.records import FileRef, is_inside
 from mcgitops.store.store import Store
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from mcgitops.store.making import Making
 
 FORBIDDEN = {".git", ".mcgitops"}
+MANY = 2_000
+"""Files that are worth a second process."""
 
 
 @dataclass(frozen=True)
@@ -48,26 +51,40 @@ def restore(
     wanted = {file.path: file for file in files}
     inside: dict[str, bool] = {}  # thousands of files share few folders
     places = {path: place_of(path, folder, inside) for path in wanted}
-    changed: list[str] = []
-    lost: list[str] = []
-    for path, target in places.items():
-        there = _digest_of(target, path)
-        if there == wanted[path].digest and _mode_fits(target, wanted[path]):
-            continue
-        changed.append(path)
-        known = there is None or there == wanted[path].digest
-        if not (force or known or any(not s.missing([there]) for s in (source, *keepers) if there)):
-            lost.append(path)
-    if lost:
-        raise StoreError(
-            f"{_names(lost)} would be overwritten, and no store has that content.",
-            "Move it away, or say --force. Nothing was changed.",
-        )
-    for path in changed:
-        file = wanted[path]
-        if making is not None and making.place(file, places[path]) is not None:
-            continue
-        source.fetch(file.digest, places[path], executable=file.executable)
+    there = {above for above in inside if (folder / above).exists()}
+    found = {
+        path: _digest_of(place, path) if path.rpartition("/")[0] in there else None
+        for path, place in places.items()
+    }
+    changed = [
+        path
+        for path, digest in found.items()
+        if digest != wanted[path].digest or not _mode_fits(places[path], wanted[path])
+    ]
+    if not force:
+        others = {found[path] or "" for path in changed} - {
+            "",
+            *(wanted[p].digest for p in changed),
+        }
+        for store in (source, *keepers):
+            others = store.missing(others) if others else others
+        if lost := [path for path in changed if found[path] in others]:
+            raise StoreError(
+                f"{_names(lost)} would be overwritten, and no store has that content.",
+                "Move it away, or say --force. Nothing was changed.",
+            )
+
+    def write(paths: Sequence[str]) -> None:
+        for path in paths:
+            source.fetch(wanted[path].digest, places[path], executable=wanted[path].executable)
+
+    left = changed
+    if making is not None:
+        left = [path for path in changed if making.place(wanted[path], places[path]) is None]
+    if source.is_local:
+        halved(write, left, MANY)
+    else:
+        write(left)
     written = set(changed)
     return Restored(tuple(changed), tuple(path for path in wanted if path not in written))
 

@@ -91,8 +91,10 @@ def copy_records(
         sizes |= {digest: source.objects.size(digest) for digest in images & lost}
         lacking = {key: size for key, size in sizes.items() if key in lost}
         _copy(source, target, lacking, progress, beside)
-        # Time has passed: a garbage collection may have marked what was there then.
-        lost = target.objects.to_send(asked) if target.objects.claim(wanted, keys) else set()
+        # Time has passed: a garbage collection may have marked what was there then. (In a folder
+        # what was written is as young as it can be.)
+        known = wanted - lost if target.is_local else wanted
+        lost = target.objects.to_send(asked) if target.objects.claim(known, keys) else set()
     if not target.is_local:
         target.objects.catalogue.announce(keys)
     created: list[Record] = []
