@@ -7,7 +7,7 @@ import sys
 from dataclasses import field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mcgitops.deferred import dataclass
 
@@ -21,6 +21,14 @@ if TYPE_CHECKING:
 
 HEAD_SHA = "MCGITOPS_HEAD_SHA"
 """Of a pull request: the head that the checked-out merge commit was made from."""
+
+
+class Named(NamedTuple):
+    """A project's folder, its name, and the store that its file names."""
+
+    folder: Path
+    name: str
+    store: str
 
 
 @dataclass
@@ -63,22 +71,27 @@ class App:
         return load_project(self.folder, self.files)
 
     @cached_property
+    def named(self) -> Named:
+        """What of the project decides which store it is. A verb may know it from before."""
+        return Named(self.project.folder, self.project.name, self.project.spec.store)
+
+    @cached_property
     def local_store(self) -> Store:
         """The folder store beside the project: cache and default store."""
         from mcgitops.store.store import open_store
 
-        return open_store(str(self.project.folder / ".mcgitops" / "store"))
+        return open_store(str(self.named.folder / ".mcgitops" / "store"))
 
     @property
     def store_url(self) -> str:
         """The project's store: `MCGITOPS_STORE`, else the file's, else the local one."""
-        return self.environ.get("MCGITOPS_STORE") or self.project.spec.store
+        return self.environ.get("MCGITOPS_STORE") or self.named.store
 
     @cached_property
     def store(self) -> Store:
         """The project's store; the same object as `local_store` where that is the one."""
         from mcgitops.errors import UsageError
-        from mcgitops.project.spec import check_store_url
+        from mcgitops.project.store_url import check_store_url
         from mcgitops.store.store import open_store
 
         try:
@@ -87,11 +100,11 @@ class App:
             raise UsageError(f"MCGITOPS_STORE: {error}") from None
         url = self.store_url
         if "://" not in url:
-            path = (self.project.folder / url).resolve()
-            if path == self.project.folder / ".mcgitops" / "store":
+            path = (self.named.folder / url).resolve()
+            if path == self.named.folder / ".mcgitops" / "store":
                 return self.local_store
             url = str(path)
-        return open_store(url, self.project.folder / ".mcgitops" / "cache" / "records")
+        return open_store(url, self.named.folder / ".mcgitops" / "cache" / "records")
 
     @cached_property
     def workspace(self) -> Workspace:

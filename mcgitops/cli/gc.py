@@ -146,7 +146,7 @@ def _forget(app: App, store: Store, swept: Swept) -> None:
 def opened(app: App, url: str) -> Store:
     """The project's store, the local one, or another."""
     from mcgitops.errors import UsageError
-    from mcgitops.project.spec import check_store_url
+    from mcgitops.project.store_url import check_store_url
     from mcgitops.store.store import open_store
 
     if not url:

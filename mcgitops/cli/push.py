@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mcgitops.cli.app import App
+from mcgitops.cli.app import App, Named
 
 if TYPE_CHECKING:
     from mcgitops.run.unchanged import Unchanged
@@ -45,15 +45,17 @@ def _push(app: App, again: bool, as_json: bool, before: Unchanged) -> None:
     from mcgitops.store.sync import push
     from mcgitops.store.transfer import CopyResult
 
+    if (known := before.project()) is not None:
+        app.named = Named(*known)
     data = ""
     if app.store is app.local_store:
         result = CopyResult()
         text = f"Nothing to push: the project's store is this folder's own, {app.store.url}."
     else:
-        cache = state_of(app.project.folder) / "cache"
+        cache = state_of(app.named.folder) / "cache"
         with shown(app, "Pushing") as told:
             result = push(
-                app.local_store, app.store, app.project.name, cache, again=again, progress=told
+                app.local_store, app.store, app.named.name, cache, again=again, progress=told
             )
         is_whole = True
         if not before.pins_nothing:
@@ -69,7 +71,8 @@ def _push(app: App, again: bool, as_json: bool, before: Unchanged) -> None:
         else:
             text = f"Nothing to push: {app.store.url} has everything."
         if is_whole:
-            before.remember(app.project.name, app.store.url)
+            before.remember(app.named.name, app.store.url)
+        before.remember_project(app.named.name, app.named.store)
     for name in result.conflicts:
         click.echo(
             f"Release {name} is another one in {app.store.url}, and stays as it is there: "

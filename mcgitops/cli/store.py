@@ -131,7 +131,7 @@ def _opened(app: App, url: str) -> Store:
     if not url:
         return app.store
     from mcgitops.errors import UsageError
-    from mcgitops.project.spec import check_store_url
+    from mcgitops.project.store_url import check_store_url
     from mcgitops.store.store import open_store
 
     try:

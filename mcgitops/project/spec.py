@@ -10,12 +10,12 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import Literal
-from urllib.parse import urlsplit
 
 from mcgitops.project.base import Duration, Spec
 from mcgitops.project.environment import Environment
 from mcgitops.project.judging import PredictionsSpec, StageBudget
 from mcgitops.project.report import ReportSpec
+from mcgitops.project.store_url import check_store_url
 from mcgitops.typed.model import after, before, key, whole
 
 Scalar = bool | int | float | str
@@ -272,9 +272,6 @@ class StageSpec(Spec):
         )
 
 
-STORE_SCHEMES = ("file", "s3")
-
-
 class ProjectSpec(Spec):
     """The top-level `x-mcgitops`: the store, what is known of metrics, the environments."""
 
@@ -318,20 +315,3 @@ class ProjectSpec(Spec):
                     f"{name!r} is not a name for an environment. Use a-z, 0-9, - and _, at most 63."
                 )
         return environments
-
-
-def check_store_url(url: str) -> None:
-    """Raise `ValueError` where `url` can't name a store: the text says why and what to write."""
-    scheme, separator, rest = url.partition("://")
-    if not separator:
-        if not url.strip():
-            raise ValueError("is empty. Write a folder or s3://bucket/prefix.")
-        if re.match(r"^(s3|file):", url):
-            raise ValueError(f'"{url}" is not a URL. Write {url.split(":")[0]}://….')
-        return
-    if scheme not in STORE_SCHEMES:
-        raise ValueError(f'"{url}": {scheme}:// is not known. Write s3://… or file://….')
-    if scheme == "s3" and not urlsplit(url).netloc:
-        raise ValueError(f'"{url}" names no bucket. Write s3://bucket/prefix.')
-    if scheme == "file" and not rest.startswith("/"):
-        raise ValueError(f'"{url}" is not absolute. Write file:///folder, or the folder alone.')

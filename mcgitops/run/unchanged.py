@@ -56,11 +56,13 @@ class Unchanged:
         if text is None:
             return
         parts = [*map(str, found), *(environ.get(name, "") for name in NAMING)]
-        name = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-        whole = json.dumps([__version__, *parts, text])
+        name = _digest(parts)
         self._home = home
-        self._said = hashlib.sha256(whole.encode()).hexdigest()
+        self._said = _digest([__version__, *parts, text])
         self._note = home / STATE_FOLDER / "cache" / f"nothing-{name[:16]}"
+        files_said = _digest([__version__, *map(str, found), text])
+        self._file_says = files_said
+        self._project = home / STATE_FOLDER / "cache" / f"project-{files_said[:16]}"
         with suppress(OSError):
             # as `facts.pins` asks; in the background, since starting it takes most of the time
             self._git = subprocess.Popen(
@@ -88,6 +90,22 @@ class Unchanged:
             return ""
         return url
 
+    def project(self) -> tuple[Path, str, str] | None:
+        """The project's folder, its name and the store that its file names, as noted; or None.
+
+        A push that loaded the project noted it, of the same files: so it is a sound one.
+        """
+        noted = _read(self._project, {"said", "project", "store"}) if self._home else None
+        if self._home is None or noted is None or noted["said"] != self._file_says:
+            return None
+        return self._home, noted["project"], noted["store"]
+
+    def remember_project(self, project: str, store: str) -> None:
+        """What the project is called, and the store that its file names."""
+        if self._home is not None and self.project() is None:
+            loose = {"said": self._file_says, "project": project, "store": store}
+            _write(self._project, loose)
+
     @property
     def pins_nothing(self) -> bool:
         """Whether no data was pinned here; False where git doesn't tell."""
@@ -102,10 +120,7 @@ class Unchanged:
         loose = {"said": self._said, "project": project, "url": url, "data": data}
         if self._noted() == loose:
             return
-        temporary = self._note.with_name(f".{self._note.name}-{os.getpid()}")
-        with suppress(OSError):
-            temporary.write_text(json.dumps(loose))
-            temporary.replace(self._note)
+        _write(self._note, loose)
 
     def end(self) -> None:
         """Nothing more will be asked."""
@@ -115,14 +130,7 @@ class Unchanged:
             self._git = None
 
     def _noted(self) -> dict[str, str] | None:
-        try:
-            loose = json.loads(self._note.read_bytes()[:LARGEST]) if self._home else None
-        except (OSError, ValueError, RecursionError):
-            return None
-        if not isinstance(loose, dict) or loose.keys() != {"said", "project", "url", "data"}:
-            return None
-        sound = all(isinstance(value, str) and value.isprintable() for value in loose.values())
-        return loose if sound else None
+        return _read(self._note, {"said", "project", "url", "data"}) if self._home else None
 
     def _data(self, url: str) -> str | None:
         """A digest of all that says which data is pinned, and was given to the store."""
@@ -153,3 +161,26 @@ class Unchanged:
                     made.update(hashlib.sha256(pin.read()).digest())
             self._pins = made.hexdigest()
         return self._pins
+
+
+def _digest(parts: Sequence[str]) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _read(note: Path, fields: set[str]) -> dict[str, str] | None:
+    """A note; None where there is none, or none that we can have written."""
+    try:
+        loose = json.loads(note.read_bytes()[:LARGEST])
+    except (OSError, ValueError, RecursionError):
+        return None
+    if not isinstance(loose, dict) or loose.keys() != fields:
+        return None
+    sound = all(isinstance(value, str) and value.isprintable() for value in loose.values())
+    return loose if sound else None
+
+
+def _write(note: Path, loose: Mapping[str, str]) -> None:
+    temporary = note.with_name(f".{note.name}-{os.getpid()}")
+    with suppress(OSError):
+        temporary.write_text(json.dumps(loose))
+        temporary.replace(note)

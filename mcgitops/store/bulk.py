@@ -15,7 +15,7 @@ from mcgitops.errors import StoreError
 from mcgitops.store import layout
 from mcgitops.store.compression import SAMPLE, sample_shrinks, samples
 from mcgitops.store.objects import SMALL, Objects
-from mcgitops.store.packs import Pack, PackWriter, Span, content_of, spans
+from mcgitops.store.packs import Pack, PackWriter, Span, content_of, packed_size, spans
 from mcgitops.store.threads import each
 
 PACK = 8 * 1024 * 1024
@@ -26,7 +26,7 @@ MEMBERS = 65_536
 """Objects in a pack at most: its index is read as a whole."""
 FROM = 8
 """So many small objects make a pack worth it; fewer are sent one by one, at once."""
-AT_ONCE = 4
+AT_ONCE = 3
 """Packs, or parts of them, in memory."""
 GAP = 64 * 1024
 """Unwanted bytes that cost less than another request."""
@@ -73,14 +73,17 @@ def send_packed(
     assembling = threading.Lock()
     idle: list[PackWriter] = []  # with their memory
     earlier = _Earlier(target)
+    some_small = groups(small)
+    # Memory that is taken and not used has to be cleared all the same, and that takes time.
+    capacity = max((packed_size(map(small.__getitem__, some)) for some in some_small), default=0)
 
     def send(some: Sequence[str]) -> None:
-        writer = idle.pop() if idle else PackWriter(PACK)
+        writer = idle.pop() if idle else PackWriter(capacity)
         chosen = {digest: sizes[digest] for digest in some}
         _send(source, target, chosen, counter, writer, assembling, earlier)
         idle.append(writer)
 
-    each(send, groups(small), AT_ONCE, counter.stop)
+    each(send, some_small, AT_ONCE, counter.stop)
     larger = [digest for digest, size in sizes.items() if _shrinks(source, digest, size)]
     earlier.is_likely = True
     for digest in larger:  # one in memory at a time

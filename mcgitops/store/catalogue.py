@@ -13,6 +13,7 @@ import json
 import os
 import secrets
 import threading
+import time
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -26,6 +27,8 @@ from mcgitops.store.packs import LARGEST_INDEX, Member, PackIndex, index_of
 from mcgitops.store.threads import THREADS, each
 
 FORMAT = 1
+SECONDS = 1
+"""Between two notes of what has arrived: there may be a hundred packs in a second."""
 
 
 class Catalogue:
@@ -41,6 +44,8 @@ class Catalogue:
         self._announced: dict[str, None] = {}  # records that it may not name yet
         self._standing: set[str] = set()
         self._left: tuple[str, ...] = ()  # of those announced, by earlier processes
+        self._new: dict[str, PackIndex] = {}  # of which the cache folder has no copy yet
+        self._saved = time.monotonic()
         self._position = START
         self._begun = False
         self._listed = False
@@ -138,9 +143,10 @@ class Catalogue:
             self._packs[name] = index
             self._standing.add(name)
             self._unsaid[name] = None
-            if self._kept is not None:
-                self._kept.put(name, index)
-            self._save()
+            self._new[name] = index
+            # Who is killed before looks for its last packs in the bucket.
+            if time.monotonic() - self._saved > SECONDS:
+                self._save()
 
     def announce(self, records: Iterable[str]) -> None:
         """These keys are about to be written; whoever is killed before `say` says it next time."""
@@ -222,7 +228,11 @@ class Catalogue:
         self._standing.discard(name)
 
     def _save(self) -> None:
+        self._saved = time.monotonic()
         if self._kept is not None:
+            for name, index in self._new.items():
+                self._kept.put(name, index)
+            self._new.clear()
             self._kept.save(
                 _State(
                     self._position,

@@ -5,7 +5,6 @@ What is compressed is one frame (RFC 8878) that says how large its content is.
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 from mcgitops.errors import StoreError
@@ -15,14 +14,15 @@ SAMPLE = 16 * 1024
 """Bytes that are looked at in each of three places of what is larger."""
 PAYS = 0.9
 """A sample that shrinks to less than this is worth the time that reading it will take."""
-_own = threading.local()
+_idle: list[Any] = []
+"""Compressors that no thread uses: to make one takes longer than to compress some KiB."""
 
 
 def compressed(data: bytes | memoryview) -> bytes | None:
     """One frame that is clearly shorter than the data, or None where there is none."""
     if not shrinks(data):
         return None
-    frame: bytes = _compressor().compress(data)
+    frame = _frame(data)
     return frame if len(frame) < len(data) * PAYS else None
 
 
@@ -40,7 +40,7 @@ def samples(size: int) -> tuple[int, int, int]:
 
 def sample_shrinks(sample: bytes) -> bool:
     """Whether what was taken from these places clearly does."""
-    return len(_compressor().compress(sample)) < len(sample) * PAYS
+    return len(_frame(sample)) < len(sample) * PAYS
 
 
 def expanded(stored: bytes, size: int) -> bytes:
@@ -60,11 +60,15 @@ def expanded(stored: bytes, size: int) -> bytes:
     raise StoreError(f"It is no Zstandard frame of {size} bytes.")
 
 
-def _compressor() -> Any:
-    """This thread's: to make one takes longer than to compress some KiB."""
-    found = getattr(_own, "compressor", None)
-    if found is None:
+def _frame(data: bytes | memoryview) -> bytes:
+    try:
+        compressor = _idle.pop()
+    except IndexError:
         import zstandard
 
-        found = _own.compressor = zstandard.ZstdCompressor(level=LEVEL)
-    return found
+        compressor = zstandard.ZstdCompressor(level=LEVEL)
+    try:
+        frame: bytes = compressor.compress(data)
+    finally:
+        _idle.append(compressor)
+    return frame

@@ -11,7 +11,6 @@ import errno
 import fcntl
 import os
 import secrets
-import shutil
 import stat
 import threading
 import time
@@ -132,6 +131,8 @@ class FolderBackend:
 
     def put_stream(self, key: str, stream: BinaryIO, size: int) -> None:
         """Write what the stream gives."""
+        import shutil  # takes long, and most calls need none
+
         with self._explained("write to"), self._temporary(0o444) as (temporary, copy):
             shutil.copyfileobj(stream, copy, COPY_BYTES)
             _durable(copy)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,6 +44,8 @@ def nameless(target: Path, mode: int) -> Iterator[BinaryIO]:
         try:
             named(descriptor, target)
         except OSError:  # no /proc here, or a file system that can't after all
+            import shutil
+
             stream.seek(0)
             with temporary(target.parent, mode) as (path, copy):
                 shutil.copyfileobj(stream, copy, COPY_BYTES)

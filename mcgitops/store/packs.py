@@ -148,8 +148,8 @@ class PackWriter:
     """Puts packs together in memory, one after the other, in the same memory."""
 
     def __init__(self, capacity: int = 0) -> None:
-        """capacity: bytes that are expected. More takes another piece of memory."""
-        self._memory = memoryview(bytearray(capacity + len(PACK_HEAD)))
+        """capacity: bytes that are expected, see `packed_size`. More takes other memory."""
+        self._memory = memoryview(bytearray(max(capacity, len(PACK_HEAD))))
         self.begin()
 
     def begin(self) -> None:
@@ -206,6 +206,11 @@ class PackWriter:
         self.room(len(end))[:] = end
         value = self._memory[: self._end + len(end)]
         return Pack(hashlib.sha256(value).hexdigest(), value, index)
+
+
+def packed_size(sizes: Iterable[int]) -> int:
+    """Bytes that a writer needs for members of these sizes, none of which shrinks."""
+    return sum(size + _ENTRY.size for size in sizes) + len(PACK_HEAD) + _AROUND + 1
 
 
 def content_of(member: Member, stored: bytes, place: str) -> bytes:

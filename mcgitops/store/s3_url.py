@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
@@ -87,6 +86,8 @@ def _query(text: str, shown: str) -> dict[str, str]:
     values: dict[str, str] = {}
     for name, value in parse_qsl(text, keep_blank_values=True):
         if name not in QUERY_KEYS:
+            import difflib  # as only where a mistake is explained
+
             near = difflib.get_close_matches(name, QUERY_KEYS, n=1, cutoff=0.4)
             hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(QUERY_KEYS)}."
             raise UsageError(f"{shown}: {name[:60]} is not known in a store's URL.", hint)

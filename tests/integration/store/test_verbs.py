@@ -117,18 +117,23 @@ def test_nothing_to_push_is_told_without_reading_the_project(
     here = open_store(str(trained / ".mcgitops/store"))
 
     def push(*options: str, env: dict[str, str] = env) -> tuple[str, bool]:
-        """What was said, and whether the project was loaded for it."""
+        """What was said, and whether it was looked into what there is to push."""
         verbose = {**env, "PYTHONPROFILEIMPORTTIME": "1"}
         done = run_mcgitops("push", *options, cwd=trained, env=verbose)
-        return done.stdout.split(" to push")[0], "mcgitops.project.load" in done.stderr
+        nonlocal is_read
+        is_read = "mcgitops.project.load" in done.stderr
+        return done.stdout.split(" to push")[0], "mcgitops.store.sync" in done.stderr
 
-    assert push()[1]  # Compose has to be asked once
+    is_read = False
+    assert push()[1]
+    assert is_read  # Compose has to be asked once
     assert push() == ("Nothing", True)
     assert push() == ("Nothing", False)
     assert push("--json")[1]
     # a run more
     make_run(here, 7)
     assert push()[0].startswith("Pushed 1 record")
+    assert not is_read  # what its name and store are is known from before
     assert push() == ("Nothing", False)
     # what garbage collection has taken out of the note
     notes = [file for file in (trained / ".mcgitops/cache").glob("pushed-*") if file.is_file()]
@@ -143,8 +148,10 @@ def test_nothing_to_push_is_told_without_reading_the_project(
     compose = trained / "compose.yml"
     compose.write_text(compose.read_text() + "\n# changed\n")
     assert push() == ("Nothing", True)
+    assert is_read
     compose.write_text(compose.read_text().replace("name: wine", "name: beer"))
     assert push()[1]
+    assert is_read
     compose.write_text(compose.read_text().replace("name: beer", "name: wine"))
     push()
     push()
