@@ -44,7 +44,6 @@ class Catalogue:
         self._announced: dict[str, None] = {}  # records that it may not name yet
         self._standing: set[str] = set()
         self._left: tuple[str, ...] = ()  # of those announced, by earlier processes
-        self._new: dict[str, PackIndex] = {}  # of which the cache folder has no copy yet
         self._saved = time.monotonic()
         self._position = START
         self._begun = False
@@ -143,7 +142,8 @@ class Catalogue:
             self._packs[name] = index
             self._standing.add(name)
             self._unsaid[name] = None
-            self._new[name] = index
+            if self._kept is not None:
+                self._kept.put(name, index)
             # Who is killed before looks for its last packs in the bucket.
             if time.monotonic() - self._saved > SECONDS:
                 self._save()
@@ -230,9 +230,6 @@ class Catalogue:
     def _save(self) -> None:
         self._saved = time.monotonic()
         if self._kept is not None:
-            for name, index in self._new.items():
-                self._kept.put(name, index)
-            self._new.clear()
             self._kept.save(
                 _State(
                     self._position,

@@ -17,6 +17,7 @@ whatever an index says.
 from __future__ import annotations
 
 import hashlib
+import mmap
 import struct
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -149,7 +150,7 @@ class PackWriter:
 
     def __init__(self, capacity: int = 0) -> None:
         """capacity: bytes that are expected, see `packed_size`. More takes other memory."""
-        self._memory = memoryview(bytearray(max(capacity, len(PACK_HEAD))))
+        self._memory = _memory(max(capacity, len(PACK_HEAD)))
         self.begin()
 
     def begin(self) -> None:
@@ -163,7 +164,7 @@ class PackWriter:
         """Where the next member's bytes can be put, so that they aren't copied. See `keep`."""
         end = self._end + size
         if end > len(self._memory):
-            grown = memoryview(bytearray(max(end, 2 * len(self._memory))))
+            grown = _memory(max(end, 2 * len(self._memory)))
             grown[: self._end] = self._memory[: self._end]
             self._memory = grown
         return self._memory[self._end : end]
@@ -206,6 +207,11 @@ class PackWriter:
         self.room(len(end))[:] = end
         value = self._memory[: self._end + len(end)]
         return Pack(hashlib.sha256(value).hexdigest(), value, index)
+
+
+def _memory(size: int) -> memoryview:
+    """Memory that isn't cleared before it is used, which takes as long as to fill it."""
+    return memoryview(mmap.mmap(-1, size))
 
 
 def packed_size(sizes: Iterable[int]) -> int:
