@@ -1,11 +1,7 @@
 """Moving artifacts: many small ones and a large one, against rclone, `aws s3` and DVC.
 
-One S3 server for all, rclone's, on this machine; the same files on the same disk. It shares the
-cores with those who are measured, so it is told not to read its disk's checksums over what it has
-just written: each of the programs compares what arrives itself. `SERVER_CHECKSUMS=1` has it do so.
-
-`SCALE=0.1` takes a tenth of the files and bytes, for a try: bounds are for the full size.
-`REPEATS=1` shortens it.
+One S3 server for all, rclone's, on this machine; the same files on the same disk. `SCALE=0.1` takes
+a tenth of the files and bytes, for a try: bounds are for the full size. `REPEATS=1` shortens it.
 """
 
 from __future__ import annotations
@@ -31,7 +27,6 @@ from tests.lab import s3
 
 SCALE = float(os.environ.get("SCALE", "1"))
 REPEATS = int(os.environ.get("REPEATS", "3"))
-SERVER = () if os.environ.get("SERVER_CHECKSUMS") else ("--ignore-checksum",)
 MIB = 2**20
 MEMORY = 300 * MIB
 SOME, SOME_SIZE = int(5_000 * SCALE), 10 * 1024
@@ -192,7 +187,7 @@ def main() -> int:
     with projects.workplace() as folder:
         _refuse_full_disk(folder)
         server_folder = folder / "server"
-        with s3.rclone(server_folder, *SERVER) as server:
+        with s3.rclone(server_folder) as server:
             tools = find_tools(folder, server, server_folder / server.bucket)
             rows = [*some(folder, server, tools), *many(folder, server, tools)]
             rows += large(folder, server, tools)

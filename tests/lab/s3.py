@@ -85,7 +85,7 @@ def read_descriptions_once() -> None:
 
 
 @contextmanager
-def rclone(folder: Path, *options: str) -> Iterator[S3Server]:
+def rclone(folder: Path) -> Iterator[S3Server]:
     """`rclone serve s3` over `folder` (a bucket is a folder in it), with generated keys."""
     (folder / BUCKET).mkdir(parents=True, exist_ok=True)
     access, secret = f"LAB{secrets.token_hex(8).upper()}", secrets.token_hex(20)
@@ -94,7 +94,6 @@ def rclone(folder: Path, *options: str) -> Iterator[S3Server]:
     argv = [
         str(program if program.exists() else "rclone"), "serve", "s3", str(folder),
         "--addr", f"127.0.0.1:{port}", "--config", os.devnull, "--vfs-cache-mode", "off",
-        *options,
     ]  # fmt: skip
     server = S3Server("rclone", f"http://127.0.0.1:{port}", access, secret)
     # The key pair goes through the environment, as a CSV field: arguments can be read by everybody.
