@@ -61,7 +61,7 @@ def test_a_disk_that_is_full_half_way_leaves_nothing_half(
 
 # As an ordinary user, whom rights bind; modules that are loaded late have to be there by then.
 BOUND = """
-import ctypes, os, queue, sys, threading
+import ctypes, os, queue, shutil, sys, threading  # who may not read this program imports no more
 from pathlib import Path
 from mcgitops.errors import StoreError
 from mcgitops.store import large
