@@ -246,21 +246,22 @@ def large(folder: Path, server: s3.S3Server, tools: Tools) -> list[Row]:
 def turns(work: Work, *sides: Side) -> tuple[Series, ...]:
     """The sides in turn. Where they move much, what each leaves is removed before the next.
 
-    Each turn is taken twice, and the second one counts. While the others have theirs, half a minute
-    of it, programs and files leave the memory of some machines, which then are measured reading
-    them from the disk again: 8 MiB in small pieces for the start of ours alone.
+    With small files each turn is taken twice, and the second one counts. While the others have
+    theirs, half a minute of it, programs and files leave the memory of some machines, which then
+    are measured reading them from the disk again: 8 MiB in small pieces for the start of ours
+    alone. A large file comes from the disk and goes there, for each side.
     """
 
-    def second(side: Side) -> Side:
+    def turn(side: Side) -> Side:
         def run() -> Sample:
             work.clear()
-            side()
-            work.clear()
+            if work.keeps:
+                side()
             return side()
 
         return run
 
-    return in_turn(REPEATS, *map(second, sides), warm_up=0)
+    return in_turn(REPEATS, *map(turn, sides), warm_up=0)
 
 
 def prepared(

@@ -25,7 +25,7 @@ import stat as stat_
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mcgitops import __version__
 from mcgitops.deferred import dataclass
@@ -86,7 +86,7 @@ def resolved(
     if before is None:
         return ask()
     if (earlier := _kept(place, before)) is not None:
-        return lambda: earlier
+        return lambda: earlier.text
     answer = ask()
 
     def answered() -> str:
@@ -99,7 +99,18 @@ def resolved(
     return answered
 
 
-def kept(home: Path, files: Sequence[Path], environ: Mapping[str, str]) -> str | None:
+class Kept(NamedTuple):
+    """What Compose said, as it was kept.
+
+    mark: which file of this machine it was taken from; nobody else can know it, and it is another
+    one whenever Compose was asked again.
+    """
+
+    text: str
+    mark: str
+
+
+def kept(home: Path, files: Sequence[Path], environ: Mapping[str, str]) -> Kept | None:
     """What Compose said of the files, where that was kept and still holds; asks nobody."""
     now = inputs(home, files, environ)
     return _kept(_place(home, files), now) if now is not None else None
@@ -226,7 +237,7 @@ def _place(home: Path, files: Sequence[Path]) -> Path:
     return home / ".mcgitops" / "cache" / f"compose-{name.hexdigest()[:16]}"
 
 
-def _kept(place: Path, wanted: Inputs) -> str | None:
+def _kept(place: Path, wanted: Inputs) -> Kept | None:
     """The answer, if it was kept here for these inputs."""
     try:
         with place.open("rb") as stream:
@@ -240,7 +251,7 @@ def _kept(place: Path, wanted: Inputs) -> str | None:
             and data["digest"] == hashlib.sha256(body).hexdigest()
             and not mentions(wanted.names, frozenset(data["words"]))
         )
-        return body.decode() if fits else None
+        return Kept(body.decode(), f"{stat.st_ino}-{stat.st_mtime_ns}") if fits else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -50,19 +50,20 @@ class Unchanged:
         try:
             found = find_files(folder, files, environ)
             home = found[0].parent
-            text = kept(home, found, environ)
+            said = kept(home, found, environ)
         except (McgitopsError, OSError):
             return
-        if text is None:
+        if said is None:
             return
         parts = [*map(str, found), *(environ.get(name, "") for name in NAMING)]
         name = _digest(parts)
         self._home = home
-        self._said = _digest([__version__, *parts, text])
+        self._said = _digest([__version__, *parts, said.text])
         self._note = home / STATE_FOLDER / "cache" / f"nothing-{name[:16]}"
-        files_said = _digest([__version__, *map(str, found), text])
-        self._file_says = files_said
-        self._project = home / STATE_FOLDER / "cache" / f"project-{files_said[:16]}"
+        # A note of these that came along with a repository would send what is pushed elsewhere.
+        named = [str(file) for file in found]
+        self._file_says = _digest([__version__, *named, *said])
+        self._project = home / STATE_FOLDER / "cache" / f"project-{_digest(named)[:16]}"
         with suppress(OSError):
             # as `facts.pins` asks; in the background, since starting it takes most of the time
             self._git = subprocess.Popen(

@@ -78,16 +78,22 @@ def send_packed(
     capacity = max((packed_size(map(small.__getitem__, some)) for some in some_small), default=0)
 
     def send(some: Sequence[str]) -> None:
-        writer = idle.pop() if idle else PackWriter(capacity)
+        try:
+            writer = idle.pop()
+        except IndexError:
+            writer = PackWriter(capacity)
         chosen = {digest: sizes[digest] for digest in some}
         _send(source, target, chosen, counter, writer, assembling, earlier)
         idle.append(writer)
 
-    each(send, some_small, AT_ONCE, counter.stop)
     larger = [digest for digest, size in sizes.items() if _shrinks(source, digest, size)]
-    earlier.is_likely = True
-    for digest in larger:  # one in memory at a time
-        send([digest])
+    try:
+        each(send, some_small, AT_ONCE, counter.stop)
+        earlier.is_likely = True
+        for digest in larger:  # one in memory at a time
+            send([digest])
+    finally:
+        target.catalogue.note()
     return {*small, *larger}
 
 

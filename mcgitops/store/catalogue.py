@@ -45,6 +45,7 @@ class Catalogue:
         self._standing: set[str] = set()
         self._left: tuple[str, ...] = ()  # of those announced, by earlier processes
         self._saved = time.monotonic()
+        self._is_noted = True
         self._position = START
         self._begun = False
         self._listed = False
@@ -144,8 +145,14 @@ class Catalogue:
             self._unsaid[name] = None
             if self._kept is not None:
                 self._kept.put(name, index)
-            # Who is killed before looks for its last packs in the bucket.
+            self._is_noted = False
             if time.monotonic() - self._saved > SECONDS:
+                self._save()
+
+    def note(self) -> None:
+        """Note what has arrived, for a call that goes on with it. Who is killed before looks."""
+        with self._lock:
+            if not self._is_noted:
                 self._save()
 
     def announce(self, records: Iterable[str]) -> None:
@@ -228,7 +235,7 @@ class Catalogue:
         self._standing.discard(name)
 
     def _save(self) -> None:
-        self._saved = time.monotonic()
+        self._saved, self._is_noted = time.monotonic(), True
         if self._kept is not None:
             self._kept.save(
                 _State(

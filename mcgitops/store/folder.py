@@ -187,7 +187,7 @@ class FolderBackend:
             for key in keys:
                 above = check_key(key).rpartition("/")[0]
                 if above not in there:
-                    there[above] = os.path.isdir(f"{self._root}/{above}")  # noqa: PTH112
+                    there[above] = _is_folder(f"{self._root}/{above}")
                 if not (there[above] and _is_file(f"{self._root}/{key}")):
                     found.add(key)
         return found
@@ -352,10 +352,19 @@ def _durable_all(folder: Path, files: list[str]) -> None:
 
 def _is_file(path: str) -> bool:
     """As `Path.is_file`, without a Path for each of tens of thousands."""
+    return stat.S_ISREG(_mode(path))
+
+
+def _is_folder(path: str) -> bool:
+    return stat.S_ISDIR(_mode(path))
+
+
+def _mode(path: str) -> int:
+    """0 where there is nothing; anything else that is wrong is raised."""
     try:
-        return stat.S_ISREG(os.stat(path).st_mode)  # noqa: PTH116
+        return os.stat(path).st_mode  # noqa: PTH116
     except (FileNotFoundError, NotADirectoryError):
-        return False
+        return 0
 
 
 def _write(descriptor: int, value: bytes) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -99,9 +99,10 @@ def _named(descriptor: int, place: str) -> None:
     except FileExistsError:
         folder = os.path.dirname(place)  # noqa: PTH120
         name = f"{folder}/.mcgitops-{os.getpid()}-{secrets.token_hex(8)}"
-        link(name)
         try:
+            link(name)
             os.replace(name, place)  # noqa: PTH105
-        except OSError:
-            os.unlink(name)  # noqa: PTH108
+        except BaseException:  # Ctrl-C, too: it would be taken for an input
+            with suppress(OSError):
+                os.unlink(name)  # noqa: PTH108
             raise

@@ -211,7 +211,7 @@ class PackWriter:
 
 def _memory(size: int) -> memoryview:
     """Memory that isn't cleared before it is used, which takes as long as to fill it."""
-    return memoryview(mmap.mmap(-1, size))
+    return memoryview(mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
 
 
 def packed_size(sizes: Iterable[int]) -> int:

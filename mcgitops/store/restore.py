@@ -51,7 +51,7 @@ def restore(
     wanted = {file.path: file for file in files}
     inside: dict[str, bool] = {}  # thousands of files share few folders
     places = {path: place_of(path, folder, inside) for path in wanted}
-    there = {above for above in inside if (folder / above).exists()}
+    there = {above for above in inside if _may_be_there(folder / above)}
     found = {
         path: _digest_of(place, path) if path.rpartition("/")[0] in there else None
         for path, place in places.items()
@@ -62,21 +62,23 @@ def restore(
         if digest != wanted[path].digest or not _mode_fits(places[path], wanted[path])
     ]
     if not force:
-        others = {found[path] or "" for path in changed} - {
-            "",
-            *(wanted[p].digest for p in changed),
+        # Of each file by itself: what it has may be what another one is to have.
+        replaced = {
+            path: digest
+            for path in changed
+            if (digest := found[path]) is not None and digest != wanted[path].digest
         }
+        others = set(replaced.values())
         for store in (source, *keepers):
             others = store.missing(others) if others else others
-        if lost := [path for path in changed if found[path] in others]:
+        if lost := [path for path, digest in replaced.items() if digest in others]:
             raise StoreError(
                 f"{_names(lost)} would be overwritten, and no store has that content.",
                 "Move it away, or say --force. Nothing was changed.",
             )
 
-    def write(paths: Sequence[str]) -> None:
-        for path in paths:
-            source.fetch(wanted[path].digest, places[path], executable=wanted[path].executable)
+    def write(path: str) -> None:
+        source.fetch(wanted[path].digest, places[path], executable=wanted[path].executable)
 
     left = changed
     if making is not None:
@@ -84,7 +86,8 @@ def restore(
     if source.is_local:
         halved(write, left, MANY)
     else:
-        write(left)
+        for path in left:
+            write(path)
     written = set(changed)
     return Restored(tuple(changed), tuple(path for path in wanted if path not in written))
 
@@ -128,6 +131,17 @@ def _digest_of(target: Path, path: str) -> str | None:
         ) from None
     except OSError as error:
         raise StoreError(f"Could not read {target}: {error.strerror or error}.") from error
+
+
+def _may_be_there(folder: Path) -> bool:
+    """Whether files may be in it; where that can't be told, whoever reads one says why."""
+    try:
+        folder.stat()
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _mode_fits(target: Path, file: FileRef) -> bool:

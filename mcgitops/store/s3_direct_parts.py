@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mcgitops.store.s3_wire import Seal
 
 _ID = re.compile(rb"<UploadId>([^<>\s]{1,2048})</UploadId>")
-_LISTED = b"<ListMultipartUploadsResult"
+_LISTED, _LISTED_END = b"<ListMultipartUploadsResult", b"</ListMultipartUploadsResult>"
 _MORE = b"<IsTruncated>true"  # rclone leaves it out where there is no more
 _NONE = b"<Code>NoSuchUpload</Code>"
 _DONE = b"<CompleteMultipartUploadResult"
@@ -29,7 +29,8 @@ def none_begun(direct: Direct, prefix: str) -> bool:
     body = answer.body
     if answer.status == 404:
         return _NONE in body  # as rclone says it
-    return _LISTED in body and _MORE not in body and b"<Upload>" not in body
+    whole = _LISTED in body and body.rstrip().endswith(_LISTED_END)
+    return whole and _MORE not in body and b"<Upload>" not in body
 
 
 def begin(direct: Direct, key: str) -> str:

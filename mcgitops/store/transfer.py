@@ -8,6 +8,7 @@ moves nothing.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,10 @@ from mcgitops.store.threads import THREADS, each
 
 if TYPE_CHECKING:
     from mcgitops.store.large import Beside
+
+
+YOUNG = 60
+"""Seconds, within which no garbage collection takes what was written for something old."""
 
 
 @dataclass(frozen=True)
@@ -90,10 +95,12 @@ def copy_records(
     while lost:
         sizes |= {digest: source.objects.size(digest) for digest in images & lost}
         lacking = {key: size for key, size in sizes.items() if key in lost}
+        began = time.monotonic()
         _copy(source, target, lacking, progress, beside)
         # Time has passed: a garbage collection may have marked what was there then. (In a folder
-        # what was written is as young as it can be.)
-        known = wanted - lost if target.is_local else wanted
+        # what was just written is as young as it can be.)
+        is_young = target.is_local and time.monotonic() - began < YOUNG
+        known = wanted - lost if is_young else wanted
         lost = target.objects.to_send(asked) if target.objects.claim(known, keys) else set()
     if not target.is_local:
         target.objects.catalogue.announce(keys)

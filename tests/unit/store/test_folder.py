@@ -181,3 +181,12 @@ def test_a_value_over_the_limit_is_an_error(tmp_path: Path) -> None:
     assert backend.get("a/b", 5) == b"12345"
     with pytest.raises(StoreError, match="larger than 4 bytes"):
         backend.get("a/b", 4)
+
+
+def test_what_can_not_be_looked_at_is_not_called_missing(tmp_path: Path) -> None:
+    backend = FolderBackend(tmp_path)
+    (tmp_path / "objects").mkdir()
+    (tmp_path / "objects/a").symlink_to("a")  # leads to itself
+    with pytest.raises(StoreError, match=r"Could not read the store .*: Too many levels"):
+        backend.missing(["objects/a/b"])
+    assert backend.missing(["objects/b/c", "b"]) == {"objects/b/c", "b"}

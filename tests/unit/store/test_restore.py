@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from mcgitops.errors import StoreError
+from mcgitops.store import layout
 from mcgitops.store.records import FileRef
 from mcgitops.store.restore import place_of, restore
 from mcgitops.store.store import Store
@@ -92,3 +93,33 @@ def test_a_folder_at_the_place_is_a_sentence(store: Store, folder: Path) -> None
 
 def test_an_ordinary_path_keeps_its_place(folder: Path) -> None:
     assert place_of("out/übung 1.json", folder) == folder / "out/übung 1.json"
+
+
+def test_the_last_copy_of_a_content_stays_also_where_another_file_is_to_have_it(
+    store: Store, folder: Path
+) -> None:
+    one, two = ref(store, "a", b"one"), ref(store, "b", b"two")
+    store.backend.delete(layout.object_key(two.digest))
+    (folder / "a").write_bytes(b"two")
+    (folder / "b").write_bytes(b"one")
+    with pytest.raises(StoreError, match=r"^a would be overwritten, and no store has"):
+        restore(store, [one, two], folder)
+    assert (folder / "a").read_bytes() == b"two"
+    assert (folder / "b").read_bytes() == b"one"
+
+
+def test_a_file_that_only_has_another_mode_needs_no_copy(store: Store, folder: Path) -> None:
+    file = ref(store, "run.sh", b"#!", executable=True)
+    (folder / "run.sh").write_bytes(b"#!")
+    assert restore(store, [file], folder).written == ("run.sh",)
+    assert os.access(folder / "run.sh", os.X_OK)
+
+
+def test_nothing_is_written_where_a_file_lies_where_a_folder_belongs(
+    store: Store, folder: Path
+) -> None:
+    (folder / "out").write_bytes(b"a file")
+    files = [ref(store, "a", b"a"), ref(store, "out/sub/b", b"b")]
+    with pytest.raises(StoreError, match=r"Could not read .*out/sub/b: Not a directory"):
+        restore(store, files, folder)
+    assert sorted(path.name for path in folder.iterdir()) == ["out"]
