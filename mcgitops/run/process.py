@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import selectors
 import signal
 import subprocess
 import threading
@@ -16,6 +17,7 @@ from mcgitops.errors import McgitopsError
 from mcgitops.facts.program import missing_program
 
 _KEPT_LINES = 40
+_PIPE = 1 << 20  # bytes; as much as a pipe can hold on Linux without privileges
 
 
 class CommandFailed(McgitopsError):
@@ -85,20 +87,16 @@ def execute(
     captured: dict[str, list[str]] = {"stdout": [], "stderr": []}
     both: list[str] = []
 
-    def read(stream: IO[bytes], name: str) -> None:
-        for raw in stream:
-            line = raw.decode("utf-8", "replace").rstrip("\r\n")
-            captured[name].append(line)
-            both.append(line)
-            if on_line is not None:
-                on_line(line)
+    def heard(name: str, line: str) -> None:
+        captured[name].append(line)
+        both.append(line)
+        if on_line is not None:
+            on_line(line)
 
     assert process.stdout is not None  # noqa: S101
     assert process.stderr is not None  # noqa: S101
-    workers = [
-        threading.Thread(target=read, args=(process.stdout, "stdout"), daemon=True),
-        threading.Thread(target=read, args=(process.stderr, "stderr"), daemon=True),
-    ]
+    streams = {"stdout": process.stdout, "stderr": process.stderr}
+    workers = [threading.Thread(target=_listen, args=(streams, heard), daemon=True)]
     if process.stdin is not None and input is not None:
         workers.append(threading.Thread(target=_feed, args=(process.stdin, input), daemon=True))
     for worker in workers:
@@ -128,6 +126,35 @@ def execute(
     if check and code != 0:
         raise CommandFailed(command, code, both)
     return Completed(code, "\n".join(captured["stdout"]), "\n".join(captured["stderr"]))
+
+
+def _listen(streams: dict[str, IO[bytes]], heard: Callable[[str, str], None]) -> None:
+    """Tell `heard` (stream, line) of each line until all streams have ended.
+
+    Where several wait, they are read in the order of `streams`, all that a pipe holds at once: what
+    a program prints to stderr at its end is heard after what it printed before, and so is among the
+    last lines, which are quoted. (A thread for each stream would leave that to chance.)
+    """
+    with selectors.DefaultSelector() as waiting:
+        for name, stream in streams.items():
+            waiting.register(stream, selectors.EVENT_READ, name)
+        rest = {name: bytearray() for name in streams}
+        while waiting.get_map():
+            ready = {key.data for key, _ in waiting.select()}
+            for name, stream in streams.items():
+                if name not in ready:
+                    continue
+                data = os.read(stream.fileno(), _PIPE)
+                rest[name] += data
+                lines: list[bytearray] = []
+                if b"\n" in data:
+                    *lines, rest[name] = rest[name].split(b"\n")
+                if not data:
+                    waiting.unregister(stream)
+                    stream.close()
+                    lines = [rest[name]] if rest[name] else []
+                for raw in lines:
+                    heard(name, raw.decode("utf-8", "replace").rstrip("\r"))
 
 
 def _feed(stream: IO[bytes], data: bytes) -> None:

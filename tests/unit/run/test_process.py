@@ -60,6 +60,28 @@ def test_a_failure_quotes_the_programs_own_last_lines(tmp_path: Path) -> None:
     assert execute(command, tmp_path, check=False).code == 7
 
 
+def test_what_was_said_last_is_quoted_last_however_late_it_is_read(tmp_path: Path) -> None:
+    # Whoever reads is held up after the first line until the program has ended: then both pipes
+    # are full, and only the order of reading tells that the sentence on stderr came after the rest.
+    held = threading.Event()
+
+    def hold(line: str) -> None:
+        if line == "first":
+            (tmp_path / "go").touch()
+            held.wait(1)
+
+    script = "echo first; until [ -e go ]; do sleep 0.01; done; seq 2000; echo it broke >&2; exit 7"
+    with pytest.raises(CommandFailed) as caught:
+        execute(sh(script), tmp_path, on_line=hold)
+    assert caught.value.lines[-2:] == ["2000", "it broke"]
+
+
+def test_lines_longer_than_a_pipe_come_whole(tmp_path: Path) -> None:
+    script = "head -c 300000 /dev/zero | tr '\\0' x; echo; echo '  y\r'; printf end"
+    done = execute(sh(script), tmp_path)
+    assert done.stdout == "x" * 300_000 + "\n  y\nend"
+
+
 def test_a_program_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="nope is not installed, or not on PATH"):
         execute(Command(("nope",)), tmp_path)
