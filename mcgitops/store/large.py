@@ -2,9 +2,9 @@
 
 The parts are fetched and written by several threads, and hashed in order by the caller's, each
 while it is still in memory: nothing is read twice. They go past the page cache where the file
-system can do that, so that what is on the disk needn't be waited for at the end, and memory is left
-to those who read the files. Beside the object another file may be filled with the same bytes: the
-one in the project folder.
+system can do that, so that what is on the disk needn't be waited for at the end. Beside the object
+another file may be filled with the same bytes: the one in the project folder. It goes the way that
+is quicker.
 
 What has arrived stays in `tmp/` where a call is interrupted, and the next one goes on there. It is
 relied on for nothing: an object gets its name when all its bytes have the digest.
@@ -12,7 +12,6 @@ relied on for nothing: an object gets its name when all its bytes have the diges
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import hashlib
 import mmap
@@ -30,6 +29,7 @@ from mcgitops.store.folder import explained
 from mcgitops.store.limits import limits_of
 from mcgitops.store.objects import Objects
 from mcgitops.store.threads import each
+from mcgitops.store.uncached import BLOCK, EitherWay, Uncached, write_at
 
 PART = 8 * 1024 * 1024
 FROM = 2 * PART
@@ -37,12 +37,8 @@ FROM = 2 * PART
 AT_ONCE = 8
 """Parts of one object that are fetched at once, at most."""
 OBJECTS_AT_ONCE = 2
-BLOCK = 4096
-"""What the place, length and memory of a write past the page cache are a multiple of."""
 _HERE = b"\1"
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-_NOT_SO = {errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP}
-"""How a file system says that it can't write past the page cache."""
 
 
 class Counter(Protocol):
@@ -120,12 +116,23 @@ class _Transfer:
         self._size = size
         self._counter = counter
         self._beside = beside
-        self._extra = beside.descriptor(digest) if beside is not None else None
+        self._extra: EitherWay | None = None
         self._first = threading.Lock()
         self._answered = threading.Event()
 
     def run(self, threads: int, buffers: int) -> bool:
         """Fetch it; False where the source has no such value of this size."""
+        extra = self._beside.descriptor(self._digest) if self._beside is not None else None
+        self._extra = EitherWay(extra) if extra is not None else None
+        try:
+            return self._run(threads, buffers)
+        finally:
+            if self._extra is not None:
+                self._extra.close()
+
+    # private
+
+    def _run(self, threads: int, buffers: int) -> bool:
         backend = self._target.backend
         folder = backend.scratch
         assert folder is not None  # noqa: S101  (the target is a folder)
@@ -150,8 +157,6 @@ class _Transfer:
             self._beside.filled(self._digest)
         return True
 
-    # private
-
     def _hashed(self, partial: _Partial, threads: int, buffers: int) -> str | None:
         """The digest of what is in place now; None where the source hasn't got it all."""
         found = hashlib.sha256()
@@ -175,7 +180,7 @@ class _Transfer:
                     return None
                 partial.write(number, buffer, length)
             if self._extra is not None:
-                _write(self._extra, view, offset)
+                self._extra.write(view, offset)
             return length
 
         return work
@@ -296,10 +301,10 @@ class _Partial:
     was written. They are cut off at the end.
     """
 
-    def __init__(self, path: Path, descriptor: int, direct: int | None, size: int) -> None:
+    def __init__(self, path: Path, descriptor: int, past: Uncached, size: int) -> None:
         self.path = path
         self._descriptor = descriptor
-        self._direct = direct
+        self._past = past
         self._size = size
         self._table = -(-size // BLOCK) * BLOCK
         self._count = -(-size // PART)
@@ -330,17 +335,9 @@ class _Partial:
     def write(self, number: int, buffer: memoryview, length: int) -> None:
         """Write a part, then say that it is here. What is behind it in the buffer may go along."""
         offset = number * PART
-        direct = self._direct
-        if direct is not None:
-            try:
-                _write(direct, buffer[: -(-length // BLOCK) * BLOCK], offset)
-            except OSError as error:
-                if error.errno not in _NOT_SO:
-                    raise
-                self._direct = None
-        if self._direct is None:
-            _write(self._descriptor, buffer[:length], offset)
-        _write(self._descriptor, memoryview(_HERE), self._table + number)
+        if not self._past.write(buffer[: -(-length // BLOCK) * BLOCK], offset):
+            write_at(self._descriptor, buffer[:length], offset)
+        write_at(self._descriptor, memoryview(_HERE), self._table + number)
         self._some = True
 
     def finish(self) -> None:
@@ -370,11 +367,9 @@ def _partial(folder: Path, digest: str, size: int) -> Iterator[_Partial]:
     if descriptor is None:
         path = folder / f"{name}-{os.getpid()}-{secrets.token_hex(8)}"
         descriptor = os.open(path, _FLAGS, 0o666)
-    direct: int | None = None
+    past = Uncached(descriptor)
     try:
-        with suppress(AttributeError, OSError):
-            direct = os.open(path, os.O_WRONLY | os.O_DIRECT | os.O_CLOEXEC | os.O_NOFOLLOW)
-        partial = _Partial(path, descriptor, direct, size)
+        partial = _Partial(path, descriptor, past, size)
         try:
             yield partial
         except BaseException:
@@ -384,9 +379,8 @@ def _partial(folder: Path, digest: str, size: int) -> Iterator[_Partial]:
         path.unlink(missing_ok=True)
         raise
     finally:
+        past.close()
         os.close(descriptor)
-        if direct is not None:
-            os.close(direct)
         if shared:
             path.unlink(missing_ok=True)
 
@@ -403,9 +397,3 @@ def _alone(path: Path) -> int | None:
         pass
     os.close(descriptor)
     return None
-
-
-def _write(descriptor: int, view: memoryview, offset: int) -> None:
-    while view:
-        count = os.pwrite(descriptor, view, offset)
-        view, offset = view[count:], offset + count
