@@ -49,7 +49,7 @@ def is_training(project: Trial) -> bool:
 
 
 def works_in(folder: Path) -> bool:
-    """Whether a process works in a folder: the engine's client outlives a program that is killed."""
+    """Whether a process works in a folder: a killed program's clients of the engine go on."""
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # it has just ended
             if (process / "cwd").readlink().is_relative_to(folder.resolve()):
