@@ -63,9 +63,9 @@ def execute(
 ) -> Completed:
     """Run `command` in `folder / command.cwd`.
 
-    on_line gets each line of both streams as it comes. Raises `CommandFailed` for a non-zero exit
-    with `check`, for a `timeout` (seconds), and `Cancelled` when `cancel` is set; the program and
-    all that it started are ended first.
+    on_line gets each line of both streams as it comes; what it raises is raised at the end.
+    Raises `CommandFailed` for a non-zero exit with `check`, for a `timeout` (seconds), and
+    `Cancelled` when `cancel` is set; the program and all that it started are ended first.
     """
     if input is None and command.stdin:
         input = (folder / command.stdin).read_bytes()  # noqa: A001
@@ -87,16 +87,21 @@ def execute(
     captured: dict[str, list[str]] = {"stdout": [], "stderr": []}
     both: list[str] = []
 
+    failed: list[BaseException] = []
+
     def heard(name: str, line: str) -> None:
         captured[name].append(line)
         both.append(line)
-        if on_line is not None:
-            on_line(line)
+        if on_line is not None and not failed:
+            try:
+                on_line(line)
+            except BaseException as error:  # noqa: BLE001  (the program goes on until it is raised)
+                failed.append(error)
 
     assert process.stdout is not None  # noqa: S101
     assert process.stderr is not None  # noqa: S101
-    streams = {"stdout": process.stdout, "stderr": process.stderr}
-    workers = [threading.Thread(target=_listen, args=(streams, heard), daemon=True)]
+    streams = (process.stdout, process.stderr, heard)
+    workers = [threading.Thread(target=_listen, args=streams, daemon=True)]
     if process.stdin is not None and input is not None:
         workers.append(threading.Thread(target=_feed, args=(process.stdin, input), daemon=True))
     for worker in workers:
@@ -123,37 +128,44 @@ def execute(
         raise
     for worker in workers:
         worker.join()
+    if failed:
+        raise failed[0]
     if check and code != 0:
         raise CommandFailed(command, code, both)
     return Completed(code, "\n".join(captured["stdout"]), "\n".join(captured["stderr"]))
 
 
-def _listen(streams: dict[str, IO[bytes]], heard: Callable[[str, str], None]) -> None:
-    """Tell `heard` (stream, line) of each line until all streams have ended.
+def _listen(out: IO[bytes], err: IO[bytes], heard: Callable[[str, str], None]) -> None:
+    """Tell `heard` (stream, line) of each line until both streams have ended.
 
-    Where several wait, they are read in the order of `streams`, all that a pipe holds at once: what
-    a program prints to stderr at its end is heard after what it printed before, and so is among the
-    last lines, which are quoted. (A thread for each stream would leave that to chance.)
+    stderr is read first and told last: what was printed to stdout before that is in its pipe then,
+    and is read in the same round. So what a program says at its end is heard after what it printed
+    before, and is among the last lines, which are quoted. (A thread for each stream would leave
+    that to chance.)
     """
-    with selectors.DefaultSelector() as waiting:
-        for name, stream in streams.items():
-            waiting.register(stream, selectors.EVENT_READ, name)
-        rest = {name: bytearray() for name in streams}
-        while waiting.get_map():
-            ready = {key.data for key, _ in waiting.select()}
-            for name, stream in streams.items():
-                if name not in ready:
+    open_ = {"stderr": err, "stdout": out}
+    rest = {name: bytearray() for name in open_}
+    with selectors.PollSelector() as waiting:
+        for stream in open_.values():
+            os.set_blocking(stream.fileno(), False)
+            waiting.register(stream, selectors.EVENT_READ)
+        while open_:
+            waiting.select()
+            said: dict[str, list[bytearray]] = {}
+            for name, stream in list(open_.items()):
+                try:
+                    data = os.read(stream.fileno(), _PIPE)
+                except BlockingIOError:
                     continue
-                data = os.read(stream.fileno(), _PIPE)
                 rest[name] += data
-                lines: list[bytearray] = []
                 if b"\n" in data:
-                    *lines, rest[name] = rest[name].split(b"\n")
+                    *said[name], rest[name] = rest[name].split(b"\n")
                 if not data:
                     waiting.unregister(stream)
-                    stream.close()
-                    lines = [rest[name]] if rest[name] else []
-                for raw in lines:
+                    open_.pop(name).close()
+                    said[name] = [rest[name]] if rest[name] else []
+            for name in ("stdout", "stderr"):
+                for raw in said.get(name, ()):
                     heard(name, raw.decode("utf-8", "replace").rstrip("\r"))
 
 

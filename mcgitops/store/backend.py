@@ -24,6 +24,10 @@ class Broken(StoreError):
     """A transfer that failed half-way and may succeed when it is done again from its start."""
 
 
+class Stopped(StoreError):
+    """A transfer that was ended since something else failed: it may go on later."""
+
+
 @dataclass(frozen=True)
 class Entry:
     """One key of a listing. `version` changes whenever the value does.

@@ -28,8 +28,8 @@ from mcgitops.store import layout
 from mcgitops.store.folder import explained
 from mcgitops.store.limits import limits_of
 from mcgitops.store.objects import Objects
-from mcgitops.store.threads import each
-from mcgitops.store.uncached import BLOCK, EitherWay, Uncached, write_at
+from mcgitops.store.threads import each, go_on, join
+from mcgitops.store.uncached import BLOCK, EitherWay, Quicker, Uncached, write_at
 
 PART = 8 * 1024 * 1024
 FROM = 2 * PART
@@ -85,9 +85,10 @@ def take_large(
     threads = max(1, min(AT_ONCE, limits.requests // at_once))
     buffers = max(1, min(threads + 1, limits.memory // PART // at_once))
     done: set[str] = set()
+    quicker = Quicker()
 
     def take(digest: str) -> None:
-        transfer = _Transfer(source, target, digest, sizes[digest], counter, beside)
+        transfer = _Transfer(source, target, digest, sizes[digest], counter, beside, quicker)
         if transfer.run(threads, buffers):
             done.add(digest)
             counter.finish()
@@ -108,6 +109,7 @@ class _Transfer:
         size: int,
         counter: Counter,
         beside: Beside | None,
+        quicker: Quicker,
     ) -> None:
         self._source = source
         self._target = target
@@ -116,6 +118,7 @@ class _Transfer:
         self._size = size
         self._counter = counter
         self._beside = beside
+        self._quicker = quicker
         self._extra: EitherWay | None = None
         self._first = threading.Lock()
         self._answered = threading.Event()
@@ -123,7 +126,7 @@ class _Transfer:
     def run(self, threads: int, buffers: int) -> bool:
         """Fetch it; False where the source has no such value of this size."""
         extra = self._beside.descriptor(self._digest) if self._beside is not None else None
-        self._extra = EitherWay(extra) if extra is not None else None
+        self._extra = EitherWay(extra, self._quicker) if extra is not None else None
         try:
             return self._run(threads, buffers)
         finally:
@@ -178,6 +181,7 @@ class _Transfer:
             else:
                 if not self._fetched(offset, view):
                     return None
+                go_on()  # else nobody may wait for this any more, and the files are closed
                 partial.write(number, buffer, length)
             if self._extra is not None:
                 self._extra.write(view, offset)
@@ -239,13 +243,11 @@ class _Workers:
             thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         self._stopped = True
         for _thread in self._threads:
             self._free.put(None)
-        for thread in self._threads:
-            if thread.ident is not None:
-                thread.join()
+        join(self._threads, error)
         for buffer in self._buffers:
             with suppress(BufferError):  # an error that is on its way may hold a view of it
                 buffer.close()

@@ -34,7 +34,7 @@ from mcgitops.store.s3_upload import PART, Upload, end_abandoned, part_size, unf
 from mcgitops.store.s3_url import BucketUrl, parse
 from mcgitops.store.s3_wire import EtagTrust, Seal, again, watch
 from mcgitops.store.streams import CHUNK, read_fully
-from mcgitops.store.threads import THREADS, each
+from mcgitops.store.threads import PIECE, THREADS, each
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
@@ -202,7 +202,7 @@ class S3Backend:
             return False
         with closing(Download(self, key, answer, offset, end)) as stream:
             at = 0
-            while at < len(buffer) and (part := stream.read(min(CHUNK, len(buffer) - at))):
+            while at < len(buffer) and (part := stream.read(min(PIECE, len(buffer) - at))):
                 buffer[at : at + len(part)] = part
                 at += len(part)
                 reached(at)

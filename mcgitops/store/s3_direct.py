@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
+import select
 import socket
 import threading
 import time
@@ -24,6 +25,7 @@ from urllib.parse import quote, unquote, urlsplit
 from mcgitops import __version__
 from mcgitops.store import s3_errors
 from mcgitops.store.backend import Entry
+from mcgitops.store.threads import LOOK_SECONDS, PIECE, go_on
 
 if TYPE_CHECKING:
     import io
@@ -35,7 +37,6 @@ IDLE_SECONDS = 4
 """After which a connection may have been closed by the service: a new one is made."""
 LARGEST = 32 * 1024 * 1024
 """Bytes of an answer that are held in memory; larger ones are streamed by boto3."""
-PIECE = 1024 * 1024
 """Bytes of an answer after which it is told how far it is."""
 SPOKEN = re.compile(r"HTTP/1\.1 (\d{3})(?: |\Z)")
 LONGEST_LINE, MOST_LINES = 16 * 1024, 100
@@ -94,6 +95,7 @@ class Into:
         """Read it all. Raises `EOFError` where there is less."""
         at = 0
         while at < len(self.buffer):
+            go_on()
             count = cast("io.BufferedReader", stream).readinto(self.buffer[at : at + PIECE])
             if not count:
                 raise EOFError
@@ -270,10 +272,14 @@ class _Connection:
             self._socket.sendall(head + body)
         else:
             self._socket.sendall(head)
-            self._socket.sendall(body)
+            with memoryview(body) as view:
+                for at in range(0, len(view), PIECE):
+                    go_on()
+                    self._socket.sendall(view[at : at + PIECE])
 
     def answer(self, method: str, into: Into | None = None) -> tuple[Answer, bool]:
         """What came, and whether another request may follow on this connection."""
+        self._wait()
         status = 100
         while status == 100:  # "go on", which wasn't asked for
             match = SPOKEN.match(self._line())
@@ -294,6 +300,16 @@ class _Connection:
             into.take(self._stream)
             return Answer(status, headers, b""), again
         return Answer(status, headers, self._exactly(length)), again
+
+    def _wait(self) -> None:
+        """Until something comes."""
+        waiting = select.poll()
+        waiting.register(self._socket, select.POLLIN)
+        until = time.monotonic() + READ_SECONDS
+        while not waiting.poll(LOOK_SECONDS * 1000):
+            go_on()
+            if time.monotonic() > until:
+                raise TimeoutError
 
     def _headers(self) -> dict[str, str]:
         found: dict[str, str] = {}
@@ -322,10 +338,14 @@ class _Connection:
     def _exactly(self, length: int) -> bytes:
         if length > LARGEST:
             raise ValueError("large")
-        value = self._stream.read(length) if length else b""
-        if len(value) != length:
-            raise EOFError
-        return value
+        parts: list[bytes] = []
+        while length:
+            go_on()
+            parts.append(self._stream.read(min(length, PIECE)))
+            if not parts[-1]:
+                raise EOFError
+            length -= len(parts[-1])
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def _line(self) -> str:
         line = self._stream.readline(LONGEST_LINE)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from mcgitops.store.limits import Budget, Pace
 from mcgitops.store.streams import CHUNK, read_fully
+from mcgitops.store.threads import PIECE, go_on
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -109,6 +110,7 @@ class Download(Stream):
         size = min(size, self._end - self._offset) if self._end else size
         with self._source.explained("read"):
             for attempt in range(RESUMES + 1 if size else 0):
+                go_on()
                 try:
                     if attempt or self._body is None:
                         self._resume()
@@ -232,7 +234,7 @@ class _Ahead:
             with self._stream as stream:
                 while value.tell() < self._size and not self._dropped.is_set():
                     # the stream raises where the range ends early
-                    value.write(stream.read(min(CHUNK, self._size - value.tell())))
+                    value.write(stream.read(min(PIECE, self._size - value.tell())))
         except BaseException:
             value.close()
             raise

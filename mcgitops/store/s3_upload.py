@@ -3,8 +3,8 @@
 The stream is read once, in order (whoever hashes it does so on the way); each part is sent by
 another thread while the next one is read. The value appears when all parts are there and the stream
 was read to its verified end. What arrived of an upload that was interrupted is found by asking the
-service, and isn't sent again where its ETag is the MD5 of what would be sent. An upload whose
-source breaks is ended.
+service, and isn't sent again where its ETag is the MD5 of what would be sent. Ctrl-C is such an
+interruption, too. An upload whose source breaks is ended.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from mcgitops.deferred import dataclass
 from mcgitops.store import s3_direct_parts as plainly
-from mcgitops.store.backend import Broken
+from mcgitops.store.backend import Broken, Stopped
 from mcgitops.store.limits import Budget
 from mcgitops.store.s3_errors import code_of, of_boto
 from mcgitops.store.s3_wire import EtagTrust, Seal
 from mcgitops.store.streams import read_fully
+from mcgitops.store.threads import LOOK_SECONDS, go_on, hurried
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -109,9 +110,11 @@ class Upload:
             if code_of(_response(error)) in DISPUTED:
                 self._abort()
             raise
-        except BaseException:
-            self._abort()
+        except Stopped:
             raise
+        except Exception:
+            self._abort()
+            raise  # after Ctrl-C, too, the next call goes on with what has arrived
 
     # private
 
@@ -165,12 +168,14 @@ class Upload:
                 running -= done
                 found += [future.result() for future in done]
             while running:
-                done, running = wait(running, return_when=FIRST_COMPLETED)
+                done, running = wait(running, LOOK_SECONDS, return_when=FIRST_COMPLETED)
+                go_on()
                 found += [future.result() for future in done]
-        except BaseException:
+        except BaseException as error:
             for future in running:
                 future.cancel()
-            wait(running)
+            with hurried(lambda: all(future.done() for future in running), error) as left:
+                wait(running, left())
             raise
         return sorted(found, key=lambda part: part.number)
 

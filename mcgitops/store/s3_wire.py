@@ -1,7 +1,8 @@
 """What every request of a bucket's client meets on its way, whatever asks for it.
 
-- Bodies go out in one piece rather than in blocks of 16 KiB, or at the pace that was set; without
-  waiting for leave first, which costs a round trip each.
+- Bodies go out in large pieces rather than in blocks of 16 KiB, at the pace that was set, and no
+  further where the program is to end; without waiting for leave first, which costs a round trip
+  each.
 - `Retry-After` is kept to, which botocore doesn't know, and what was damaged on its way to the
   service is sent again.
 - What the service says it got is held against what was sent: its ETag is mostly the MD5.
@@ -15,11 +16,12 @@ import io
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mcgitops.store.limits import Pace
+from mcgitops.store.threads import PIECE, go_on
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -40,8 +42,8 @@ def watch(client: S3Client, pace: Pace | None) -> None:
         if isinstance(request.body, bytes | bytearray):
             with suppress(KeyError):
                 del request.headers["Expect"]
-            if pace and request.body:
-                request.body = _Paced(bytes(request.body), pace)
+            if len(request.body) > PIECE or (pace and request.body):
+                request.body = _Pieces(bytes(request.body), pace)
 
     client.meta.events.register("before-send.s3", before, unique_id="mcgitops-wire")
     hook: Any = _wait  # whose result the types don't know
@@ -135,31 +137,24 @@ class EtagTrust:
             self._others += 1
 
 
-class _Paced(io.RawIOBase):
-    """A body that is sent no quicker than it may be. Its length is in the headers."""
+class _Pieces:
+    """A body that is sent in pieces, no quicker than it may be. Its length is in the headers."""
 
-    def __init__(self, value: bytes, pace: Pace) -> None:
-        self._stream = io.BytesIO(value)
+    def __init__(self, value: bytes, pace: Pace | None) -> None:
+        self._value = value
         self._pace = pace
 
-    def readable(self) -> bool:
-        """It is."""
-        return True
-
-    def seekable(self) -> bool:
-        """For a redirect."""
-        return True
+    def __iter__(self) -> Iterator[memoryview]:
+        """The pieces, when it is time for them; from the start again for another attempt."""
+        size = self._pace.piece if self._pace else PIECE
+        view = memoryview(self._value)
+        for at in range(0, len(view), size):
+            go_on()
+            part = view[at : at + size]
+            if self._pace:
+                self._pace.spend(len(part))
+            yield part
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """To a byte."""
-        return self._stream.seek(offset, whence)
-
-    def tell(self) -> int:
-        """At which byte it is."""
-        return self._stream.tell()
-
-    def read(self, size: int = -1) -> bytes:
-        """The next bytes, when it is time for them."""
-        part = self._stream.read(size)
-        self._pace.spend(len(part))
-        return part
+        """To the start, which botocore asks for before another attempt."""
+        return 0

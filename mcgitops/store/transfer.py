@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from mcgitops.deferred import dataclass
-from mcgitops.errors import StoreError
 from mcgitops.store import layout
+from mcgitops.store.backend import Stopped
 from mcgitops.store.bulk import send_packed, take_packed
 from mcgitops.store.objects import SMALL
 from mcgitops.store.records import (
@@ -230,7 +230,7 @@ class _Counter:
     def add(self, count: int) -> None:
         """Some bytes more."""
         if self._stopped:
-            raise StoreError("The copy was stopped.", "Run the same again: it goes on there.")
+            raise Stopped("The copy was stopped.", "Run the same again: it goes on there.")
         with self._lock:
             self._bytes += count
             self._tell()

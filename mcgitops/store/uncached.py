@@ -58,12 +58,14 @@ class Quicker:
     """
 
     RETRY = 32
-    """Every how many pieces the slower way is tried again."""
-    _WEIGHT = 0.3  # of the last observation; one slow write among many changes nothing
+    """Every how many pieces the slower way is tried again, and once soon."""
+    _SOON = 8
+    _WEIGHT = 0.5  # of the last observation
 
     def __init__(self) -> None:
         self._times: list[float | None] = [None, None]
         self._count = 0
+        self._last = -1
 
     def choose(self) -> int:
         """The way to go now, 0 or 1; each is tried once at first."""
@@ -72,24 +74,28 @@ class Quicker:
         if first is None or second is None:
             return self._count % 2
         quicker = int(second < first)
-        return 1 - quicker if self._count % self.RETRY == 0 else quicker
+        again = self._count == self._SOON or self._count % self.RETRY == 0
+        return 1 - quicker if again else quicker
 
     def took(self, way: int, seconds: float, count: int) -> None:
         """What so many bytes took on one of the ways."""
         now, before = seconds / max(count, 1), self._times[way]
-        self._times[way] = now if before is None else before + self._WEIGHT * (now - before)
+        if before is not None and way == self._last:  # what was seen long ago tells little
+            now = before + self._WEIGHT * (now - before)
+        self._times[way], self._last = now, way
 
 
 class EitherWay:
     """A file that is filled through the page cache or past it, whichever is quicker just now.
 
-    descriptor: the file's, open for writing, and not closed here.
+    descriptor: the file's, open for writing, and not closed here. quicker: what is known of the
+        ways, for several files of one folder.
     """
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, quicker: Quicker | None = None) -> None:
         self._descriptor = descriptor
         self._past = Uncached(descriptor)
-        self._quicker = Quicker()
+        self._quicker = quicker or Quicker()
 
     def write(self, view: memoryview, offset: int) -> None:
         """Write one piece, at a place that nothing else is written to."""

@@ -60,20 +60,45 @@ def test_a_failure_quotes_the_programs_own_last_lines(tmp_path: Path) -> None:
     assert execute(command, tmp_path, check=False).code == 7
 
 
-def test_what_was_said_last_is_quoted_last_however_late_it_is_read(tmp_path: Path) -> None:
-    # Whoever reads is held up after the first line until the program has ended: then both pipes
-    # are full, and only the order of reading tells that the sentence on stderr came after the rest.
-    held = threading.Event()
-
+@pytest.mark.parametrize("before", ["", "echo a warning >&2; "])
+def test_what_was_said_last_is_quoted_last_however_late_it_is_read(
+    tmp_path: Path, before: str
+) -> None:
+    # Whoever reads is held up at two lines until the program has gone on: then both pipes are full,
+    # and only the order of reading tells that the sentence on stderr came after the rest.
     def hold(line: str) -> None:
-        if line == "first":
-            (tmp_path / "go").touch()
-            held.wait(1)
+        if line in ("first", "second"):
+            (tmp_path / line).touch()
+            time.sleep(0.5)
 
-    script = "echo first; until [ -e go ]; do sleep 0.01; done; seq 2000; echo it broke >&2; exit 7"
+    script = (
+        "echo first; until [ -e first ]; do sleep 0.01; done; "
+        f"{before}echo second; until [ -e second ]; do sleep 0.01; done; "
+        "seq 2000; echo it broke >&2; exit 7"
+    )
     with pytest.raises(CommandFailed) as caught:
         execute(sh(script), tmp_path, on_line=hold)
     assert caught.value.lines[-2:] == ["2000", "it broke"]
+
+
+def test_a_program_that_uses_both_streams_in_turn_is_quoted_with_its_last_sentence(
+    tmp_path: Path,
+) -> None:
+    turns = "for i in 1 2 3 4 5 6; do seq 3000; echo a warning >&2; done; "
+    for _ in range(20):
+        with pytest.raises(CommandFailed) as caught:
+            execute(sh(turns + "seq 100; echo it broke >&2; exit 7"), tmp_path)
+        assert "it broke" in caught.value.lines[-2:]
+
+
+def test_a_listener_that_fails_holds_nobody_up(tmp_path: Path) -> None:
+    def fail(line: str) -> None:
+        raise ValueError(line)
+
+    script = "echo bad; seq 100000 >&2; seq 100000; touch done"
+    with pytest.raises(ValueError, match="bad"):
+        execute(sh(script), tmp_path, on_line=fail, timeout=30)
+    assert (tmp_path / "done").exists()
 
 
 def test_lines_longer_than_a_pipe_come_whole(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import signal
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +18,7 @@ from mcgitops.store import large, layout
 from mcgitops.store.folder import FolderBackend
 from mcgitops.store.large import FROM, PART, take_large
 from mcgitops.store.objects import Objects
+from mcgitops.store.threads import go_on
 from tests.unit.store.memory import MemoryBucket
 
 
@@ -138,6 +141,37 @@ def test_one_that_isnt_there_or_is_shorter_is_left_to_others(bucket: Asked, loca
     sizes = {digest: len(value) + PART, absent: FROM}
     assert take_large(Objects(bucket), local, sizes, Count()) == set()
     assert left(local) == []
+
+
+class Endless(Asked):
+    """A bucket whose first part comes, and the others don't."""
+
+    def fill(self, key: str, offset: int, buffer: memoryview, told: Callable[[int], None]) -> bool:
+        if offset == 0:
+            return super().fill(key, offset, buffer, told)
+        for _ in range(6000):  # a minute; nothing else ends it
+            time.sleep(0.01)
+            go_on()
+        return False
+
+
+def test_ctrl_c_ends_it_soon_and_what_has_arrived_stays(local: Objects) -> None:
+    bucket = Endless()
+    digest, value = stored(bucket, 4 * PART)
+
+    pressing = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        pressing.start()
+        take_large(Objects(bucket), local, {digest: len(value)}, Count())
+    assert time.monotonic() - began < 10
+    assert len(left(local)) == 1
+    go_on()  # nothing else is ended by it
+    rest = Asked()
+    rest.values = bucket.values
+    assert take_large(Objects(rest), local, {digest: len(value)}, Count()) == {digest}
+    assert sorted(rest.ranges) == [PART, 2 * PART, 3 * PART]
+    assert local.read_bytes(digest) == value
 
 
 def test_two_at_once_dont_meet(bucket: Asked, local: Objects) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from mcgitops.store.threads import each
+from mcgitops.store.threads import each, go_on
 
 
 @pytest.mark.parametrize("threads", [1, 3, 50])
@@ -48,6 +49,46 @@ def test_the_first_error_ends_it(kind: type[BaseException]) -> None:
         each(work, range(100), 4, stopped.set)
     assert len(begun) <= 4
     assert sorted([0, *ended]) == sorted(begun)
+
+
+def test_ctrl_c_ends_what_moves_at_its_next_piece_and_nothing_afterwards() -> None:
+    begun = threading.Barrier(4, timeout=30)
+    ended: list[str] = []
+
+    def work(number: int) -> None:
+        begun.wait()
+        if number == 0:
+            raise KeyboardInterrupt
+        try:
+            while True:
+                time.sleep(0.01)
+                go_on()
+        except KeyboardInterrupt:
+            ended.append(threading.current_thread().name)
+            raise
+
+    with pytest.raises(KeyboardInterrupt):
+        each(work, range(4), 4)
+    assert len(set(ended)) == 3
+    go_on()
+
+
+def test_an_error_lets_what_moves_come_to_its_end() -> None:
+    begun = threading.Barrier(2, timeout=30)
+    ended: list[int] = []
+
+    def work(number: int) -> None:
+        begun.wait()
+        if number == 0:
+            raise ValueError("no")
+        for _ in range(20):
+            time.sleep(0.01)
+            go_on()
+        ended.append(number)
+
+    with pytest.raises(ValueError, match="no"):
+        each(work, range(2), 2)
+    assert ended == [1]
 
 
 def test_several_may_be_at_work_at_once() -> None:

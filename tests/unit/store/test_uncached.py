@@ -49,32 +49,47 @@ def test_the_bytes_are_the_same_on_either_way(
     assert (tmp_path / "file").read_bytes() == value
 
 
+def direct_writes(monkeypatch: pytest.MonkeyPatch, error: int) -> list[int]:
+    """Have each write past the page cache fail, on whatever file system; gives their places."""
+    real_open, real_write = os.open, os.pwrite
+    past: set[int] = set()
+    places: list[int] = []
+
+    def opened(path: str, flags: int, *more: int) -> int:
+        descriptor = real_open(path, flags & ~os.O_DIRECT, *more)
+        if flags & os.O_DIRECT:
+            past.add(descriptor)
+        return descriptor
+
+    def pwrite(descriptor: int, value: memoryview, offset: int) -> int:
+        if descriptor in past:
+            places.append(offset)
+            raise OSError(error, os.strerror(error))
+        return real_write(descriptor, value, offset)
+
+    monkeypatch.setattr(Quicker, "choose", lambda _: 0)
+    monkeypatch.setattr(uncached.os, "open", opened)
+    monkeypatch.setattr(uncached.os, "pwrite", pwrite)
+    return places
+
+
 @pytest.mark.parametrize("error", [errno.EINVAL, errno.EOPNOTSUPP])
 def test_where_it_does_not_work_after_all_the_page_cache_takes_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int
 ) -> None:
-    real, refused = os.pwrite, []
-
-    def pwrite(descriptor: int, value: memoryview, offset: int) -> int:
-        if not refused:
-            refused.append(descriptor)
-            raise OSError(error, os.strerror(error))
-        return real(descriptor, value, offset)
-
-    monkeypatch.setattr(Quicker, "choose", lambda _: 0)
-    monkeypatch.setattr(uncached.os, "pwrite", pwrite)
+    tried = direct_writes(monkeypatch, error)
     value = bytes(range(256)) * (4 * PIECE // 256)
     write_pieces(tmp_path / "file", value)
     assert (tmp_path / "file").read_bytes() == value
-    assert len(refused) == 1  # and was not tried again
+    assert len(tried) == 1  # and not again
 
 
-def test_an_error_of_the_disk_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> int:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(uncached.os, "pwrite", full)
-    with pytest.raises(OSError, match="No space left"):
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO])
+def test_an_error_of_the_disk_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int
+) -> None:
+    direct_writes(monkeypatch, error)
+    with pytest.raises(OSError, match=os.strerror(error)):
         write_pieces(tmp_path / "file", bytes(PIECE))
 
 
@@ -104,7 +119,18 @@ def test_the_quicker_way_is_taken_and_the_other_one_not_forgotten() -> None:
         taken.append(way)
         chooses.took(way, (5.0, 1.0)[way], 10)
     assert set(taken[:2]) == {0, 1}
-    assert taken[2:].count(0) == 10
+    assert taken[2:].count(0) == 11  # once soon, then every so many
+
+
+def test_a_way_that_was_held_up_at_first_is_found_again_soon() -> None:
+    chooses = Quicker()
+    chooses.took(0, 20.0, 1)  # it is the quicker one, but for this time
+    taken = []
+    for _ in range(80):
+        way = chooses.choose()
+        taken.append(way)
+        chooses.took(way, (1.0, 3.0)[way], 1)
+    assert taken[-10:].count(0) >= 9
 
 
 def test_what_becomes_slow_is_left() -> None:
