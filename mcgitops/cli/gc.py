@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mcgitops.cli.app import App
+from mcgitops.cli.interrupt import ended_soon
 
 if TYPE_CHECKING:
     from mcgitops.store.gc import Swept
@@ -75,6 +76,7 @@ def _duration(ctx: click.Context, param: click.Parameter, value: str | None) -> 
 @click.option("--yes", is_flag=True, help="Don't ask.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.pass_obj
+@ended_soon()
 def command(
     app: App, url: str, keep_runs: int, history: int, grace: int | None, offline: bool,
     dry_run: bool, yes: bool, as_json: bool,

@@ -1,11 +1,15 @@
-"""How a verb that changes hosts ends when it is told to."""
+"""How a verb ends when it is told to: in order if it changes hosts, soon if it moves files."""
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
+
+import click
 
 
 @contextmanager
@@ -33,3 +37,23 @@ def ended_politely() -> Iterator[None]:
     finally:
         for sent, handler in before.items():
             signal.signal(sent, handler)
+
+
+@contextmanager
+def ended_soon() -> Iterator[None]:
+    """After Ctrl-C the program leaves within seconds, whatever a service keeps its threads waiting
+    for. For what may be cut off at any moment, and is gone on with by the next call.
+    """
+    from mcgitops.store.threads import leaving
+
+    def leave() -> None:
+        from mcgitops.cli.main import INTERRUPTED
+
+        click.echo(INTERRUPTED, err=True)
+        with suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(130)
+
+    with leaving(leave):
+        yield

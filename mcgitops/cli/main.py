@@ -64,8 +64,7 @@ COLLECT = (200_000, 20, 20)
 """When the garbage collector looks: what is imported lives to the end, and so do the million
 objects that a report makes. A look at 50,000 takes as long as importing a tenth of the program.
 """
-TRANSFERS = ("mcgitops-store_", "mcgitops-part")
-"""How the names of threads begin that move what goes to and from a store."""
+INTERRUPTED = "Interrupted. Nothing half-done is left."
 HIDDEN = {"step"}
 
 
@@ -135,14 +134,10 @@ def main(argv: list[str] | None = None) -> None:
 def _leave(code: int) -> NoReturn:
     """Exit without taking apart, object by object, what ends with the process anyway: that takes a
     fifth of a short call. What was registered for the end is done, and all that was said is
-    written. Whoever still works, traces or profiles gets the ordinary end, but for transfers after
-    Ctrl-C, which may wait for a service's answer for a minute: the store is made for their being
-    cut off at any moment.
+    written. Whoever still works, traces or profiles gets the ordinary end.
     """
     others = [one for one in threading.enumerate() if one is not threading.main_thread()]
-    if all(
-        one.daemon or (code == 130 and one.name.startswith(TRANSFERS)) for one in others
-    ) and not (sys.gettrace() or sys.getprofile()):
+    if all(one.daemon for one in others) and not (sys.gettrace() or sys.getprofile()):
         atexit._run_exitfuncs()
         try:
             sys.stdout.flush()
@@ -166,7 +161,7 @@ def run(argv: list[str] | None = None) -> int:
         error.show()
         return 2
     except (click.Abort, KeyboardInterrupt):
-        click.echo("Interrupted. Nothing half-done is left.", err=True)
+        click.echo(INTERRUPTED, err=True)
         return 130
     except BrokenPipeError:  # the reader (such as head) went away
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from mcgitops.cli.app import App
+from mcgitops.cli.interrupt import ended_soon
 from mcgitops.compare import numbers
 from mcgitops.store.transfer import CopyResult, OnProgress, Progress
 
@@ -19,12 +20,13 @@ LINE_SECONDS = 10.0
 
 @contextmanager
 def shown(app: App, word: str) -> Iterator[OnProgress]:
-    """Shows how far a transfer is, on standard error."""
-    if app.is_terminal:
-        with _bar(word) as told:
-            yield told
-    else:
-        yield _Lines(word)
+    """Shows how far a transfer is, on standard error. Ctrl-C ends it soon."""
+    with ended_soon():
+        if app.is_terminal:
+            with _bar(word) as told:
+                yield told
+        else:
+            yield _Lines(word)
 
 
 def summary(result: CopyResult) -> dict[str, Any]:

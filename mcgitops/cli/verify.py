@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mcgitops.cli.app import App
+from mcgitops.cli.interrupt import ended_soon
 from mcgitops.deferred import dataclass
 from mcgitops.report.escape import clean
 
@@ -35,6 +36,7 @@ Edits = dict[str, list[str]]
 @click.option("--repair", is_flag=True, help="Take good copies from wherever they are.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.pass_obj
+@ended_soon()
 def command(app: App, url: str, repair: bool, as_json: bool) -> int:
     """Read all that the stores hold; name what is damaged, and mend it.
 

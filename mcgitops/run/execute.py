@@ -30,6 +30,7 @@ from mcgitops.run.process import Cancelled, CommandFailed, execute
 from mcgitops.run.progress import Reporter
 from mcgitops.run.workspace import Workspace, lock_folder
 from mcgitops.store.records import RunRecord
+from mcgitops.store.threads import waited
 
 
 @dataclass
@@ -109,8 +110,9 @@ def execute_stages(session: Session, plan: Plan) -> None:
                             waiting.clear()
                     else:
                         raise error
-        except BaseException:
+        except BaseException as error:
             session.cancel.set()
+            waited(lambda: wait(running), error)  # what moves data ends now, too
             raise
     if session.failures:
         raise combined(session.failures)

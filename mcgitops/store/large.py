@@ -28,7 +28,7 @@ from mcgitops.store import layout
 from mcgitops.store.folder import explained
 from mcgitops.store.limits import limits_of
 from mcgitops.store.objects import Objects
-from mcgitops.store.threads import each, go_on, join
+from mcgitops.store.threads import Thread, each, join
 from mcgitops.store.uncached import BLOCK, EitherWay, Quicker, Uncached, write_at
 
 PART = 8 * 1024 * 1024
@@ -181,7 +181,6 @@ class _Transfer:
             else:
                 if not self._fetched(offset, view):
                     return None
-                go_on()  # else nobody may wait for this any more, and the files are closed
                 partial.write(number, buffer, length)
             if self._extra is not None:
                 self._extra.write(view, offset)
@@ -232,7 +231,7 @@ class _Workers:
         self._stopped = False
         self._buffers = [mmap.mmap(-1, PART) for _ in range(min(buffers, count))]
         self._threads = [
-            threading.Thread(target=self._go, name=f"mcgitops-part_{number}")
+            Thread(self._go, f"mcgitops-part_{number}")
             for number in range(min(threads, len(self._buffers)))
         ]
 

@@ -21,7 +21,7 @@ from mcgitops.store.limits import Budget
 from mcgitops.store.s3_errors import code_of, of_boto
 from mcgitops.store.s3_wire import EtagTrust, Seal
 from mcgitops.store.streams import read_fully
-from mcgitops.store.threads import LOOK_SECONDS, go_on, hurried
+from mcgitops.store.threads import LOOK_SECONDS, go_on, waited
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -174,8 +174,7 @@ class Upload:
         except BaseException as error:
             for future in running:
                 future.cancel()
-            with hurried(lambda: all(future.done() for future in running), error) as left:
-                wait(running, left())
+            waited(lambda: wait(running), error)
             raise
         return sorted(found, key=lambda part: part.number)
 

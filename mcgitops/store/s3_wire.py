@@ -2,7 +2,7 @@
 
 - Bodies go out in large pieces rather than in blocks of 16 KiB, at the pace that was set, and no
   further where the program is to end; without waiting for leave first, which costs a round trip
-  each.
+  each. Not those that botocore streams itself: with a checksum behind, over https.
 - `Retry-After` is kept to, which botocore doesn't know, and what was damaged on its way to the
   service is sent again.
 - What the service says it got is held against what was sent: its ETag is mostly the MD5.

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-import time
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from mcgitops.store.limits import limits_of
-
-if TYPE_CHECKING:
-    from threading import Thread
 
 THREADS = 16
 """Requests to a bucket at once, unless `MCGITOPS_STORE_REQUESTS` says another number."""
@@ -20,8 +17,9 @@ PIECE = 256 * 1024
 LOOK_SECONDS = 0.25
 """Between two such looks of who only waits."""
 PATIENCE = 3.0
-"""Seconds for which threads are waited for where the program is to end."""
+"""Seconds that threads have to end in where the program is to."""
 _ending: set[object] = set()
+_leave: list[Callable[[], None]] = []
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -42,8 +40,6 @@ def each(
         threads = limits_of(os.environ).requests
     if len(items) <= 1 or threads <= 1:
         return [work(item) for item in items]
-    import threading
-
     # No pool of the standard library: it brings logging along, which takes long.
     results: list[Any] = [None] * len(items)
     errors: list[BaseException] = []
@@ -61,10 +57,10 @@ def each(
         finally:
             ended.release()
 
-    running: list[threading.Thread] = []
+    running: list[Thread] = []
     try:
         for number in range(min(threads, len(items))):
-            running.append(threading.Thread(target=go, name=f"mcgitops-store_{number}"))
+            running.append(Thread(go, f"mcgitops-store_{number}"))
             running[-1].start()
         for _ in running:
             ended.acquire()
@@ -79,33 +75,88 @@ def each(
     return results
 
 
+class Thread(threading.Thread):
+    """A thread that can be waited for again after Ctrl-C.
+
+    CPython's `join` takes a thread for ended once it was interrupted itself (bpo-45274).
+    """
+
+    def __init__(self, target: Callable[[], None], name: str) -> None:
+        super().__init__(target=target, name=name)
+        self.ended = threading.Event()
+
+    def run(self) -> None:
+        """Do the work."""
+        try:
+            super().run()
+        finally:
+            self.ended.set()
+
+
 def join(threads: Sequence[Thread], *errors: BaseException | None) -> None:
-    """Wait for threads that were begun; see `hurried`."""
-    begun = [thread for thread in threads if thread.ident is not None]
-    with hurried(lambda: not any(thread.is_alive() for thread in begun), *errors) as left:
-        for thread in begun:
-            thread.join(left())
+    """Wait for threads that were begun; see `waited`."""
+
+    def wait() -> None:
+        for thread in threads:
+            if thread.ident is not None:
+                thread.ended.wait()
+
+    waited(wait, *errors)
+
+
+def waited(wait: Callable[[], object], *errors: BaseException | None) -> None:
+    """Call `wait`, which waits for other threads, after these errors.
+
+    If one of them means the program's end (Ctrl-C, and whatever else isn't an `Exception`), or if
+    that comes meanwhile, what moves in those threads ends at its next piece: see `go_on`. Where
+    that takes longer than `PATIENCE`, as a service's answer may that nothing interrupts, the
+    program leaves if it has said how: see `leaving`. Nobody else is left with threads at work but
+    after another Ctrl-C.
+    """
+    if any(error is not None and not isinstance(error, Exception) for error in errors):
+        _told(wait)
+        return
+    try:
+        wait()
+    except Exception:
+        raise
+    except BaseException:
+        _told(wait)
+        raise
+
+
+def _told(wait: Callable[[], object]) -> None:
+    token = object()
+    leave = _leave[-1] if _leave else None
+    soon = threading.Timer(PATIENCE, leave) if leave is not None else None
+    _ending.add(token)
+    try:
+        if soon is not None:
+            soon.daemon = True
+            soon.start()
+        try:
+            wait()
+        except BaseException:
+            if leave is not None:
+                leave()
+            raise
+    finally:
+        _ending.discard(token)
+        if soon is not None:
+            soon.cancel()
 
 
 @contextmanager
-def hurried(
-    is_done: Callable[[], bool], *errors: BaseException | None
-) -> Iterator[Callable[[], float | None]]:
-    """For while other threads are waited for, after these errors.
+def leaving(leave: Callable[[], None]) -> Iterator[None]:
+    """Within it the program leaves in this way where threads don't end soon after Ctrl-C.
 
-    If one of them means the program's end (Ctrl-C, and whatever else isn't an `Exception`), the
-    others' `go_on` raises, and they are waited for no longer than `PATIENCE`: one may wait for a
-    service's answer, which nothing interrupts. Gives how many seconds are left, None for any
-    number. is_done: whether they have ended; those that haven't stay told to.
+    leave: ends the process at once, whatever its threads do: the store is made for that.
     """
-    token = object()
-    until: float | None = None
-    if any(error is not None and not isinstance(error, Exception) for error in errors):
-        _ending.add(token)
-        until = time.monotonic() + PATIENCE
-    yield lambda: None if until is None else max(0.0, until - time.monotonic())
-    if is_done():
-        _ending.discard(token)
+    _leave.append(leave)
+    try:
+        yield
+    finally:
+        _leave.pop()
 
 
 def go_on() -> None:

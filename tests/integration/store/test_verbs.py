@@ -212,12 +212,11 @@ def test_ctrl_c_ends_a_push_soon_and_the_next_one_completes_it(
             env={**os.environ, **moto_s3.env, **more, "MCGITOPS_STORE": url},
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
-        while not proxy.connections:
-            time.sleep(0.05)
         client = moto_s3.client()
         while not client.list_multipart_uploads(Bucket=moto_s3.bucket, Prefix=prefix).get(
             "Uploads"
         ):
+            assert process.poll() is None
             time.sleep(0.05)
         time.sleep(0.5)
         process.send_signal(signal.SIGINT)

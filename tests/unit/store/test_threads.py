@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -89,6 +93,58 @@ def test_an_error_lets_what_moves_come_to_its_end() -> None:
     with pytest.raises(ValueError, match="no"):
         each(work, range(2), 2)
     assert ended == [1]
+
+
+def test_ctrl_c_while_the_others_are_waited_for_ends_those() -> None:
+    begun = threading.Barrier(3, timeout=30)
+    ended: list[int] = []
+
+    def press() -> None:
+        begun.wait()
+        time.sleep(0.3)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def work(number: int) -> None:
+        begun.wait()
+        if number == 0:
+            raise ValueError("no")
+        try:
+            while True:
+                time.sleep(0.01)
+                go_on()
+        finally:
+            ended.append(number)
+
+    threading.Thread(target=press, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        each(work, range(2), 2)
+    assert ended == [1]
+    go_on()
+
+
+LEAVES = r"""
+import os, time
+from mcgitops.store.threads import each, leaving
+def work(number):
+    os.write(1, b"begun\n")
+    time.sleep(120 if number else 0.5)
+with leaving(lambda: os._exit(130)):
+    each(work, range(2), 2)
+"""
+
+
+@pytest.mark.parametrize("presses", [1, 2])
+def test_what_nothing_interrupts_holds_up_no_program_that_says_how_it_leaves(presses: int) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", LEAVES], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert [process.stdout.readline() for _ in range(2)] == ["begun\n", "begun\n"]
+    for _ in range(presses):
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
 
 
 def test_several_may_be_at_work_at_once() -> None:
