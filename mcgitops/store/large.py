@@ -236,10 +236,6 @@ class _Workers:
         ]
 
     def __enter__(self) -> _Workers:
-        for buffer in self._buffers:
-            self._free.put(buffer)
-        for thread in self._threads:
-            thread.start()
         return self
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
@@ -252,6 +248,11 @@ class _Workers:
                 buffer.close()
 
     def __iter__(self) -> Iterator[tuple[memoryview, int | None]]:
+        # Not on entering: what is begun there wouldn't be ended where Ctrl-C comes meanwhile.
+        for buffer in self._buffers:
+            self._free.put(buffer)
+        for thread in self._threads:
+            thread.start()
         waiting: dict[int, _Result] = {}
         for number in range(self._count):
             while number not in waiting:
