@@ -11,6 +11,8 @@ from types import FrameType
 
 import click
 
+INTERRUPTED = "Interrupted. Nothing half-done is left."
+
 
 @contextmanager
 def ended_politely() -> Iterator[None]:
@@ -47,8 +49,6 @@ def ended_soon() -> Iterator[None]:
     from mcgitops.store.threads import leaving
 
     def leave() -> None:
-        from mcgitops.cli.main import INTERRUPTED
-
         click.echo(INTERRUPTED, err=True)
         with suppress(OSError):
             sys.stdout.flush()

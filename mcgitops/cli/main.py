@@ -64,7 +64,6 @@ COLLECT = (200_000, 20, 20)
 """When the garbage collector looks: what is imported lives to the end, and so do the million
 objects that a report makes. A look at 50,000 takes as long as importing a tenth of the program.
 """
-INTERRUPTED = "Interrupted. Nothing half-done is left."
 HIDDEN = {"step"}
 
 
@@ -161,6 +160,8 @@ def run(argv: list[str] | None = None) -> int:
         error.show()
         return 2
     except (click.Abort, KeyboardInterrupt):
+        from mcgitops.cli.interrupt import INTERRUPTED
+
         click.echo(INTERRUPTED, err=True)
         return 130
     except BrokenPipeError:  # the reader (such as head) went away

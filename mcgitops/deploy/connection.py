@@ -141,16 +141,14 @@ class Connections:
         data: bytes | None = None,
         timeout: float | None = None,
         check: bool = True,
-        on_line: Callable[[str], None] | None = None,
         cancel: threading.Event | None = None,
     ) -> Completed:
         """Run a command made by `commands.ssh`. A broken connection is `HostUnreachable`."""
         self._mark(host)
         try:
             done = execute(
-                command, self.folder, input=data, timeout=timeout, check=check, on_line=on_line,
-                cancel=cancel,
-            )  # fmt: skip
+                command, self.folder, input=data, timeout=timeout, check=check, cancel=cancel
+            )
         except CommandFailed as error:
             if not host.is_local and error.code == 255:
                 raise unreachable(host, "\n".join(error.lines)) from None

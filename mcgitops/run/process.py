@@ -56,14 +56,12 @@ def execute(
     folder: Path,
     *,
     input: bytes | None = None,  # noqa: A002  (as in subprocess.run)
-    on_line: Callable[[str], None] | None = None,
     timeout: float | None = None,
     check: bool = True,
     cancel: threading.Event | None = None,
 ) -> Completed:
     """Run `command` in `folder / command.cwd`.
 
-    on_line gets each line of both streams as it comes; what it raises is raised at the end.
     Raises `CommandFailed` for a non-zero exit with `check`, for a `timeout` (seconds), and
     `Cancelled` when `cancel` is set; the program and all that it started are ended first.
     """
@@ -87,21 +85,14 @@ def execute(
     captured: dict[str, list[str]] = {"stdout": [], "stderr": []}
     both: list[str] = []
 
-    failed: list[BaseException] = []
-
     def heard(name: str, line: str) -> None:
         captured[name].append(line)
         both.append(line)
-        if on_line is not None and not failed:
-            try:
-                on_line(line)
-            except BaseException as error:  # noqa: BLE001  (the program goes on until it is raised)
-                failed.append(error)
 
     assert process.stdout is not None  # noqa: S101
     assert process.stderr is not None  # noqa: S101
     streams = (process.stdout, process.stderr, heard)
-    workers = [threading.Thread(target=_listen, args=streams, daemon=True)]
+    workers = [threading.Thread(target=listen, args=streams, daemon=True)]
     if process.stdin is not None and input is not None:
         workers.append(threading.Thread(target=_feed, args=(process.stdin, input), daemon=True))
     for worker in workers:
@@ -128,14 +119,12 @@ def execute(
         raise
     for worker in workers:
         worker.join()
-    if failed:
-        raise failed[0]
     if check and code != 0:
         raise CommandFailed(command, code, both)
     return Completed(code, "\n".join(captured["stdout"]), "\n".join(captured["stderr"]))
 
 
-def _listen(out: IO[bytes], err: IO[bytes], heard: Callable[[str, str], None]) -> None:
+def listen(out: IO[bytes], err: IO[bytes], heard: Callable[[str, str], None]) -> None:
     """Tell `heard` (stream, line) of each line until both streams have ended.
 
     stderr is read first and told last: what was printed to stdout before that is in its pipe then,

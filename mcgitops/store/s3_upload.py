@@ -110,11 +110,11 @@ class Upload:
             if code_of(_response(error)) in DISPUTED:
                 self._abort()
             raise
-        except Stopped:
+        except Stopped:  # as after Ctrl-C, the next call goes on with what has arrived
             raise
         except Exception:
             self._abort()
-            raise  # after Ctrl-C, too, the next call goes on with what has arrived
+            raise
 
     # private
 

@@ -129,8 +129,8 @@ def _told(wait: Callable[[], object]) -> None:
     token = object()
     leave = _leave[-1] if _leave else None
     soon = threading.Timer(PATIENCE, leave) if leave is not None else None
-    _ending.add(token)
     try:
+        _ending.add(token)
         if soon is not None:
             soon.daemon = True
             soon.start()
